@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs everything that building, testing and the demo need, pinned, without asking.
+# Skips what is already there, so a second call takes about a second.
+#
+#   scripts/install-deps.sh           what `make demo` and `make test` need
+#   scripts/install-deps.sh peers     also the Python torch that `make bench-peers` compares with (5.4 GB)
+#   scripts/install-deps.sh cuda      also the wheels that `make cuda-check` compiles against
+#
+# Heavy downloads go to ${LONGSTRIDE_CACHE:-~/.cache/longstride}, in folders named by version.
+set -euo pipefail
+
+readonly CACHE="${LONGSTRIDE_CACHE:-$HOME/.cache/longstride}"
+readonly TORCH=2.15.0
+readonly CUDA_RUNTIME=13.2.86
+readonly CUDA_CUPTI=13.2.86
+
+readonly DEBIAN_PACKAGES=(
+  g++ cmake ninja-build make git ccache mold pkg-config python3 python3-pip python3-venv
+  libcpprest-dev libssl-dev libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev libcli11-dev
+  zlib1g-dev libgtest-dev libgmock-dev libgloo-dev
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev gcovr
+  iproute2 iptables procps
+  dataset-fashion-mnist bible-kjv bible-kjv-text
+)
+
+say() { printf '\033[1m-- %s\033[0m\n' "$*"; }
+
+install_debian() {
+  local missing=()
+  for p in "${DEBIAN_PACKAGES[@]}"; do
+    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" != 0 ]; then
+    echo "install-deps: these Debian packages are missing and need root: ${missing[*]}" >&2
+    exit 1
+  fi
+  say "apt-get install ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# LibTorch is PyPI's torch without its Python dependencies: we link torch_cpu and c10 only, whose
+# RPATH finds the two CUDA runtime wheels; no driver and no toolkit is needed (docs/adr/0002).
+install_libtorch() {
+  local dir="$CACHE/libtorch-$TORCH"
+  [ -e "$dir/.complete" ] && return
+  say "LibTorch $TORCH -> $dir (about 550 MB)"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
+    --root-user-action=ignore --only-binary=:all: --python-version 3.11 --implementation cp \
+    --target "$dir" \
+    "torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUDA_CUPTI"
+  touch "$dir/.complete"
+}
+
+# A virtual environment with the whole Python torch, used only by benchmarks and interchange tests.
+install_peers() {
+  local dir="$CACHE/peers-torch-$TORCH"
+  [ -e "$dir/.complete" ] && return
+  say "Python torch $TORCH -> $dir (about 5.4 GB)"
+  rm -rf "$dir"
+  /usr/bin/python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --no-input --disable-pip-version-check \
+    "torch==$TORCH" numpy safetensors
+  touch "$dir/.complete"
+}
+
+install_cuda() {
+  local dir="$CACHE/cuda-torch-$TORCH"
+  [ -e "$dir/.complete" ] && return
+  say "CUDA wheels -> $dir (about 5 GB)"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check \
+    --root-user-action=ignore --only-binary=:all: --python-version 3.11 --implementation cp \
+    --target "$dir" "torch==$TORCH" "nvidia-cuda-crt==13.2.*"
+  touch "$dir/.complete"
+}
+
+install_debian
+install_libtorch
+for extra in "$@"; do
+  case "$extra" in
+    peers) install_peers ;;
+    cuda) install_cuda ;;
+    *) echo "install-deps: unknown part '$extra' (known: peers, cuda)" >&2; exit 2 ;;
+  esac
+done
