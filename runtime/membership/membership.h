@@ -1,0 +1,43 @@
+// The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP with a
+// bearer token. Retries what may be retried, with jittered back-off, until its deadline.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/protocol/messages.h"
+#include "core/spec/training_job.h"
+
+namespace longstride {
+
+struct CoordinatorEndpoint {
+  std::string url;          // "http://127.0.0.1:41234/v1/jobs/default/fashion-mnist"
+  std::string token;        // sent as `Authorization: Bearer`
+};
+
+// Requests block; all methods are thread-safe.
+class CoordinatorClient {
+ public:
+  virtual ~CoordinatorClient() = default;
+  virtual Result<TrainingJob> FetchJob() = 0;
+  virtual Status Join(const JoinRequest& request) = 0;
+  // Waits until a generation newer than `after` that holds this worker is formed (long poll), or
+  // `stopped` returns true (kInterrupted), or the coordinator says the job has ended.
+  virtual Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after,
+                                             const std::function<bool()>& stopped) = 0;
+  virtual Result<HeartbeatReply> Heartbeat(const HeartbeatRequest& request) = 0;
+  virtual Result<RoundReply> Report(const WorkerId& worker, const RoundReport& report) = 0;
+  virtual Status Leave(const LeaveRequest& request) = 0;
+  // The rendezvous store of one generation.
+  virtual Status StoreSet(GenerationId generation, const std::string& key,
+                          const std::vector<uint8_t>& value) = 0;
+  // Long poll: every key of the generation, once there are at least `count` of them or `timeout` passed.
+  virtual Result<std::vector<std::pair<std::string, std::vector<uint8_t>>>> StoreRead(
+      GenerationId generation, int64_t count, double timeout_seconds) = 0;
+};
+
+[[nodiscard]] std::unique_ptr<CoordinatorClient> MakeHttpCoordinatorClient(CoordinatorEndpoint endpoint);
+
+}  // namespace longstride

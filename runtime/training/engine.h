@@ -1,0 +1,75 @@
+// The round engine: H local optimizer steps from a common anchor, one weighted average, one outer step, one
+// norm test, and the same decision on every worker (algorithms.md sections 2 to 7, 9).
+//
+// It knows no network and no clock-driven policy: a Collective carries its messages, a ControlChannel
+// brings plans and stop requests, and reports go out through the same channel.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/protocol/messages.h"
+#include "core/spec/training_job.h"
+#include "runtime/collective/collective.h"
+#include "runtime/data/dataset.h"
+#include "runtime/model/model.h"
+
+namespace longstride {
+
+// Why a call of Run returned without an error.
+enum class Outcome {
+  kCompleted,  // maxSamples, maxEpochs or the evaluation target was reached
+  kStopped,    // a stop was requested; a checkpoint was written
+};
+
+// Plans and requests in, reports out. Called from the engine's thread at round boundaries only; must not
+// block on the network (implementations queue).
+class ControlChannel {
+ public:
+  virtual ~ControlChannel() = default;
+  // All plans known so far, by first_round.
+  virtual std::vector<Plan> Plans() = 0;
+  // A signal, or the coordinator, wants the run to stop at the next boundary.
+  virtual bool StopRequested() = 0;
+  virtual void Report(const RoundReport& report) = 0;
+};
+
+struct EngineOptions {
+  TrainingJob job;
+  std::string checkpoint_directory;  // "" = no checkpoints
+  int device_index = -1;             // -1 = CPU
+};
+
+// State of one worker's training: parameters, optimizers, schedule, cursor. Lives across generations.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Trains within one generation until the job is done, a stop is requested or a failure. On kLostPeer the
+  // state is that of the last committed round and Run may be called with the next generation.
+  virtual Result<Outcome> Run(const Generation& generation, Collective& collective,
+                              ControlChannel& control) = 0;
+
+  // Rounds committed so far.
+  [[nodiscard]] virtual int64_t round() const = 0;
+  [[nodiscard]] virtual int64_t parameter_count() const = 0;
+
+  // Continues from the newest complete checkpoint below `directory` when Run is next called: each rank
+  // reads the common state and its own inner state. kData with the reason if none can be read.
+  virtual Status Resume(const std::string& directory) = 0;
+
+  // One optimizer step's time at batch b on scratch state, for the profile; leaves no trace.
+  // `micro_batch` <= b splits it. kResource when memory does not suffice.
+  virtual Result<double> TimeStep(int64_t batch, int64_t micro_batch) = 0;
+};
+
+[[nodiscard]] Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,
+                                                         std::shared_ptr<const Dataset> train,
+                                                         std::shared_ptr<const Dataset> evaluation,
+                                                         std::unique_ptr<Model> model);
+
+}  // namespace longstride
