@@ -60,9 +60,11 @@ def run_torch(seed, mode, local_steps=0, environment=None):
 
 def run_longstride(seed, settings=()):
     out = ROOT / f"build/bench/peers-run-{os.getpid()}-{time.time_ns()}"
-    command = [NETNS, "exec", PREFIX, "gw", "--", ROOT / "build/release/bin/longstride", "run", ROOT / "manifests/fashion-mnist.yaml",
-               "--workers", WORKERS, "--threads", 1, "--set", f"seed={seed}", "--set", "checkpoint.everyRounds=0",
-               "--listen", netns("address", PREFIX, "gw"), "--launch-prefix", f"{NETNS} exec {PREFIX} {{index}} --", "--out", out]
+    command = [NETNS, "exec", PREFIX, "gw", "--", ROOT / "build/release/bin/longstride", "run",
+               ROOT / "manifests/fashion-mnist.yaml", "--workers", WORKERS, "--threads", 1,
+               "--set", f"seed={seed}", "--set", "checkpoint.everyRounds=0",
+               "--listen", netns("address", PREFIX, "gw"),
+               "--launch-prefix", f"{NETNS} exec {PREFIX} {{index}} --", "--out", out]
     for s in settings:
         command += ["--set", s]
     begin = time.perf_counter()
