@@ -52,8 +52,7 @@ Result<Header> ParseHeader(std::span<const uint8_t> bytes, const std::string& na
 
 Error WrongSize(const std::string& name, uint64_t size, const Header& header) {
   const std::string wanted =
-      FormatCount(static_cast<int64_t>(header.file_size)) + " bytes for dimensions " +
-      ShapeText(header.dimensions);
+      std::to_string(header.file_size) + " bytes for dimensions " + ShapeText(header.dimensions);
   if (size < header.file_size) {
     return BrokenFile(name, size, "the end of the file", wanted,
                       "the file is cut short: fetch it again");
@@ -76,12 +75,12 @@ Result<Bytes> Decompress(const Bytes& file, const std::string& name, int rank) {
   // One byte of room more than is right shows a content that is too long.
   LONGSTRIDE_ASSIGN_OR_RETURN(Inflated all, Inflate(file.view, DeflateWrapper::kGzip,
                                                     header.file_size + 1, header.file_size, name));
+  if (!all.finished && all.bytes.size() <= header.file_size) {
+    return BrokenFile(name, file.size(), "the end of the file", "more of its gzip stream",
+                      "the file is cut short: fetch it again");
+  }
   if (all.bytes.size() != header.file_size) {
     return WrongSize(name + " (decompressed)", all.bytes.size(), header);
-  }
-  if (!all.finished) {
-    return BrokenFile(name, file.size(), "the end of the file", "the checksum of gzip",
-                      "the file is cut short: fetch it again");
   }
   if (all.consumed != file.size()) {
     return BrokenFile(name, all.consumed, "more bytes", "the end of the file after its gzip stream",
@@ -123,8 +122,8 @@ Result<Part> OpenPart(const std::string& folder, const std::string& prefix) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const IdxArray labels,
                               OpenIdx(folder, prefix + "-labels", 1, &part.labels_path));
   if (labels.dimensions[0] != images.dimensions[0]) {
-    return BrokenFile(part.labels_path, 4, FormatCount(labels.dimensions[0]) + " labels",
-                      FormatCount(images.dimensions[0]) + " as in " + part.images_path,
+    return BrokenFile(part.labels_path, 4, std::to_string(labels.dimensions[0]) + " labels",
+                      std::to_string(images.dimensions[0]) + " as in " + part.images_path,
                       "take both files from the same data set");
   }
   const int64_t pixels = images.dimensions[1] * images.dimensions[2];

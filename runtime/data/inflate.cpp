@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 
 #include "runtime/data/bytes.h"
 
@@ -21,10 +22,8 @@ struct Stream {
   }
 };
 
-}  // namespace
-
-Result<Inflated> Inflate(std::span<const uint8_t> compressed, DeflateWrapper wrapper, size_t limit,
-                         size_t size_hint, const std::string& file) {
+Result<Inflated> Run(std::span<const uint8_t> compressed, DeflateWrapper wrapper, size_t limit,
+                     size_t size_hint, const std::string& file) {
   Stream stream;
   const int window = wrapper == DeflateWrapper::kGzip ? MAX_WBITS + 16 : -MAX_WBITS;
   if (inflateInit2(&stream.z, window) != Z_OK) {
@@ -61,6 +60,17 @@ Result<Inflated> Inflate(std::span<const uint8_t> compressed, DeflateWrapper wra
     }
   }
   return out;
+}
+
+}  // namespace
+
+Result<Inflated> Inflate(std::span<const uint8_t> compressed, DeflateWrapper wrapper, size_t limit,
+                         size_t size_hint, const std::string& file) {
+  try {
+    return Run(compressed, wrapper, limit, size_hint, file);
+  } catch (const std::bad_alloc&) {
+    return ResourceError(file + ": no memory to decompress it; use the uncompressed file, which is mapped");
+  }
 }
 
 }  // namespace longstride::data
