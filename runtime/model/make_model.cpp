@@ -18,6 +18,8 @@ Result<std::unique_ptr<Model>> Choose(const ModelSpec& spec, const DataShape& sh
       return MakeResnet(spec.resnet, shape, precision, seed);
     case ModelKind::kGpt:
       return MakeGpt(spec.gpt, shape, precision, seed);
+    case ModelKind::kTorchscript:
+      return MakeTorchscript(spec.torchscript, shape, precision);
   }
   return BugError("model: unknown kind");
 }
