@@ -66,13 +66,24 @@ up() {
   done
   trap - ERR
   if [ -n "$owner" ]; then
-    setsid bash -c "tail --pid=$owner -f /dev/null; '$0' down '$PREFIX'" >/dev/null 2>&1 </dev/null &
+    setsid "$0" watch "$PREFIX" "$owner" >/dev/null 2>&1 </dev/null &
   fi
+}
+
+# Takes down what this `up` made, and nothing that a later one made under the same prefix.
+watch() {
+  local owner=$1 mine
+  mine=$(stat -c %i "/run/netns/$GW")
+  while [ "$(stat -c %i "/run/netns/$GW" 2>/dev/null)" = "$mine" ]; do
+    kill -0 "$owner" 2>/dev/null || { down; break; }
+    sleep 0.5
+  done
 }
 
 case "$COMMAND" in
   up) [ $# -ge 2 ] || usage; up "$@" ;;
   down) down ;;
+  watch) watch "$@" ;;  # only `up` calls it
   exec)
     [ $# -ge 2 ] || usage
     ns=$(namespace_of "$1")
