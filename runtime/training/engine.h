@@ -16,9 +16,10 @@
 #include "core/spec/training_job.h"
 #include "runtime/collective/collective.h"
 #include "runtime/data/dataset.h"
-#include "runtime/model/model.h"
 
 namespace longstride {
+
+class Model;
 
 // Why a call of Run returned without an error.
 enum class Outcome {
