@@ -71,7 +71,7 @@ Result<StateFile> DecodeState(const std::string& text, const std::string& path) 
     return data::BrokenFile(path, 0, found, expected, "the checkpoint is damaged: use an older one");
   };
   json object = json::parse(text, nullptr, false);
-  if (object.is_discarded() || !object.is_object()) return fault("text that is no JSON object", "one");
+  if (object.is_discarded() || !object.is_object()) return fault("text that is no JSON object", "what a checkpoint's state.json holds");
   if (object.value("format", json()) != kFormat) {
     return fault("another format or version", std::string("\"format\": \"") + kFormat + "\"");
   }

@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include "core/base/log.h"
 #include "core/base/random.h"
 #include "tests/runtime/checkpoint/faulty_file_system.h"
 #include "tests/runtime/data/files.h"
@@ -17,6 +18,16 @@ namespace {
 using data::TemporaryFolder;
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+// The tests break things on purpose; what the code says about it is checked, not printed.
+class QuietLog : public testing::Environment {
+ public:
+  void SetUp() override { SetLogLevel(LogLevel::kError); }
+};
+const auto* const kQuietLog = testing::AddGlobalTestEnvironment(new QuietLog);
+
+// A file system without faults that does not flush, for the parts of a test that no fault meets.
+std::shared_ptr<FileSystem> FastFileSystem() { return std::make_shared<FaultyFileSystem>(); }
 
 const std::vector<std::string> kFiles = {"model.safetensors", "rank-000.safetensors",
                                          "rank-001.safetensors"};
@@ -137,7 +148,7 @@ TEST(CheckpointDirectory, BrokenNewestIsPassedOverWithOneClearWarning) {
   victims.emplace_back("state.json");
   for (int trial = 0; trial < 100; ++trial) {
     TemporaryFolder folder;
-    CheckpointDirectory directory(folder.path());
+    CheckpointDirectory directory(folder.path(), FastFileSystem());
     ASSERT_TRUE(WriteRound(directory, 1).ok());
     ASSERT_TRUE(WriteRound(directory, 2).ok());
     const std::string& name = victims[static_cast<size_t>(trial) % victims.size()];
@@ -215,7 +226,7 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
     for (int at = 0;; ++at) {
       SCOPED_TRACE(testing::Message() << scenario.name << ", operation " << at);
       TemporaryFolder folder;
-      CheckpointDirectory before(folder.path());
+      CheckpointDirectory before(folder.path(), FastFileSystem());
       for (int64_t round : scenario.before) ASSERT_TRUE(WriteRound(before, round, 1).ok());
 
       auto faulty = std::make_shared<FaultyFileSystem>(GetParam(), at);
@@ -227,7 +238,7 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
         EXPECT_EQ(status.error().code, ErrorCode::kResource) << status.error().message;
       }
 
-      CheckpointDirectory after(folder.path());
+      CheckpointDirectory after(folder.path(), FastFileSystem());
       ASSERT_TRUE(after.Recover().ok());
       const auto latest = after.LoadLatest();
       ASSERT_TRUE(latest.ok()) << latest.error().message;

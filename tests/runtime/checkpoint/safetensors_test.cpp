@@ -57,8 +57,9 @@ TEST(Safetensors, WritesThePinnedBytes) {
                              Tensor<float>("a", TensorType::kFloat32, {1}, {1})});
   ASSERT_TRUE(bytes.ok());
   const std::string header =
-      R"({"a":{"data_offsets":[0,4],"dtype":"F32","shape":[1]},)"
-      R"("b":{"data_offsets":[4,6],"dtype":"U8","shape":[2]}} )";
+      std::string(R"({"a":{"data_offsets":[0,4],"dtype":"F32","shape":[1]},)") +
+      R"("b":{"data_offsets":[4,6],"dtype":"U8","shape":[2]}})" +
+      std::string(6, ' ');
   EXPECT_EQ(header.size() % 8, 0U);
   EXPECT_EQ(*bytes, data::Little<uint64_t>({header.size()}) + header +
                         std::string("\0\0\x80\x3f\1\2", 6));
