@@ -1,9 +1,11 @@
-// The books of exactly-once reading. Every position below the cursor is in exactly one of three sets:
+// The books of exactly-once reading. Every position below the cursor is in exactly one of three
+// sets:
 //   committed  its sample counted in a committed round,
-//   discarded  it was read, but its worker's update was thrown away (not finite), never to be read again,
-//   holes      it was handed out and then lost with its worker; the next rounds read it first.
-// So committed = [0, cursor) minus holes minus discarded, always (the ledger law), and no sample counts
-// twice within an epoch. A plain value; not thread-safe.
+//   discarded  it was read, but its worker's update was thrown away (not finite), never to be read
+//   again, holes      it was handed out and then lost with its worker; the next rounds read it
+//   first.
+// So committed = [0, cursor) minus holes minus discarded, always (the ledger law), and no sample
+// counts twice within an epoch. A plain value; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -34,12 +36,13 @@ class Ledger {
   [[nodiscard]] const PositionSet& discarded() const { return discarded_; }
   [[nodiscard]] const PositionSet& holes() const { return holes_; }
 
-  // The next `count` positions to read: holes in ascending order, then from the cursor on. A round that is
-  // thrown away as a whole is not recorded, so asking again gives the same.
+  // The next `count` positions to read: holes in ascending order, then from the cursor on. A round
+  // that is thrown away as a whole is not recorded, so asking again gives the same.
   [[nodiscard]] std::vector<PositionRange> Next(int64_t count) const;
 
-  // Books a round. Its ranges must be disjoint, each position a hole or at or beyond the cursor, and those
-  // beyond must follow the cursor without a gap. Otherwise kBug naming the position, and nothing changes.
+  // Books a round. Its ranges must be disjoint, each position a hole or at or beyond the cursor,
+  // and those beyond must follow the cursor without a gap. Otherwise kBug naming the position, and
+  // nothing changes.
   Status Record(const RoundPositions& round);
 
   // The ledger law, checked from scratch; kBug naming the first position that breaks it.

@@ -1,14 +1,15 @@
-// The tests of gradient quality: is the global batch B large enough for the noise that was measured?
-// Pure, + - * / only, so that all workers get the same answer.
+// The tests of gradient quality: is the global batch B large enough for the noise that was
+// measured? Pure, + - * / only, so that all workers get the same answer.
 //
 //   norm          sigma^2 / B <= eta^2 ||gbar||^2            [Byrd, Chin, Nocedal, Wu 2012]
 //   innerProduct  Var<g, gbar> / B <= theta^2 ||gbar||^4     [Bollapragada, Byrd, Nocedal 2018]
-//   augmented     innerProduct, and the noise orthogonal to gbar: (sigma^2 - Var<g, gbar> / ||gbar||^2) / B
+//   augmented     innerProduct, and the noise orthogonal to gbar: (sigma^2 - Var<g, gbar> /
+//   ||gbar||^2) / B
 //                 <= nu^2 ||gbar||^2                         [ibid.]
 //
-// Scope. `global` tests the batch that the averaged gradient is made of, B. `local` puts the local batch
-// in place of B, as [Lau et al. 2024] test every worker's own batch: b = B / M, the mean local batch,
-// must meet the bound by itself, so the batch asked for is M times as large.
+// Scope. `global` tests the batch that the averaged gradient is made of, B. `local` puts the local
+// batch in place of B, as [Lau et al. 2024] test every worker's own batch: b = B / M, the mean
+// local batch, must meet the bound by itself, so the batch asked for is M times as large.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,9 @@ struct TestTerms {
 
 struct TestOutcome {
   bool passed = true;
-  // The smallest global batch that passes, in samples, not rounded; infinity when the gradient vanishes
-  // beside its noise. When nothing moves at all (no gradient, no noise) it is the current batch.
+  // The smallest global batch that passes, in samples, not rounded; infinity when the gradient
+  // vanishes beside its noise. When nothing moves at all (no gradient, no noise) it is the current
+  // batch.
   double required_batch = 0;
   double ratio = 0;  // required_batch / batch; passed <=> ratio <= 1
 };

@@ -1,5 +1,5 @@
-// Ranges of sample positions and sets of them. A position counts samples from the start of the job, over
-// all epochs (sample_order.h turns it into an epoch and an index).
+// Ranges of sample positions and sets of them. A position counts samples from the start of the job,
+// over all epochs (sample_order.h turns it into an epoch and an index).
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ struct PositionRange {
 // Samples in all the ranges together.
 [[nodiscard]] int64_t TotalSize(std::span<const PositionRange> ranges);
 
-// Positions `offset`, ..., `offset + count - 1` of the sequence that the ranges make end to end; what
-// lies beyond its end is left off. No empty ranges in the result.
-[[nodiscard]] std::vector<PositionRange> Slice(std::span<const PositionRange> ranges, int64_t offset,
-                                               int64_t count);
+// Positions `offset`, ..., `offset + count - 1` of the sequence that the ranges make end to end;
+// what lies beyond its end is left off. No empty ranges in the result.
+[[nodiscard]] std::vector<PositionRange> Slice(std::span<const PositionRange> ranges,
+                                               int64_t offset, int64_t count);
 
 // A set of positions, kept as sorted, disjoint, non-adjacent, non-empty ranges.
 class PositionSet {
@@ -32,8 +32,8 @@ class PositionSet {
   [[nodiscard]] int64_t size() const { return TotalSize(ranges_); }  // positions
   [[nodiscard]] bool Intersects(PositionRange range) const;
   [[nodiscard]] bool Contains(PositionRange range) const;  // all of it; true for an empty range
-  void Add(PositionRange range);     // union
-  void Remove(PositionRange range);  // difference
+  void Add(PositionRange range);                           // union
+  void Remove(PositionRange range);                        // difference
   friend bool operator==(const PositionSet&, const PositionSet&) = default;
 
  private:

@@ -11,9 +11,9 @@
 
 namespace longstride {
 
-// A seeded permutation of [0, size) in O(1) memory: a balanced Feistel network over the next power of
-// four, walked along its cycles until it falls inside [Luby, Rackoff 1988; Black, Rogaway 2002]. For
-// shuffling only, not for secrets. Immutable; thread-safe.
+// A seeded permutation of [0, size) in O(1) memory: a balanced Feistel network over the next power
+// of four, walked along its cycles until it falls inside [Luby, Rackoff 1988; Black, Rogaway 2002].
+// For shuffling only, not for secrets. Immutable; thread-safe.
 class FeistelPermutation {
  public:
   FeistelPermutation(uint64_t seed, uint64_t tweak, int64_t size);  // size >= 1
@@ -48,8 +48,8 @@ class SampleOrder {
 
 // A round of H local steps with local batches b_m reads a sequence of n = H * sum b_m positions:
 // [cursor, cursor + n), or holes first (Ledger::Next). Rank m's part is one contiguous stretch of
-// that sequence, after those of the lower ranks: H * b_m positions from offset H * (b_0 + ... + b_{m-1}).
-// Its local step h (from 0) takes b_m of them, from h * b_m on.
+// that sequence, after those of the lower ranks: H * b_m positions from offset H * (b_0 + ... +
+// b_{m-1}). Its local step h (from 0) takes b_m of them, from h * b_m on.
 
 // n = H * sum b_m.
 [[nodiscard]] int64_t RoundSize(int64_t local_steps, std::span<const int64_t> batches);
