@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "core/base/result.h"
 
 namespace longstride {
 
@@ -146,6 +148,17 @@ struct HeartbeatRequest {
   int64_t round = 0;
 };
 
+struct ReportRequest {
+  WorkerId worker;
+  RoundReport report;
+};
+
+// How a worker stands with its job.
+//   kWaiting   joined; the next generation is not formed yet
+//   kTraining  member of the present generation
+//   kReform    its generation is over; it joins the next one
+//   kFenced    another incarnation has its place, or it never joined; it exits
+//   kEnded     the job is over; it exits
 enum class MemberState { kWaiting, kTraining, kReform, kFenced, kEnded };
 
 struct HeartbeatReply {
@@ -161,6 +174,44 @@ struct LeaveRequest {
   int64_t round = 0;
   int exit_code = 0;
   std::string reason;          // "completed", "stopped", or the error message
+};
+
+// Long poll: answered once a generation newer than `after` holds the worker, the job is over, or
+// `wait_seconds` have passed (kWaiting: ask again).
+struct GenerationRequest {
+  WorkerId worker;
+  GenerationId after;
+  double wait_seconds = 0;
+};
+
+struct GenerationReply {
+  MemberState state = MemberState::kWaiting;
+  std::optional<Generation> generation;  // present iff kTraining
+  bool failed = false;                   // of kEnded: the job failed, rather than having done its work
+  std::string reason;                    // of kReform, kFenced, kEnded
+};
+
+struct StoreSetRequest {
+  GenerationId generation;
+  std::string key;
+  std::vector<uint8_t> value;  // base64 in JSON
+};
+
+// Long poll: answered once the generation's store holds `count` keys, or `wait_seconds` have passed.
+struct StoreReadRequest {
+  GenerationId generation;
+  int64_t count = 0;
+  double wait_seconds = 0;
+};
+
+struct StoreReply {
+  std::vector<std::pair<std::string, std::vector<uint8_t>>> entries;  // every key, sorted
+};
+
+// Body of every answer that is not 200.
+struct ErrorReply {
+  ErrorCode code = ErrorCode::kBug;
+  std::string message;
 };
 
 }  // namespace longstride

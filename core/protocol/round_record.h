@@ -1,0 +1,25 @@
+// One committed round: the reports of all its members, merged. It is one line of rounds.jsonl; the schema
+// is documented in docs/protocol.md.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/protocol/messages.h"
+
+namespace longstride {
+
+struct RoundRecord {
+  double unix_seconds = 0;           // when the last report arrived
+  std::vector<WorkerId> workers;     // by rank
+  std::vector<RoundReport> reports;  // by rank, never empty; the common part is equal on all
+
+  [[nodiscard]] const RoundReport& common() const { return reports.front(); }
+};
+
+// One line, without the newline.
+[[nodiscard]] std::string ToJsonLine(const RoundRecord& record);
+[[nodiscard]] Result<RoundRecord> ParseRoundRecord(std::string_view text);
+
+}  // namespace longstride
