@@ -1,0 +1,64 @@
+#include "core/spec/parse.h"
+
+#include <fstream>
+
+#include "core/spec/node.h"
+#include "core/spec/override.h"
+#include "core/spec/reader.h"
+#include "core/spec/validate.h"
+
+namespace longstride {
+namespace {
+
+ParsedJob Finish(std::optional<Node> root, const std::vector<Override>& overrides, Faults faults) {
+  ParsedJob parsed;
+  if (root) {
+    for (const Override& override : overrides) ApplyOverride(override, *root, faults);
+    TrainingJob job;
+    ReadJob(*root, job, faults);
+    if (root->kind == Node::Kind::kMap) ValidateJob(*root, job, faults);
+    if (faults.empty()) parsed.job = std::move(job);
+  }
+  parsed.faults = faults.Take();
+  return parsed;
+}
+
+}  // namespace
+
+Result<Override> ParseOverride(std::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return UserError("--set " + Shorten(text) + ": expected path=value, as training.seed=7");
+  }
+  return Override{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+}
+
+ParsedJob ParseTrainingJob(std::string_view text, const std::string& source,
+                           const std::vector<Override>& overrides) {
+  Faults faults;
+  std::optional<Node> root = ReadNode(text, source, faults);
+  return Finish(std::move(root), overrides, std::move(faults));
+}
+
+ParsedJob ParseTrainingJobJson(const nlohmann::json& json, const std::string& source,
+                               const std::vector<Override>& overrides) {
+  Faults faults;
+  std::optional<Node> root = NodeFromJson(json, source, faults);
+  return Finish(std::move(root), overrides, std::move(faults));
+}
+
+Result<TrainingJob> LoadTrainingJob(const std::string& path,
+                                    const std::vector<Override>& overrides) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMaxManifestBytes + 1, '\0');
+  if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file && !file.eof()) {
+    return UserError(path + ": cannot be read; check that the file exists and is readable");
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  ParsedJob parsed = ParseTrainingJob(text, path, overrides);
+  if (!parsed.ok()) return ToError(parsed.faults);
+  return *std::move(parsed.job);
+}
+
+}  // namespace longstride
