@@ -1,5 +1,9 @@
 // The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP with a
-// bearer token. Retries what may be retried, with jittered back-off, until its deadline.
+// bearer token. Retries what may be retried, with jittered back-off, until its deadline: a minute for
+// FetchJob and Join, 30 s for StoreSet, 5 s for Report and Leave; Heartbeat is one attempt of 2 s. A coordinator
+// that cannot be reached is kTransient; what it refuses keeps the code that it gives.
+//
+// Call only from threads of your own, never from a continuation of cpprestsdk.
 #pragma once
 
 #include <functional>
@@ -23,8 +27,11 @@ class CoordinatorClient {
   virtual ~CoordinatorClient() = default;
   virtual Result<TrainingJob> FetchJob() = 0;
   virtual Status Join(const JoinRequest& request) = 0;
-  // Waits until a generation newer than `after` that holds this worker is formed (long poll), or
-  // `stopped` returns true (kInterrupted), or the coordinator says the job has ended.
+  // Waits until a generation newer than `after` that holds this worker is formed (long poll). Errors:
+  //   kInterrupted  `stopped` returned true, or the job has ended well: nothing is left to do (exit 0
+  //                 unless a signal came)
+  //   kLostPeer     the job has failed, or another incarnation has this worker's place
+  //   kTransient    the coordinator could not be reached for a minute
   virtual Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after,
                                              const std::function<bool()>& stopped) = 0;
   virtual Result<HeartbeatReply> Heartbeat(const HeartbeatRequest& request) = 0;

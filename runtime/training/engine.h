@@ -17,6 +17,7 @@
 #include "runtime/collective/collective.h"
 #include "runtime/data/dataset.h"
 #include "runtime/model/model.h"
+#include "runtime/training/control_channel.h"
 
 namespace longstride {
 
@@ -24,18 +25,6 @@ namespace longstride {
 enum class Outcome {
   kCompleted,  // maxSamples, maxEpochs or the evaluation target was reached
   kStopped,    // a stop was requested; a checkpoint was written
-};
-
-// Plans and requests in, reports out. Called from the engine's thread at round boundaries only; must not
-// block on the network (implementations queue).
-class ControlChannel {
- public:
-  virtual ~ControlChannel() = default;
-  // All plans known so far, by first_round.
-  virtual std::vector<Plan> Plans() = 0;
-  // A signal, or the coordinator, wants the run to stop at the next boundary.
-  virtual bool StopRequested() = 0;
-  virtual void Report(const RoundReport& report) = 0;
 };
 
 struct EngineOptions {

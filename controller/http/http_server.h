@@ -1,0 +1,40 @@
+// An HTTP/1.1 server over cpprestsdk's listener. Nothing of cpprestsdk shows, and none of its exceptions
+// leaves: an answer that cannot be sent (the client has gone) is dropped.
+//
+// The library's limits, which we cannot mend here: it has no bound on header size, and reads a body to its
+// end before an answer goes out (what is over max_body_bytes is thrown away as it arrives, then answered with
+// 413). So bind it to loopback, or keep strangers away by other means.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "controller/http/http_handler.h"
+#include "core/base/result.h"
+
+namespace longstride {
+
+struct HttpServerOptions {
+  std::string address = "127.0.0.1";
+  uint16_t port = 0;  // 0: a free one
+  size_t max_body_bytes = size_t{64} << 20;
+  int threads = 4;  // of the library's one pool in this process; the first server or client decides
+};
+
+class HttpServer {
+ public:
+  // Listens when this returns. `handler` must outlive the server. kUser when the port is taken, kTransient
+  // when no free one was found.
+  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
+                                                                 HttpHandler& handler);
+  virtual ~HttpServer() = default;
+
+  [[nodiscard]] virtual uint16_t port() const = 0;
+  // No handler call begins after this returns. Idempotent; the destructor calls it. Answer what is parked
+  // before, as its connections are not waited for.
+  virtual void Stop() = 0;
+};
+
+}  // namespace longstride

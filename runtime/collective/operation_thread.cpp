@@ -1,0 +1,128 @@
+#include "runtime/collective/operation_thread.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "core/base/log.h"
+
+namespace longstride {
+namespace {
+
+std::atomic<int> abandoned{0};
+
+}  // namespace
+
+struct OperationThread::State {
+  std::function<void()> interrupt;
+  std::function<void()> release;
+  Duration grace{};
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::function<Status()> operation;  // set by Run, taken by the thread
+  std::optional<Status> result;       // set by the thread, taken by Run
+  std::optional<Error> failure;       // why the object is dead
+  bool aborted = false;
+  bool stop = false;
+  bool left_behind = false;
+  std::thread thread;
+
+  void Loop() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return operation || stop; });
+      if (!operation) break;
+      const auto run = std::exchange(operation, nullptr);
+      lock.unlock();
+      Status status = run();
+      lock.lock();
+      result = std::move(status);
+      changed.notify_all();
+    }
+    lock.unlock();
+    release();
+    lock.lock();
+    if (left_behind) --abandoned;
+  }
+};
+
+OperationThread::OperationThread(std::function<void()> interrupt, std::function<void()> release,
+                                 Duration grace)
+    : state_(std::make_shared<State>()) {
+  state_->interrupt = std::move(interrupt);
+  state_->release = std::move(release);
+  state_->grace = grace;
+  state_->thread = std::thread([state = state_] { state->Loop(); });
+}
+
+OperationThread::~OperationThread() {
+  std::unique_lock lock(state_->mutex);
+  state_->stop = true;
+  state_->changed.notify_all();
+  std::thread thread = std::move(state_->thread);
+  const bool left_behind = state_->left_behind;
+  lock.unlock();
+  if (left_behind) {
+    thread.detach();  // it holds the state, and waits for an operation that may never return
+  } else {
+    thread.join();
+  }
+}
+
+Status OperationThread::Run(std::function<Status()> operation, TimePoint deadline) {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  if (s.failure) return *s.failure;
+  if (s.aborted) {
+    s.failure = Error{ErrorCode::kLostPeer, "the collective was aborted"};
+    return *s.failure;
+  }
+  s.result.reset();
+  s.operation = std::move(operation);
+  s.changed.notify_all();
+  const bool woken =
+      s.changed.wait_until(lock, deadline, [&] { return s.result.has_value() || s.aborted; });
+  if (s.result.has_value() && s.result->ok()) return Status();
+  Error reason{ErrorCode::kTransient, "a collective operation passed its deadline"};
+  if (s.aborted) {
+    reason = {ErrorCode::kLostPeer, "the collective was aborted"};
+  } else if (woken) {
+    reason = s.result->error();
+  }
+  s.failure = reason;
+  lock.unlock();
+  return Interrupt(std::move(reason));
+}
+
+Status OperationThread::Interrupt(Error reason) {
+  State& s = *state_;
+  s.interrupt();
+  std::unique_lock lock(s.mutex);
+  if (s.changed.wait_for(lock, s.grace, [&] { return s.result.has_value(); })) return reason;
+  s.left_behind = true;
+  if (++abandoned > kMaxAbandoned) {
+    LogError("collective",
+             "a third collective operation cannot be interrupted; this process is beyond repair");
+    std::_Exit(ExitCodeOf(ErrorCode::kTransient));
+  }
+  LogWarning("collective",
+             "a collective operation could not be interrupted; its thread is left behind");
+  return reason;
+}
+
+void OperationThread::Abort() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->aborted = true;
+    state_->changed.notify_all();
+  }
+  state_->interrupt();
+}
+
+int OperationThread::Abandoned() { return abandoned; }
+
+}  // namespace longstride

@@ -1,0 +1,47 @@
+// A thread of its own for blocking operations that cannot be cancelled from within, so that the caller can
+// give up on them. The thread owns what the operations use; the caller waits with a deadline.
+//
+// When the deadline passes, or Abort is called, `interrupt` is asked to make the running operation fail
+// soon. If it has not returned within `grace`, the caller walks away: the thread is left behind with
+// all it owns, and ends when the operation does. A process may leave kMaxAbandoned threads behind;
+// needing one more ends it with the exit code of kTransient, because it is beyond repair.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+
+namespace longstride {
+
+class OperationThread {
+ public:
+  static constexpr int kMaxAbandoned = 2;
+
+  // `interrupt` may be called from any thread, more than once, also with no operation running.
+  // `release` runs as the thread's last act and frees what the operations used.
+  OperationThread(std::function<void()> interrupt, std::function<void()> release, Duration grace);
+  ~OperationThread();
+  OperationThread(const OperationThread&) = delete;
+  OperationThread& operator=(const OperationThread&) = delete;
+
+  // Runs `operation` on the thread and returns its status. A passed deadline is kTransient, Abort is
+  // kLostPeer. After any failure every later call fails at once with the same error.
+  // `operation` may outlive the call, so it must not refer to anything of the caller's.
+  // One caller at a time.
+  [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline);
+
+  // Thread-safe, idempotent.
+  void Abort();
+
+  // Threads of this process that were left behind and have not ended yet.
+  [[nodiscard]] static int Abandoned();
+
+ private:
+  struct State;
+  [[nodiscard]] Status Interrupt(Error reason);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace longstride

@@ -1,0 +1,38 @@
+// The TCP sockets of one generation, found from outside: Gloo offers no way to wake a blocked operation,
+// but shutting its sockets down does. Connections are recognised by their end points, so that no other
+// socket of the process is ever touched, and by inode, so that a reused descriptor is not either.
+// IPv4 and IPv6, Linux only. All functions are thread-safe.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace longstride {
+
+// A numeric IP address and a port.
+struct Endpoint {
+  std::string address;
+  uint16_t port = 0;
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+// The TCP end points on which this process listens.
+[[nodiscard]] std::set<Endpoint> Listeners();
+
+struct SocketId {
+  int fd = -1;
+  ino_t inode = 0;
+};
+
+// This process's connections that were accepted on `own` or go to one of `peers`.
+[[nodiscard]] std::vector<SocketId> ConnectionsOf(const Endpoint& own,
+                                                  const std::set<Endpoint>& peers);
+
+// Shuts both directions down; never closes. Sockets that are gone are skipped.
+void ShutdownAll(const std::vector<SocketId>& sockets);
+
+}  // namespace longstride

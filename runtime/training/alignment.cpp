@@ -1,0 +1,82 @@
+#include "runtime/training/alignment.h"
+
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+#include <vector>
+
+#include "core/base/format.h"
+#include "core/base/random.h"
+
+namespace longstride {
+namespace {
+
+struct Standing {
+  int64_t term = 0;
+  int64_t counter = 0;
+  int64_t round = 0;
+  uint64_t digest = 0;
+  int64_t parameters = 0;
+  int64_t state_bytes = 0;  // of the state as JSON
+  [[nodiscard]] std::tuple<int64_t, int64_t, int64_t> Order() const { return {term, counter, round}; }
+};
+
+}  // namespace
+
+template <typename T>
+Status AlignStates(const Generation& generation, Collective& collective, Replica<T>& replica,
+                   TrainingState& state) {
+  const int ranks = collective.size(), rank = collective.rank();
+  if (ranks == 1) return {};
+  std::string json = ToJson(state).dump();
+  const Standing mine{state.generation.term,
+                      state.generation.counter,
+                      state.round,
+                      Hash64(replica.CommonDigest(), ScheduleDigest(state)),
+                      replica.flat().parameter_count(),
+                      static_cast<int64_t>(json.size())};
+  std::vector<Standing> all(static_cast<size_t>(ranks));
+  LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(std::as_bytes(std::span(&mine, 1)),
+                                                  std::as_writable_bytes(std::span(all)), Purpose::kState));
+  int root = 0;
+  for (int r = 1; r < ranks; ++r) {
+    if (all[r].parameters != all[0].parameters) {
+      return UserError(Format("rank %d has a model of %ld parameters, rank 0 one of %ld: the workers do not "
+                              "run the same job or data",
+                              r, all[r].parameters, all[0].parameters));
+    }
+    if (all[r].Order() > all[root].Order()) root = r;
+  }
+  bool equal = true;
+  for (int r = 0; r < ranks; ++r) {
+    const bool level = all[r].Order() == all[root].Order();
+    if (level && all[r].digest != all[root].digest && all[root].round > 0) {
+      return BugError(Format("ranks %d and %d both stand at round %ld of generation (%ld, %ld) but with "
+                             "different parameters or schedules",
+                             root, r, all[r].round, all[r].term, all[r].counter));
+    }
+    equal = equal && level && all[r].digest == all[root].digest;
+  }
+  if (equal) return {};
+
+  const bool lagged = mine.Order() < all[root].Order();
+  json.resize(static_cast<size_t>(all[root].state_bytes));
+  std::vector<int64_t> integers = replica.flat().ReadIntegers();
+  for (const std::span<std::byte> part :
+       {std::as_writable_bytes(std::span(json)), std::as_writable_bytes(replica.flat().parameters()),
+        std::as_writable_bytes(replica.flat().buffers()), std::as_writable_bytes(replica.outer().state()),
+        std::as_writable_bytes(std::span(integers))}) {
+    if (!part.empty()) LONGSTRIDE_RETURN_IF_ERROR(collective.Broadcast(part, root, Purpose::kState));
+  }
+  replica.flat().WriteIntegers(integers);
+  if (rank != root) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(state, TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
+    if (lagged) replica.inner().Reset();
+  }
+  return {};
+}
+
+template Status AlignStates(const Generation&, Collective&, Replica<float>&, TrainingState&);
+template Status AlignStates(const Generation&, Collective&, Replica<double>&, TrainingState&);
+
+}  // namespace longstride

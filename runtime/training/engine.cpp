@@ -1,0 +1,33 @@
+#include "runtime/training/engine.h"
+
+#include <new>
+
+#include "core/base/format.h"
+#include "runtime/training/round_engine.h"
+
+namespace longstride {
+
+Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options, std::shared_ptr<const Dataset> train,
+                                           std::shared_ptr<const Dataset> evaluation,
+                                           std::unique_ptr<Model> model) {
+  if (options.device_index >= 0) return UserError("training on CUDA devices is not built yet: use the CPU");
+  if (train->size() == 0) return DataError("the training set has no samples");
+  const TrainingSpec& training = options.job.spec.training;
+  if (SampleLimit(training, train->size()) == INT64_MAX && !options.job.spec.evaluation.target) {
+    return UserError("the job never ends: set training.maxSamples, training.maxEpochs or evaluation.target");
+  }
+  try {
+    if (training.precision == Precision::kFloat64) {
+      return std::unique_ptr<Engine>(std::make_unique<RoundEngine<double>>(
+          std::move(options), std::move(train), std::move(evaluation), std::move(model)));
+    }
+    return std::unique_ptr<Engine>(std::make_unique<RoundEngine<float>>(
+        std::move(options), std::move(train), std::move(evaluation), std::move(model)));
+  } catch (const std::bad_alloc&) {
+    return ResourceError("the model's flat vectors do not fit in memory");
+  } catch (const std::exception& e) {
+    return BugError(Format("the model cannot be moved into flat vectors: %s", e.what()));
+  }
+}
+
+}  // namespace longstride

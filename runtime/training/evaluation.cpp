@@ -1,0 +1,66 @@
+#include "runtime/training/evaluation.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "core/base/format.h"
+#include "runtime/data/prefetcher.h"
+
+namespace longstride {
+namespace {
+
+enum Sum { kLoss, kRight, kPredictions, kSamples, kSums };
+
+template <typename T>
+std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views, const Dataset& dataset,
+                                  int64_t begin, int64_t end, int64_t batch) {
+  at::NoGradGuard no_grad;
+  std::array<double, kSums> sums{};
+  data::Prefetcher prefetcher(dataset);
+  for (int64_t i = begin; i < end; i += batch) {
+    std::vector<int64_t> indices(static_cast<size_t>(std::min(batch, end - i)));
+    std::iota(indices.begin(), indices.end(), i);
+    prefetcher.Enqueue(std::move(indices));
+  }
+  while (const Batch* b = prefetcher.Next()) {
+    const TensorBatch view = views.View(*b, 0, b->size);
+    const at::Tensor outputs = model.Forward(view.features);
+    sums[kLoss] += model.Loss(outputs, view.target).template item<double>() * static_cast<double>(b->size);
+    sums[kRight] += static_cast<double>(CountCorrect(outputs, view.target));
+    sums[kPredictions] += static_cast<double>(view.target.numel());
+    sums[kSamples] += static_cast<double>(b->size);
+  }
+  return sums;
+}
+
+}  // namespace
+
+template <typename T>
+Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views, const Dataset& dataset,
+                                  int64_t batch, Collective& collective) {
+  const int64_t n = dataset.size(), ranks = collective.size(), rank = collective.rank();
+  std::array<double, kSums> sums{};
+  std::string failure;
+  model.SetTraining(false);
+  try {
+    sums = SumOver(model, views, dataset, rank * n / ranks, (rank + 1) * n / ranks,
+                   std::max<int64_t>(1, batch));
+  } catch (const std::exception& e) {
+    failure = e.what();
+  }
+  model.SetTraining(true);
+  if (!failure.empty()) return BugError(Format("evaluation failed: %s", failure.c_str()));
+  if (ranks > 1) LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));
+  return EvaluationResult{.loss = sums[kLoss] / std::max(1.0, sums[kSamples]),
+                          .accuracy = sums[kRight] / std::max(1.0, sums[kPredictions])};
+}
+
+template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&, int64_t,
+                                           Collective&);
+template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&, int64_t,
+                                           Collective&);
+
+}  // namespace longstride

@@ -1,0 +1,66 @@
+// A model's parameters and float buffers, moved into two contiguous flat vectors that the model's tensors
+// become views of, so that everything after the backward pass is a loop over a span. T is the model's dtype
+// (float or double). Each tensor starts on a cache line; the gaps hold zeros forever. Must outlive the
+// model's use. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/model/model.h"
+#include "runtime/training/aligned_buffer.h"
+#include "runtime/training/inner_optimizer.h"
+
+namespace longstride {
+
+// Where a named tensor lies in its flat vector.
+struct TensorPlace {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset = 0;  // elements
+  int64_t size = 0;
+};
+
+template <typename T>
+class FlatState {
+ public:
+  // Moves the tensors of `model`. CPU tensors of dtype T, contiguous or not.
+  explicit FlatState(Model& model);
+
+  [[nodiscard]] std::span<T> parameters() const { return parameters_.span(); }
+  [[nodiscard]] std::span<T> buffers() const { return buffers_.span(); }
+  [[nodiscard]] const std::vector<TensorPlace>& parameter_places() const { return parameter_places_; }
+  [[nodiscard]] const std::vector<TensorPlace>& buffer_places() const { return buffer_places_; }
+  // Elements of all parameters, gaps not counted.
+  [[nodiscard]] int64_t parameter_count() const { return parameter_count_; }
+
+  // Integer and boolean buffers (BatchNorm's step counts) stay where they are; their values one after the
+  // other, offsets counted in elements.
+  [[nodiscard]] const std::vector<TensorPlace>& integer_places() const { return integer_places_; }
+  [[nodiscard]] std::vector<int64_t> ReadIntegers() const;
+  void WriteIntegers(std::span<const int64_t> values);
+
+  // Drops the gradients, so that the next backward pass hands over its own memory instead of adding.
+  void ClearGradients();
+  // The gradients where backward left them, in order of offset; valid until the next backward pass or
+  // ClearGradients. Parameters that the loss does not reach have none.
+  [[nodiscard]] std::span<const GradientSegment<T>> Gradients();
+
+ private:
+  Model& model_;
+  AlignedBuffer<T> parameters_;
+  AlignedBuffer<T> buffers_;
+  std::vector<TensorPlace> parameter_places_;
+  std::vector<TensorPlace> buffer_places_;
+  std::vector<TensorPlace> integer_places_;
+  std::vector<at::Tensor> integer_tensors_;
+  std::vector<GradientSegment<T>> segments_;
+  int64_t parameter_count_ = 0;
+};
+
+extern template class FlatState<float>;
+extern template class FlatState<double>;
+
+}  // namespace longstride

@@ -1,0 +1,64 @@
+// Loss and gradient of a batch at the model's current parameters, accumulated from micro-batches. Running
+// out of memory halves the micro-batch for good instead of failing: the gradient stays that of the
+// whole batch. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/schedule/noise_statistics.h"
+#include "runtime/data/dataset.h"
+#include "runtime/model/model.h"
+#include "runtime/training/flat_state.h"
+
+namespace longstride {
+
+// Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as can be
+// (larger ones first). parts is lowered to `batch` where the batch is smaller.
+[[nodiscard]] std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap);
+
+// What the micro-batches of step 0 say about the gradient.
+template <typename T>
+struct MicrobatchObserver {
+  virtual ~MicrobatchObserver() = default;
+  // `segments` hold weight * (mean gradient of the micro-batch), weight = size / batch.
+  virtual void Observe(std::span<const GradientSegment<T>> segments, int64_t size, double weight) = 0;
+  virtual void Restart() = 0;  // memory ran out on the way: forget what was observed of this batch
+};
+
+template <typename T>
+class GradientComputer {
+ public:
+  GradientComputer(Model& model, FlatState<T>& state, DataShape shape);
+
+  // Mean loss over `batch`. Afterwards state.Gradients() is the gradient of that mean loss; with an
+  // observer it is that of the last micro-batch alone, weighted, and the observer does the summing.
+  // kResource when a single sample does not fit in memory; kBug for any other failure of the library.
+  Result<double> Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
+
+  // The batch [begin, begin + count) as tensors that borrow its memory.
+  [[nodiscard]] TensorBatch View(const Batch& batch, int64_t begin, int64_t count) const;
+
+  // Largest micro-batch, samples. `memory_cap` is lowered by itself when memory runs out.
+  void set_cap(int64_t cap) { cap_ = cap; }
+  [[nodiscard]] int64_t memory_cap() const { return memory_cap_; }
+  void set_memory_cap(int64_t cap) { memory_cap_ = cap; }
+
+ private:
+  double ComputeOnce(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
+
+  Model& model_;
+  FlatState<T>& state_;
+  DataShape shape_;
+  int64_t cap_ = INT64_MAX;
+  int64_t memory_cap_ = INT64_MAX;
+};
+
+// Seeds LibTorch's generator, which dropout draws from.
+void SeedDropout(uint64_t seed);
+
+extern template class GradientComputer<float>;
+extern template class GradientComputer<double>;
+
+}  // namespace longstride

@@ -1,0 +1,80 @@
+#include "runtime/training/local_round.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/random.h"
+#include "core/schedule/sums.h"
+
+namespace longstride {
+namespace {
+
+// Keeps the global L2 norm of the gradient at or below `limit`, as torch.nn.utils.clip_grad_norm_.
+template <typename T>
+double ClippingScale(std::span<const GradientSegment<T>> gradients, double limit) {
+  if (limit <= 0) return 1;
+  double squared = 0;
+  for (const GradientSegment<T>& s : gradients) squared += SquaredNorm(s.gradient);
+  return std::min(1.0, limit / (std::sqrt(squared) + 1e-6));
+}
+
+}  // namespace
+
+template <typename T>
+LocalRound<T>::LocalRound(Replica<T>& replica, GradientComputer<T>& gradients, const Dataset& train,
+                          const StepZeroOptions& options, uint64_t seed)
+    : replica_(replica),
+      gradients_(gradients),
+      order_(seed, train.size()),
+      prefetcher_(train),
+      step_zero_(options, replica.size(), replica.flat().parameter_count()) {}
+
+template <typename T>
+Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings, std::span<const PositionRange> positions,
+                                            const LocalRoundOptions& options, Stopwatch& watch,
+                                            ActivitySeconds& seconds) {
+  const int64_t steps = settings.local_steps;
+  prefetcher_.Clear();  // of a round that was given up
+  for (int64_t h = 0; h < steps; ++h) {
+    std::vector<int64_t> indices;
+    for (const PositionRange& r : StepPositions(positions, steps, settings.local_batches, options.rank, h)) {
+      order_.AppendIndices(r, indices);
+    }
+    prefetcher_.Enqueue(std::move(indices));
+  }
+
+  LocalRoundResult result;
+  double first_step = 0;
+  for (int64_t h = 0; h < steps; ++h) {
+    const Batch* batch = prefetcher_.Next();
+    if (!batch) return BugError("the prefetcher ran dry within a round");
+    watch.Lap(seconds.data);
+
+    if (options.reseed) {
+      SeedDropout(Hash64(options.seed, static_cast<uint64_t>(settings.number), static_cast<uint64_t>(h),
+                         static_cast<uint64_t>(options.rank)));
+    }
+    const bool observe = h == 0 && options.observe;
+    if (observe) step_zero_.Begin(settings.number);
+    LONGSTRIDE_ASSIGN_OR_RETURN(const double loss, gradients_.Compute(*batch, h == 0 ? options.parts : 1,
+                                                                      observe ? &step_zero_ : nullptr));
+    if (observe) step_zero_.Finish();
+    const std::span<const GradientSegment<T>> gradients =
+        observe ? step_zero_.segments() : replica_.flat().Gradients();
+    replica_.inner().Step(replica_.flat().parameters(), gradients, settings.learning_rates[h],
+                          ClippingScale(gradients, options.gradient_clipping));
+    result.loss_sum += loss * static_cast<double>(batch->size);
+    result.samples += batch->size;
+    watch.Lap(seconds.compute);
+    if (h == 0) first_step = seconds.compute;
+  }
+  replica_.flat().ClearGradients();
+  result.step_seconds =
+      steps > 1 ? (seconds.compute - first_step) / static_cast<double>(steps - 1) : first_step;
+  return result;
+}
+
+template class LocalRound<float>;
+template class LocalRound<double>;
+
+}  // namespace longstride

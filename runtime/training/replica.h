@@ -1,0 +1,58 @@
+// All tensors of one worker: the model in flat form, the optimizers, the anchor, and the snapshot that a
+// failed round goes back to. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/spec/training_job.h"
+#include "runtime/model/model.h"
+#include "runtime/training/aligned_buffer.h"
+#include "runtime/training/flat_state.h"
+#include "runtime/training/inner_optimizer.h"
+#include "runtime/training/outer_optimizer.h"
+
+namespace longstride {
+
+template <typename T>
+class Replica {
+ public:
+  Replica(std::unique_ptr<Model> model, const TrainingSpec& training);
+
+  Model& model() { return *model_; }
+  FlatState<T>& flat() { return flat_; }
+  InnerOptimizer<T>& inner() { return inner_; }
+  OuterOptimizer<T>& outer() { return outer_; }
+  [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k
+  [[nodiscard]] int64_t size() const { return anchor_.size(); }         // of the flat parameters
+
+  // A round begins at the present parameters. Without `inner_state` (one worker: nothing but its own update
+  // can fail, and then the inner state is reset) the optimizer's state is not kept.
+  void BeginRound(bool inner_state);
+  // As if the round had not begun. Needs a snapshot with inner state.
+  void Restore();
+  // Parameters and buffers alone, back to the anchor's.
+  void RestoreModel();
+
+  // Digest of parameters and buffers: equal on two workers if and (but for chance) only if all bits are.
+  [[nodiscard]] uint64_t ModelDigest() const;
+  // ModelDigest with the outer optimizer's velocity.
+  [[nodiscard]] uint64_t CommonDigest() const;
+
+ private:
+  std::unique_ptr<Model> model_;
+  FlatState<T> flat_;
+  InnerOptimizer<T> inner_;
+  OuterOptimizer<T> outer_;
+  AlignedBuffer<T> anchor_;
+  AlignedBuffer<T> saved_inner_;
+  AlignedBuffer<T> saved_buffers_;
+  std::vector<int64_t> saved_integers_;
+  int64_t saved_steps_ = 0;
+};
+
+extern template class Replica<float>;
+extern template class Replica<double>;
+
+}  // namespace longstride

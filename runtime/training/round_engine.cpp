@@ -1,0 +1,366 @@
+#include "runtime/training/round_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/base/format.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "core/schedule/learning_rate.h"
+#include "runtime/training/alignment.h"
+#include "runtime/training/evaluation.h"
+#include "runtime/training/resident_memory.h"
+
+namespace longstride {
+namespace {
+
+// Streams of the job's seed, so that data order, dropout and sketches are unrelated.
+enum SeedStream : uint64_t { kOrderSeed = 1, kDropoutSeed = 2, kSketchSeed = 3 };
+
+constexpr int64_t kEvaluationBatch = 256;
+constexpr int64_t kWastedRoundsAllowed = 10;
+
+uint64_t StreamSeed(const TrainingJobSpec& job, SeedStream stream) {
+  return Hash64(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(stream));
+}
+
+bool DrawsRandomNumbers(const ModelSpec& model) {
+  return (model.kind == ModelKind::kGpt && model.gpt.dropout > 0) || model.kind == ModelKind::kTorchscript;
+}
+
+// Reports are JSON, which has neither infinity nor not-a-number.
+double Reportable(double x) {
+  if (std::isnan(x)) return 0;
+  return std::clamp(x, std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
+}
+
+std::vector<int64_t> Difference(const int64_t (&now)[kPurposeCount], const int64_t (&before)[kPurposeCount]) {
+  std::vector<int64_t> difference;
+  for (int i = 0; i < kPurposeCount; ++i) difference.push_back(now[i] - before[i]);
+  return difference;
+}
+
+// What became of a round's positions: those of ranks whose update was not finite are discarded.
+RoundPositions Outcomes(const RoundSettings& settings, std::span<const PositionRange> positions,
+                        const std::vector<RankSlot>& slots) {
+  RoundPositions outcome;
+  for (size_t r = 0; r < slots.size(); ++r) {
+    auto& list = slots[r].samples > 0 ? outcome.committed : outcome.discarded;
+    const std::vector<PositionRange> part =
+        RankPositions(positions, settings.local_steps, settings.local_batches, static_cast<int>(r));
+    list.insert(list.end(), part.begin(), part.end());
+  }
+  return outcome;
+}
+
+int64_t NewestVersion(const std::vector<Plan>& plans) {
+  int64_t newest = 0;
+  for (const Plan& plan : plans) newest = std::max(newest, plan.version);
+  return newest;
+}
+
+}  // namespace
+
+template <typename T>
+RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset> train,
+                            std::shared_ptr<const Dataset> evaluation, std::unique_ptr<Model> model)
+    : options_(std::move(options)),
+      train_(std::move(train)),
+      evaluation_(std::move(evaluation)),
+      replica_(std::move(model), options_.job.spec.training),
+      gradients_(replica_.model(), replica_.flat(), train_->shape()) {
+  replica_.model().SetTraining(true);
+  state_.growth.batch = 0;
+  if (!options_.checkpoint_directory.empty()) {
+    saver_ = std::make_unique<CheckpointSaver<T>>(options_.checkpoint_directory, options_.job);
+  }
+}
+
+template <typename T>
+Status RoundEngine<T>::Resume(const std::string& directory) {
+  LONGSTRIDE_RETURN_IF_ERROR(CheckResumable(directory));
+  resume_directory_ = directory;
+  return {};
+}
+
+template <typename T>
+bool RoundEngine<T>::Finished() const {
+  return state_.target_reached ||
+         state_.ledger.cursor() >= SampleLimit(options_.job.spec.training, train_->size());
+}
+
+template <typename T>
+Result<Outcome> RoundEngine<T>::Run(const Generation& generation, Collective& collective,
+                                    ControlChannel& control) {
+  try {
+    return RunGeneration(generation, collective, control);
+  } catch (const std::bad_alloc&) {
+    return ResourceError("out of memory between local steps");
+  } catch (const std::exception& e) {
+    return BugError(Format("the round engine failed: %s", e.what()));
+  }
+}
+
+template <typename T>
+Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Collective& collective,
+                                              ControlChannel& control) {
+  const TrainingJobSpec& job = options_.job.spec;
+  const int ranks = collective.size();
+  if (collective.rank() != generation.rank || ranks != static_cast<int>(generation.members.size())) {
+    return BugError(Format("rank %d of %d in the collective, but rank %ld of %zu in the generation",
+                           collective.rank(), ranks, generation.rank, generation.members.size()));
+  }
+  if (!resume_directory_.empty()) {
+    LONGSTRIDE_RETURN_IF_ERROR(LoadCheckpoint(resume_directory_, collective.rank(), replica_, state_));
+    resume_directory_.clear();
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(AlignStates(generation, collective, replica_, state_));
+
+  const MeasurementPlan measure = PlanMeasurements(job.training.batch, ranks);
+  const StepZeroOptions step_zero{.sketch_size = SketchSize(job.training.batch, ranks),
+                                  .inner_products = measure.inner_products,
+                                  .seed = StreamSeed(job, kSketchSeed)};
+  Context context{.generation = generation,
+                  .collective = collective,
+                  .control = control,
+                  .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, StreamSeed(job, kOrderSeed)),
+                  .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
+                  .options = {.rank = collective.rank(),
+                              .parts = measure.within ? 2 : 1,
+                              .observe = measure.between || measure.within,
+                              .reseed = DrawsRandomNumbers(job.model),
+                              .seed = StreamSeed(job, kDropoutSeed),
+                              .gradient_clipping = job.training.gradient_clipping},
+                  .plans = generation.plans,
+                  .agreed = NewestVersion(generation.plans)};
+  model_digest_ = replica_.ModelDigest();
+  while (!Finished()) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const bool stop, RunRound(context));
+    if (stop && !Finished()) {
+      if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Flush());
+      return Outcome::kStopped;
+    }
+  }
+  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Flush());
+  return Outcome::kCompleted;
+}
+
+template <typename T>
+Result<bool> RoundEngine<T>::RunRound(Context& context) {
+  const TrainingJobSpec& job = options_.job.spec;
+  Stopwatch watch;
+  RoundReport report;
+  const Traffic traffic = context.collective.traffic();
+
+  const Plan* plan = GoverningPlan(context.plans, state_.round + 1, context.agreed);
+  if (!plan || plan->shares.size() != context.generation.members.size()) {
+    return BugError(Format("no plan for round %ld with %zu workers", state_.round + 1,
+                           context.generation.members.size()));
+  }
+  if (state_.growth.batch == 0) {
+    state_.growth = InitialGrowth(job.training.batch, LimitsOf(*plan, job.limits));
+  }
+  LONGSTRIDE_ASSIGN_OR_RETURN(const RoundSettings settings, PlanRound(job, train_->size(), state_, *plan));
+  const std::vector<PositionRange> positions =
+      state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
+  gradients_.set_cap(settings.plan.shares[context.options.rank].micro_batch_cap);
+
+  replica_.BeginRound(context.collective.size() > 1);
+  watch.Lap(report.seconds.outer);
+  Result<Exchange> exchange = RunLocally(context, settings, positions, watch, report);
+  if (!exchange.ok()) {
+    if (context.collective.size() > 1) replica_.Restore();
+    return exchange.error();
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(Advance(context, settings, positions, *exchange, report));
+  watch.Lap(report.seconds.outer);
+
+  // The round is committed; what fails from here on does not undo it, and it is reported all the same.
+  const bool stop = std::ranges::any_of(exchange->slots, [](const RankSlot& s) { return s.stop; });
+  Status boundary = Evaluate(context, settings, report);
+  watch.Lap(report.seconds.evaluation);
+  const int64_t every = job.checkpoint.every_rounds;
+  if (boundary.ok() && saver_ && (stop || Finished() || (every > 0 && state_.round % every == 0))) {
+    boundary = Save(context, settings);
+    report.checkpointed = boundary.ok();
+  }
+  watch.Lap(report.seconds.checkpoint);
+  report.wall_seconds = watch.Total();
+  report.bytes_sent = Difference(context.collective.traffic().sent, traffic.sent);
+  report.bytes_received = Difference(context.collective.traffic().received, traffic.received);
+  report.memory_bytes = ResidentMemory();
+  context.control.Report(report);
+  if (!boundary.ok()) return boundary.error();
+  if (wasted_rounds_ >= kWastedRoundsAllowed) {
+    return UserError(Format("training diverged: in the last %ld rounds no worker's update was finite; lower "
+                            "training.learningRate.value or set training.gradientClipping",
+                            wasted_rounds_));
+  }
+  return stop;
+}
+
+template <typename T>
+Result<Exchange> RoundEngine<T>::RunLocally(Context& context, const RoundSettings& settings,
+                                            std::span<const PositionRange> positions, Stopwatch& watch,
+                                            RoundReport& report) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRoundResult local,
+                              context.local.Run(settings, positions, context.options, watch, report.seconds));
+  for (const Plan& plan : context.control.Plans()) {
+    const auto same = [&](const Plan& known) { return known.version == plan.version; };
+    if (std::ranges::none_of(context.plans, same)) context.plans.push_back(plan);
+  }
+  RankSlot slot;
+  slot.generation = context.generation.id;
+  slot.round = settings.number;
+  slot.newest_plan = NewestVersion(context.plans);
+  slot.samples = local.samples;
+  slot.digest = Hash64(model_digest_, ScheduleDigest(state_));
+  slot.stop = context.control.StopRequested();
+  slot.loss_sum = local.loss_sum;
+  slot.inner_steps = replica_.inner().steps();
+
+  report.local_samples = local.samples;
+  report.step_times = {{settings.local_batches[context.options.rank], local.step_seconds}};
+  return context.synchronizer.Run(settings, context.generation.members, slot, context.local.step_zero(),
+                                  context.collective, watch, report.seconds);
+}
+
+template <typename T>
+Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
+                               std::span<const PositionRange> positions, const Exchange& exchange,
+                               RoundReport& report) {
+  const TrainingJobSpec& job = options_.job.spec;
+  const BatchSpec& batch = job.training.batch;
+  const int rank = context.options.rank;
+  report.cursor_begin = state_.ledger.cursor();
+  LONGSTRIDE_RETURN_IF_ERROR(state_.ledger.Record(Outcomes(settings, positions, exchange.slots)));
+
+  int64_t agreed = INT64_MAX;
+  for (const RankSlot& slot : exchange.slots) agreed = std::min(agreed, slot.newest_plan);
+  context.agreed = std::max(context.agreed, agreed);
+  if (state_.plans.empty() || state_.plans.back().version != settings.plan.version) {
+    state_.plans.push_back(settings.plan);
+    state_.plans.back().first_round = settings.number;
+  }
+  state_.round = settings.number;
+  state_.generation = context.generation.id;
+  state_.progress += static_cast<double>(settings.local_steps) * settings.progress_per_step;
+  wasted_rounds_ = exchange.samples == 0 ? wasted_rounds_ + 1 : 0;
+
+  // B of the next round, within what its plan allows.
+  const Plan* next_plan = GoverningPlan(context.plans, state_.round + 1, context.agreed);
+  const GlobalBatchLimits limits = LimitsOf(next_plan ? *next_plan : settings.plan, job.limits);
+  state_.growth.batch = settings.global_batch;
+  double ratio = 0;
+  if (context.options.observe) {
+    const GrowthStep step = longstride::Advance(batch, state_.growth, exchange.noise, limits);
+    state_.growth = step.next;
+    ratio = step.outcome.ratio;
+    const TestTerms& average = state_.growth.average;
+    const NoiseStatistics smooth{
+        .workers = exchange.noise.workers,
+        // A corrected norm has no noise left to subtract.
+        .samples = batch.norm_test.bias_corrected ? std::numeric_limits<double>::infinity() : exchange.noise.samples,
+        .variance = average.variance,
+        .gradient_norm_squared = average.gradient_norm_squared};
+    if (state_.growth.observed > 0) state_.gain = AdaScaleGain(smooth, state_.growth.batch, batch.initial);
+  }
+  model_digest_ = replica_.ModelDigest();
+
+  report.generation = context.generation.id;
+  report.round = state_.round;
+  report.plan_version = settings.plan.version;
+  report.cursor_end = state_.ledger.cursor();
+  report.samples = exchange.samples;
+  report.local_steps = settings.local_steps;
+  report.global_batch = settings.global_batch;
+  report.next_global_batch = state_.growth.batch;
+  report.learning_rate = settings.learning_rates.back();
+  for (const RankSlot& slot : exchange.slots) report.loss += slot.loss_sum;
+  report.loss /= static_cast<double>(std::max<int64_t>(1, exchange.samples));
+  report.noise_variance = Reportable(exchange.noise.variance);
+  report.gradient_norm_squared = Reportable(exchange.noise.gradient_norm_squared);
+  report.norm_test_ratio = Reportable(ratio);
+  report.noise_scale = Reportable(NoiseScale(exchange.noise));
+  report.skew = Reportable(exchange.skew);
+  report.statistics_finite = exchange.statistics_finite;
+  report.digest = Format("%016lx", model_digest_);
+  report.rank = rank;
+  report.local_batch = settings.local_batches[rank];
+  report.delta_finite = exchange.slots[rank].finite;
+  return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings, RoundReport& report) {
+  const EvaluationSpec& spec = options_.job.spec.evaluation;
+  const int64_t marks = EvaluationMarks(spec, train_->size(), state_.ledger.cursor());
+  if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished())) return {};
+  const int64_t cap = std::min(settings.plan.shares[context.options.rank].micro_batch_cap, gradients_.memory_cap());
+  LONGSTRIDE_ASSIGN_OR_RETURN(const EvaluationResult result,
+                              longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
+                                                   std::min(kEvaluationBatch, cap), context.collective));
+  state_.evaluations = marks;
+  report.evaluation_loss = result.loss;
+  report.evaluation_accuracy = result.accuracy;
+  if (spec.target) {
+    const bool by_accuracy = spec.target->metric == TargetMetric::kAccuracy;
+    state_.target_reached =
+        by_accuracy ? result.accuracy >= spec.target->value : result.loss <= spec.target->value;
+  }
+  report.target_reached = state_.target_reached;
+  return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::Save(const Context& context, const RoundSettings& settings) {
+  return saver_->Save(replica_, state_, settings, context.generation);
+}
+
+template <typename T>
+Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
+  if (batch < 1 || micro_batch < 1) return BugError("a step needs at least one sample");
+  const OptimizerSpec& optimizer = options_.job.spec.training.optimizer;
+  FlatState<T>& flat = replica_.flat();
+  const std::vector<T> buffers(flat.buffers().begin(), flat.buffers().end());
+  const std::vector<int64_t> integers = flat.ReadIntegers();
+  const int64_t memory_cap = gradients_.memory_cap();
+  const auto restore = [&] {
+    flat.ClearGradients();
+    std::ranges::copy(buffers, flat.buffers().begin());
+    flat.WriteIntegers(integers);
+    gradients_.set_memory_cap(memory_cap);
+  };
+  try {
+    std::vector<int64_t> indices(static_cast<size_t>(batch));
+    std::iota(indices.begin(), indices.end(), int64_t{0});
+    for (int64_t& i : indices) i %= train_->size();
+    Batch samples;
+    train_->Read(indices, samples);
+    AlignedBuffer<T> scratch(replica_.size());
+    InnerOptimizer<T> inner(optimizer, replica_.size());
+
+    gradients_.set_cap(micro_batch);
+    gradients_.set_memory_cap(INT64_MAX);
+    Stopwatch watch;
+    double seconds = 0;
+    const Result<double> loss = gradients_.Compute(samples, 1, nullptr);
+    if (loss.ok()) inner.Step(scratch.span(), flat.Gradients(), 0.0, 1.0);
+    watch.Lap(seconds);
+    const bool fitted = gradients_.memory_cap() == INT64_MAX;
+    restore();
+    if (!loss.ok()) return loss.error();
+    if (!fitted) return ResourceError(Format("a micro-batch of %ld samples does not fit in memory", micro_batch));
+    return seconds;
+  } catch (const std::bad_alloc&) {
+    restore();
+    return ResourceError(Format("a batch of %ld samples does not fit in memory", batch));
+  }
+}
+
+template class RoundEngine<float>;
+template class RoundEngine<double>;
+
+}  // namespace longstride

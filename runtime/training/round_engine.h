@@ -1,0 +1,74 @@
+// The engine behind engine.h for one element type. See engine.h for the contract.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/training/checkpoint_state.h"
+#include "runtime/training/engine.h"
+#include "runtime/training/local_round.h"
+#include "runtime/training/replica.h"
+#include "runtime/training/synchronizer.h"
+#include "runtime/training/training_state.h"
+
+namespace longstride {
+
+template <typename T>
+class RoundEngine final : public Engine {
+ public:
+  RoundEngine(EngineOptions options, std::shared_ptr<const Dataset> train,
+              std::shared_ptr<const Dataset> evaluation, std::unique_ptr<Model> model);
+
+  Result<Outcome> Run(const Generation& generation, Collective& collective, ControlChannel& control) override;
+  [[nodiscard]] int64_t round() const override { return state_.round; }
+  [[nodiscard]] int64_t parameter_count() const override { return replica_.flat().parameter_count(); }
+  Status Resume(const std::string& directory) override;
+  Result<double> TimeStep(int64_t batch, int64_t micro_batch) override;
+
+ private:
+  // What lives as long as one generation.
+  struct Context {
+    const Generation& generation;
+    Collective& collective;
+    ControlChannel& control;
+    LocalRound<T> local;
+    Synchronizer<T> synchronizer;
+    LocalRoundOptions options;
+    std::vector<Plan> plans;  // known to this worker
+    int64_t agreed = 0;       // plan version that every member has
+  };
+
+  // Brings members whose state is older to that of the most advanced one.
+  Status AlignStates(const Generation& generation, Collective& collective);
+  Result<Outcome> RunGeneration(const Generation& generation, Collective& collective, ControlChannel& control);
+  // One round from its anchor to its report. True: a stop was asked for. On an error before the commit the replica
+  // and the state are those of the anchor.
+  Result<bool> RunRound(Context& context);
+  Result<Exchange> RunLocally(Context& context, const RoundSettings& settings,
+                              std::span<const PositionRange> positions, Stopwatch& watch, RoundReport& report);
+  // Books the round: cursor, next batch, plan history; the report's common part.
+  Status Advance(Context& context, const RoundSettings& settings, std::span<const PositionRange> positions,
+                 const Exchange& exchange, RoundReport& report);
+  // Evaluates where it is due at this boundary, and saves a checkpoint.
+  Status Evaluate(Context& context, const RoundSettings& settings, RoundReport& report);
+  Status Save(const Context& context, const RoundSettings& settings);
+  [[nodiscard]] bool Finished() const;
+
+  EngineOptions options_;
+  std::shared_ptr<const Dataset> train_;
+  std::shared_ptr<const Dataset> evaluation_;
+  Replica<T> replica_;
+  GradientComputer<T> gradients_;
+  TrainingState state_;
+  std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
+  std::string resume_directory_;
+  uint64_t model_digest_ = 0;   // at the present boundary
+  int64_t wasted_rounds_ = 0;   // in a row, in which no worker's update was finite
+};
+
+extern template class RoundEngine<float>;
+extern template class RoundEngine<double>;
+
+}  // namespace longstride

@@ -1,0 +1,57 @@
+// The fp64 block that all-reduces beside the averaged message: one slot of numbers per rank, zero elsewhere,
+// so that the sum is an all-gather; then the sum of the ranks' weighted gradient sketches; then rank 0's integer
+// buffers. Whatever needs a minimum, a maximum or an order is computed by every rank from the slots.
+// All numbers are exact as doubles. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/protocol/messages.h"
+#include "core/schedule/noise_statistics.h"
+
+namespace longstride {
+
+// What one rank says about its round.
+struct RankSlot {
+  GenerationId generation;
+  int64_t round = 0;         // number of the round, 1 for the first
+  int64_t newest_plan = 0;   // largest plan version that the rank has
+  int64_t samples = 0;       // n_m that count: 0 when the update is not finite
+  uint64_t digest = 0;       // of w_k, the buffers and the schedule's state
+  bool finite = true;        // Delta_m and the buffers are finite
+  bool statistics_finite = true;
+  bool stop = false;         // stop at this boundary
+  double loss_sum = 0;       // over the samples that count
+  double batch = 0;          // b_m
+  double gradient_norm_squared = 0;  // ||g_m||^2 of step 0, raw; with the sketch estimator ||S_m||^2
+  WorkerMicrobatches within;
+  double update_norm_squared = 0;    // ||Delta_m||^2
+  int64_t inner_steps = 0;   // of the inner optimizer, after the round
+};
+
+class StatisticsBlock {
+ public:
+  StatisticsBlock(int size, int64_t sketch_size, int64_t integers);
+
+  void Clear();
+  void SetSlot(int rank, const RankSlot& slot);
+  [[nodiscard]] RankSlot slot(int rank) const;
+
+  [[nodiscard]] std::span<double> data() { return data_; }  // what is all-reduced
+  [[nodiscard]] std::span<double> sketch();                 // sum of b_m S_m
+  [[nodiscard]] std::span<double> integers();
+
+ private:
+  int size_;
+  int64_t sketch_size_;
+  std::vector<double> data_;
+};
+
+// The ranks' slots must be of one generation, round and digest: kBug naming those that differ from rank 0.
+// `members` name the ranks.
+[[nodiscard]] Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Member>& members);
+
+}  // namespace longstride

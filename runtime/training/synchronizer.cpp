@@ -1,0 +1,232 @@
+#include "runtime/training/synchronizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/schedule/sums.h"
+#include "runtime/training/kernels.h"
+
+namespace longstride {
+
+MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers) {
+  MeasurementPlan plan;
+  const bool adaptive = batch.policy == BatchPolicy::kAdaptive;
+  plan.estimator = adaptive ? batch.norm_test.estimator : NoiseEstimator::kSketch;
+  plan.between = workers > 1;
+  plan.within = adaptive;
+  plan.inner_products = adaptive && batch.norm_test.test != BatchTest::kNorm;
+  return plan;
+}
+
+int64_t SketchSize(const BatchSpec& batch, int workers) {
+  const MeasurementPlan plan = PlanMeasurements(batch, workers);
+  const bool needed = plan.inner_products || (plan.between && plan.estimator == NoiseEstimator::kSketch);
+  return needed ? batch.norm_test.sketch_size : 0;
+}
+
+template <typename T>
+Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers)
+    : replica_(replica),
+      training_(training),
+      measure_(PlanMeasurements(training.batch, workers)),
+      block_(workers, SketchSize(training.batch, workers),
+             static_cast<int64_t>(replica.flat().ReadIntegers().size())) {
+  const bool average_inner = training.synchronization.inner_state == InnerStatePolicy::kAverage;
+  const size_t size = replica.flat().parameters().size() + replica.flat().buffers().size() +
+                      (average_inner ? replica.inner().state().size() : 0);
+  if (workers > 1 || training.synchronization.outer.kind != OuterOptimizerKind::kAverage) {
+    message_ = AlignedBuffer<T>(static_cast<int64_t>(size));
+  }
+}
+
+template <typename T>
+Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings, const std::vector<Member>& members,
+                                      RankSlot slot, StepZero<T>& step_zero, Collective& collective,
+                                      Stopwatch& watch, ActivitySeconds& seconds) {
+  const int rank = collective.rank(), ranks = collective.size();
+  const size_t d = static_cast<size_t>(replica_.size());
+  FlatState<T>& flat = replica_.flat();
+  const bool observed = measure_.between || measure_.within;
+
+  // Finite parameters mean a finite update; with several workers its norm is wanted as well.
+  if (message_.size() > 0) {
+    kernels::ScaledDifference(flat.parameters(), replica_.anchor(), 1, message_.span().first(d));
+    slot.update_norm_squared = SquaredNorm(message_.span().first(d));
+  } else {
+    slot.update_norm_squared = SquaredNorm(flat.parameters());
+  }
+  slot.finite = std::isfinite(slot.update_norm_squared) && std::isfinite(slot.loss_sum) &&
+                std::isfinite(SquaredNorm(flat.buffers())) &&
+                (training_.synchronization.inner_state != InnerStatePolicy::kAverage ||
+                 std::isfinite(SquaredNorm(replica_.inner().state())));
+  if (!slot.finite) slot.samples = 0, slot.loss_sum = 0, slot.update_norm_squared = 0;
+  slot.batch = static_cast<double>(settings.local_batches[rank]);
+
+  block_.Clear();
+  if (observed) {
+    const bool sketched = measure_.between && measure_.estimator == NoiseEstimator::kSketch;
+    slot.within = step_zero.within();
+    slot.gradient_norm_squared = sketched ? step_zero.sketch().SquaredNorm() : step_zero.norm_squared();
+    slot.statistics_finite = std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
+    if (!block_.sketch().empty() && slot.statistics_finite) {
+      step_zero.sketch().WriteScaled(slot.batch, block_.sketch());
+    }
+  }
+  block_.SetSlot(rank, slot);
+  if (rank == 0) {
+    std::ranges::copy(flat.ReadIntegers(), block_.integers().begin());  // counts below 2^53 are exact
+  }
+  watch.Lap(seconds.outer);
+  if (ranks > 1) {
+    LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(block_.data(), Purpose::kStatistics));
+    watch.Lap(seconds.communication);
+  }
+
+  Exchange exchange;
+  for (int r = 0; r < ranks; ++r) {
+    exchange.slots.push_back(block_.slot(r));
+    exchange.samples += exchange.slots.back().samples;
+    exchange.statistics_finite = exchange.statistics_finite && exchange.slots.back().statistics_finite;
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(CheckAgreement(exchange.slots, members));
+
+  if (ranks > 1 && exchange.samples > 0) {
+    LONGSTRIDE_RETURN_IF_ERROR(AverageUpdates(exchange, rank, collective, watch, seconds));
+  }
+  if (observed && exchange.statistics_finite) {
+    measurements_.learning_rate_sum = 0;
+    for (const double rate : settings.learning_rates) measurements_.learning_rate_sum += rate;
+    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, step_zero, collective, watch, seconds));
+  }
+  Commit(exchange, settings, rank);
+  watch.Lap(seconds.outer);
+  return exchange;
+}
+
+template <typename T>
+Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Collective& collective,
+                                       Stopwatch& watch, ActivitySeconds& seconds) {
+  const std::span<T> message = message_.span();
+  const size_t d = static_cast<size_t>(replica_.size()), b = replica_.flat().buffers().size();
+  const double weight =
+      static_cast<double>(exchange.slots[rank].samples) / static_cast<double>(exchange.samples);
+  if (weight == 0) {
+    std::ranges::fill(message, T{0});
+  } else {
+    kernels::Scale(message.first(d), weight, message.first(d));
+    kernels::Scale(replica_.flat().buffers(), weight, message.subspan(d, b));
+    if (message.size() > d + b) kernels::Scale(replica_.inner().state(), weight, message.subspan(d + b));
+  }
+  watch.Lap(seconds.outer);
+  LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message, Purpose::kModel));
+  watch.Lap(seconds.communication);
+  return {};
+}
+
+template <typename T>
+Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
+                                          Stopwatch& watch, ActivitySeconds& seconds) {
+  const int rank = collective.rank(), ranks = collective.size();
+  const size_t d = static_cast<size_t>(replica_.size());
+  double batch = 0;
+  for (const RankSlot& slot : exchange.slots) batch += slot.batch;
+
+  RoundMeasurements& m = measurements_;
+  m.workers.clear();
+  m.microbatches.clear();
+  m.updates.clear();
+  for (const RankSlot& slot : exchange.slots) {
+    m.workers.push_back({.batch = slot.batch, .norm_squared = slot.gradient_norm_squared});
+    m.microbatches.push_back(slot.within);
+    m.updates.push_back({.samples = static_cast<double>(slot.samples), .norm_squared = slot.update_norm_squared});
+  }
+  m.mean_norm_squared = kNotMeasured;
+  m.mean_update_norm_squared = kNotMeasured;
+  const bool exact = measure_.between && measure_.estimator == NoiseEstimator::kExact;
+  if (measure_.between && measure_.estimator == NoiseEstimator::kSketch) {
+    m.mean_norm_squared = MeanNormSquared(block_.sketch(), batch);
+  } else if (measure_.between && measure_.estimator == NoiseEstimator::kPseudoGradient) {
+    m.mean_update_norm_squared = SquaredNorm(message_.span().first(d));
+  }
+
+  std::vector<double> mean_sketch;
+  if (measure_.inner_products) {
+    for (const double sum : block_.sketch()) mean_sketch.push_back(sum / batch);
+  }
+  double inner_product = measure_.inner_products ? step_zero.sketch().InnerProduct(mean_sketch) : 0;
+  if (exact) {
+    AlignedBuffer<T> mean(static_cast<int64_t>(d));
+    kernels::Scale(step_zero.gradient(), exchange.slots[rank].batch / batch, mean.span());
+    watch.Lap(seconds.outer);
+    LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(mean.span(), Purpose::kStatistics));
+    watch.Lap(seconds.communication);
+    m.mean_norm_squared = SquaredNorm(mean.span());
+    inner_product = InnerProduct(step_zero.gradient(), mean.span());
+  }
+  if (measure_.inner_products) {
+    // <g_m, gbar> is known only now that gbar is.
+    std::vector<double> products(static_cast<size_t>(2 * ranks));
+    products[static_cast<size_t>(2 * rank)] = inner_product;
+    products[static_cast<size_t>(2 * rank + 1)] = step_zero.InnerProductSpread(mean_sketch);
+    watch.Lap(seconds.outer);
+    if (ranks > 1) {
+      LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(std::span<double>(products), Purpose::kStatistics));
+      watch.Lap(seconds.communication);
+    }
+    for (int r = 0; r < ranks; ++r) {
+      m.workers[r].inner_product = products[static_cast<size_t>(2 * r)];
+      m.microbatches[r].inner_product_spread = products[static_cast<size_t>(2 * r + 1)];
+    }
+  }
+
+  exchange.noise = EstimateNoise(measure_.estimator, m);
+  if (measure_.between && measure_.within && (exact || measure_.estimator == NoiseEstimator::kSketch)) {
+    exchange.skew = Skew(EstimateBetweenWorkers(m.workers, m.mean_norm_squared),
+                         EstimateWithinWorkers(m.microbatches));
+  }
+  return {};
+}
+
+template <typename T>
+void Synchronizer<T>::Commit(const Exchange& exchange, const RoundSettings& settings, int rank) {
+  FlatState<T>& flat = replica_.flat();
+  InnerOptimizer<T>& inner = replica_.inner();
+  const InnerStatePolicy policy = training_.synchronization.inner_state;
+  const size_t d = static_cast<size_t>(replica_.size()), b = flat.buffers().size();
+  const bool alone = exchange.slots.size() == 1;
+
+  if (exchange.samples == 0) {  // nobody has anything to add: stay at w_k
+    replica_.RestoreModel();
+    inner.Reset();
+    return;
+  }
+  if (message_.size() > 0) {
+    double rate = 0;
+    for (const double r : settings.learning_rates) rate += r;
+    rate /= static_cast<double>(settings.local_steps);
+    replica_.outer().Step(replica_.anchor(), message_.span().first(d), rate, flat.parameters());
+  }
+  if (!alone) {
+    std::ranges::copy(message_.span().subspan(d, b), flat.buffers().begin());
+    if (!flat.integer_places().empty()) {
+      std::vector<int64_t> integers;
+      for (const double value : block_.integers()) integers.push_back(static_cast<int64_t>(value));
+      flat.WriteIntegers(integers);
+    }
+  }
+  if (policy == InnerStatePolicy::kReset || (policy == InnerStatePolicy::kKeep && !exchange.slots[rank].finite)) {
+    inner.Reset();
+  } else if (policy == InnerStatePolicy::kAverage && !alone) {
+    std::ranges::copy(message_.span().subspan(d + b), inner.state().begin());
+    int64_t steps = 0;
+    for (const RankSlot& slot : exchange.slots) {
+      if (slot.samples > 0) steps = std::max(steps, slot.inner_steps);
+    }
+    inner.set_steps(steps);
+  }
+}
+
+template class Synchronizer<float>;
+template class Synchronizer<double>;
+
+}  // namespace longstride

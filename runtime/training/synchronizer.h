@@ -1,0 +1,71 @@
+// The exchange at a round's end: the fp64 block, one weighted average of updates and buffers, and for the
+// tests that ask for it a second exchange. Nothing of the replica's committed state changes until every
+// collective call has succeeded. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/schedule/noise_statistics.h"
+#include "runtime/collective/collective.h"
+#include "runtime/training/local_round.h"
+#include "runtime/training/replica.h"
+#include "runtime/training/round_statistics.h"
+#include "runtime/training/stopwatch.h"
+
+namespace longstride {
+
+// What a job's policies ask to be measured, with M workers.
+struct MeasurementPlan {
+  NoiseEstimator estimator = NoiseEstimator::kSketch;
+  bool between = false;         // M > 1: compare workers
+  bool within = false;          // compare micro-batches; step 0 is split
+  bool inner_products = false;  // the inner-product tests
+};
+// A fixed batch is only observed, by the sketch between workers, and costs no split of step 0.
+[[nodiscard]] MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers);
+// Of the sketch that workers need; 0 = none.
+[[nodiscard]] int64_t SketchSize(const BatchSpec& batch, int workers);
+
+// What all ranks know after the exchange, the same on all of them.
+struct Exchange {
+  std::vector<RankSlot> slots;
+  int64_t samples = 0;                // that count
+  bool statistics_finite = true;
+  NoiseStatistics noise;              // by the job's estimator
+  double skew = kNotMeasured;
+};
+
+template <typename T>
+class Synchronizer {
+ public:
+  Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers);
+
+  // `slot` is this rank's, without what is computed here (digest and counters are the caller's). Applies the
+  // outer step on success: parameters, buffers, inner state are those of the next round. kBug when ranks
+  // disagree; the collective's error when it fails.
+  Result<Exchange> Run(const RoundSettings& settings, const std::vector<Member>& members, RankSlot slot,
+                       StepZero<T>& step_zero, Collective& collective, Stopwatch& watch,
+                       ActivitySeconds& seconds);
+
+ private:
+  Status AverageUpdates(const Exchange& exchange, int rank, Collective& collective, Stopwatch& watch,
+                        ActivitySeconds& seconds);
+  Status ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
+                           Stopwatch& watch, ActivitySeconds& seconds);
+  void Commit(const Exchange& exchange, const RoundSettings& settings, int rank);
+
+  Replica<T>& replica_;
+  const TrainingSpec& training_;
+  MeasurementPlan measure_;
+  StatisticsBlock block_;
+  RoundMeasurements measurements_;
+  AlignedBuffer<T> message_;  // updates, buffers, and the inner state where it is averaged
+};
+
+extern template class Synchronizer<float>;
+extern template class Synchronizer<double>;
+
+}  // namespace longstride
