@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
@@ -106,49 +107,34 @@ class Backend final : public GlooBackend {
     return last;
   }
 
-  std::span<std::byte> Input(size_t bytes) override {
-    input_bytes_ = bytes;
-    return Room(input_, bytes);
-  }
-  std::span<const std::byte> Output() override { return output_; }
-
-  Status AllReduce(Element element) override {
-    return Operate("all-reduce", [&] {
-      output_ = Room(input_, input_bytes_);
-      const bool is_float = element == Element::kFloat;
-      const auto count = static_cast<int64_t>(input_bytes_ / (is_float ? 4 : 8));
-      std::vector<at::Tensor> tensors = {
-          at::from_blob(input_.data_ptr(), {count}, is_float ? at::kFloat : at::kDouble)};
-      return group_->allreduce(tensors);
-    });
+  Status AllReduce(std::span<float> data) override { return Sum(data.data(), data.size(), at::kFloat); }
+  Status AllReduce(std::span<double> data) override {
+    return Sum(data.data(), data.size(), at::kDouble);
   }
 
-  Status AllGather() override {
+  Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all) override {
     return Operate("all-gather", [&] {
-      output_ = Room(gathered_, input_bytes_ * size_);
-      std::vector<at::Tensor> inputs = {View(input_, 0, input_bytes_)};
+      std::vector<at::Tensor> inputs = {Bytes(mine)};
       std::vector<std::vector<at::Tensor>> outputs(1);
       for (int r = 0; r < size_; ++r) {
-        outputs[0].push_back(View(gathered_, r * input_bytes_, input_bytes_));
+        outputs[0].push_back(Bytes(all.subspan(r * mine.size(), mine.size())));
       }
       return group_->allgather(outputs, inputs);
     });
   }
 
-  Status AllToAll() override {
+  Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive) override {
     return Operate("all-to-all", [&] {
-      output_ = Room(gathered_, input_bytes_);
-      at::Tensor input = View(input_, 0, input_bytes_);
-      at::Tensor output = View(gathered_, 0, input_bytes_);
+      at::Tensor input = Bytes(send);
+      at::Tensor output = Bytes(receive);
       std::vector<int64_t> equal_parts;
       return group_->all_to_all_single(output, input, equal_parts, equal_parts);
     });
   }
 
-  Status Broadcast(int root) override {
+  Status Broadcast(std::span<std::byte> data, int root) override {
     return Operate("broadcast", [&] {
-      output_ = Room(input_, input_bytes_);
-      std::vector<at::Tensor> tensors = {View(input_, 0, input_bytes_)};
+      std::vector<at::Tensor> tensors = {Bytes(data)};
       c10d::BroadcastOptions options;
       options.rootRank = root;
       return group_->broadcast(tensors, options);
@@ -174,17 +160,21 @@ class Backend final : public GlooBackend {
   }
 
  private:
-  static std::span<std::byte> Room(at::Tensor& tensor, size_t bytes) {
-    if (!tensor.defined() || static_cast<size_t>(tensor.numel()) < bytes) {
-      tensor = at::Tensor();
-      tensor = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
-    }
-    return {static_cast<std::byte*>(tensor.data_ptr()), bytes};
-  }
-  static at::Tensor View(const at::Tensor& tensor, size_t offset, size_t bytes) {
-    return tensor.narrow(0, static_cast<int64_t>(offset), static_cast<int64_t>(bytes));
+  static at::Tensor Bytes(std::span<const std::byte> bytes) {
+    // Tensors know no const; inputs are only read.
+    return at::from_blob(const_cast<std::byte*>(bytes.data()),
+                         {static_cast<int64_t>(bytes.size())}, at::kByte);
   }
 
+  Status Sum(void* data, size_t count, at::ScalarType type) {
+    return Operate("all-reduce", [&] {
+      std::vector<at::Tensor> tensors = {
+          at::from_blob(data, {static_cast<int64_t>(count)}, type)};
+      return group_->allreduce(tensors);
+    });
+  }
+
+  // Starts an operation and waits for it.
   template <typename Start>
   Status Operate(const char* what, Start start) {
     return Guarded(ErrorCode::kLostPeer, what, [&] {
@@ -264,10 +254,6 @@ class Backend final : public GlooBackend {
   int size_ = 1;
   std::shared_ptr<gloo::transport::Device> device_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
-  at::Tensor input_;
-  at::Tensor gathered_;
-  size_t input_bytes_ = 0;
-  std::span<const std::byte> output_;
   std::mutex mutex_;
   std::vector<SocketId> sockets_;  // guarded by mutex_
 };

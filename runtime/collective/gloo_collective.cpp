@@ -1,6 +1,4 @@
 // The Collective over Gloo: hands each operation to a thread that owns the backend, and waits.
-#include <cstring>
-#include <optional>
 
 #include "core/base/format.h"
 #include "runtime/collective/collective.h"
@@ -12,8 +10,8 @@
 namespace longstride {
 namespace {
 
-// Shutting the sockets down wakes an operation in about 10 ms; this is for a machine that is busy.
-constexpr Duration kInterruptGrace = std::chrono::seconds(3);
+// Shutting the sockets down wakes an operation in about 10 ms; the rest is for a machine that is busy.
+constexpr Duration kInterruptGrace = std::chrono::seconds(10);
 
 class GlooCollective final : public Collective {
  public:
@@ -30,17 +28,17 @@ class GlooCollective final : public Collective {
     // Connect keeps to the deadline itself, and knows better what it waited for.
     return thread_.Run([backend = backend_, options, store = std::move(store),
                         deadline] { return backend->Connect(options, store, deadline); },
-                       deadline + kInterruptGrace);
+                       deadline + kInterruptGrace, OperationThread::IfStuck::kLeaveBehind);
   }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
   Status AllReduceSum(std::span<float> data, Purpose purpose) override {
-    return AllReduce(std::as_writable_bytes(data), GlooBackend::Element::kFloat, purpose);
+    return AllReduce(data, purpose);
   }
   Status AllReduceSum(std::span<double> data, Purpose purpose) override {
-    return AllReduce(std::as_writable_bytes(data), GlooBackend::Element::kDouble, purpose);
+    return AllReduce(data, purpose);
   }
 
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all,
@@ -48,8 +46,8 @@ class GlooCollective final : public Collective {
     if (all.size() != mine.size() * size_) {
       return BugError("all-gather: the output is not size() times the input");
     }
-    return Operate(mine, all, AllGatherBytes(static_cast<int64_t>(mine.size()), size_), purpose,
-                   [](GlooBackend& backend) { return backend.AllGather(); });
+    const WireBytes bytes = AllGatherBytes(static_cast<int64_t>(mine.size()), size_);
+    return Operate(bytes, purpose, [mine, all](GlooBackend& b) { return b.AllGather(mine, all); });
   }
 
   Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
@@ -57,19 +55,19 @@ class GlooCollective final : public Collective {
     if (send.size() != receive.size() || send.size() % size_ != 0) {
       return BugError("all-to-all: parts must be equal and as many as members");
     }
-    return Operate(send, receive, AllToAllBytes(static_cast<int64_t>(send.size()), size_), purpose,
-                   [](GlooBackend& backend) { return backend.AllToAll(); });
+    const WireBytes bytes = AllToAllBytes(static_cast<int64_t>(send.size()), size_);
+    return Operate(bytes, purpose,
+                   [send, receive](GlooBackend& b) { return b.AllToAll(send, receive); });
   }
 
   Status Broadcast(std::span<std::byte> data, int root, Purpose purpose) override {
     if (root < 0 || root >= size_) return BugError("broadcast: no such root");
     const WireBytes bytes = BroadcastBytes(static_cast<int64_t>(data.size()), rank_, size_, root);
-    return Operate(data, data, bytes, purpose,
-                   [root](GlooBackend& backend) { return backend.Broadcast(root); });
+    return Operate(bytes, purpose, [data, root](GlooBackend& b) { return b.Broadcast(data, root); });
   }
 
   Status Barrier() override {
-    return Run([](GlooBackend& backend) { return backend.Barrier(); });
+    return Run([](GlooBackend& b) { return b.Barrier(); }, OperationThread::IfStuck::kLeaveBehind);
   }
 
   void SetTimeout(Duration timeout) override { timeout_ = timeout; }
@@ -77,37 +75,31 @@ class GlooCollective final : public Collective {
   const Traffic& traffic() const override { return traffic_; }
 
  private:
-  Status AllReduce(std::span<std::byte> data, GlooBackend::Element element, Purpose purpose) {
-    return Operate(data, data, AllReduceBytes(static_cast<int64_t>(data.size()), size_), purpose,
-                   [element](GlooBackend& backend) { return backend.AllReduce(element); });
+  template <typename T>
+  Status AllReduce(std::span<T> data, Purpose purpose) {
+    const WireBytes bytes = AllReduceBytes(static_cast<int64_t>(data.size_bytes()), size_);
+    return Operate(bytes, purpose, [data](GlooBackend& b) { return b.AllReduce(data); });
   }
 
+  // An operation on the caller's buffers, which it may not leave behind.
   template <typename Operation>
-  Status Operate(std::span<const std::byte> input, std::span<std::byte> output,
-                 const WireBytes& bytes, Purpose purpose, Operation operation) {
-    if (dead_) return *dead_;
-    if (output.empty()) return Status();
-    std::memcpy(backend_->Input(input.size()).data(), input.data(), input.size());
-    LONGSTRIDE_RETURN_IF_ERROR(Run(operation));
-    std::memcpy(output.data(), backend_->Output().data(), output.size());
+  Status Operate(const WireBytes& bytes, Purpose purpose, Operation operation) {
+    LONGSTRIDE_RETURN_IF_ERROR(Run(operation, OperationThread::IfStuck::kExit));
     Count(bytes, purpose, traffic_);
     return Status();
   }
 
   template <typename Operation>
-  Status Run(Operation operation) {
+  Status Run(Operation operation, OperationThread::IfStuck if_stuck) {
     const TimePoint deadline = std::chrono::steady_clock::now() + timeout_;
-    const Status status =
-        thread_.Run([backend = backend_, operation] { return operation(*backend); }, deadline);
-    if (!status.ok()) dead_ = status.error();
-    return status;
+    return thread_.Run([backend = backend_, operation] { return operation(*backend); }, deadline,
+                       if_stuck);
   }
 
   const int rank_;
   const int size_;
   Duration timeout_;
   Traffic traffic_;
-  std::optional<Error> dead_;  // an abandoned operation may still use the backend's buffers
   const std::shared_ptr<GlooBackend> backend_;
   OperationThread thread_;
 };

@@ -73,7 +73,8 @@ OperationThread::~OperationThread() {
   }
 }
 
-Status OperationThread::Run(std::function<Status()> operation, TimePoint deadline) {
+Status OperationThread::Run(std::function<Status()> operation, TimePoint deadline,
+                            IfStuck if_stuck) {
   State& s = *state_;
   std::unique_lock lock(s.mutex);
   if (s.failure) return *s.failure;
@@ -95,18 +96,18 @@ Status OperationThread::Run(std::function<Status()> operation, TimePoint deadlin
   }
   s.failure = reason;
   lock.unlock();
-  return Interrupt(std::move(reason));
+  return Interrupt(std::move(reason), if_stuck);
 }
 
-Status OperationThread::Interrupt(Error reason) {
+Status OperationThread::Interrupt(Error reason, IfStuck if_stuck) {
   State& s = *state_;
   s.interrupt();
   std::unique_lock lock(s.mutex);
   if (s.changed.wait_for(lock, s.grace, [&] { return s.result.has_value(); })) return reason;
   s.left_behind = true;
-  if (++abandoned > kMaxAbandoned) {
+  if (++abandoned > kMaxAbandoned || if_stuck == IfStuck::kExit) {
     LogError("collective",
-             "a third collective operation cannot be interrupted; this process is beyond repair");
+             "a collective operation cannot be interrupted; this process is beyond repair and ends");
     std::_Exit(ExitCodeOf(ErrorCode::kTransient));
   }
   LogWarning("collective",

@@ -3,8 +3,9 @@
 //
 // When the deadline passes, or Abort is called, `interrupt` is asked to make the running operation fail
 // soon. If it has not returned within `grace`, the caller walks away: the thread is left behind with
-// all it owns, and ends when the operation does. A process may leave kMaxAbandoned threads behind;
-// needing one more ends it with the exit code of kTransient, because it is beyond repair.
+// all it owns, and ends when the operation does. That is not possible while the operation uses the caller's
+// memory, and not more than kMaxAbandoned times in a process: then the process ends with the exit
+// code of kTransient, because it is beyond repair and a fresh one is not.
 #pragma once
 
 #include <functional>
@@ -18,6 +19,7 @@ namespace longstride {
 class OperationThread {
  public:
   static constexpr int kMaxAbandoned = 2;
+  enum class IfStuck { kLeaveBehind, kExit };
 
   // `interrupt` may be called from any thread, more than once, also with no operation running.
   // `release` runs as the thread's last act and frees what the operations used.
@@ -28,9 +30,10 @@ class OperationThread {
 
   // Runs `operation` on the thread and returns its status. A passed deadline is kTransient, Abort is
   // kLostPeer. After any failure every later call fails at once with the same error.
-  // `operation` may outlive the call, so it must not refer to anything of the caller's.
+  // With kLeaveBehind `operation` may outlive the call, so it must not refer to the caller's memory.
   // One caller at a time.
-  [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline);
+  [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline,
+                           IfStuck if_stuck);
 
   // Thread-safe, idempotent.
   void Abort();
@@ -40,7 +43,7 @@ class OperationThread {
 
  private:
   struct State;
-  [[nodiscard]] Status Interrupt(Error reason);
+  [[nodiscard]] Status Interrupt(Error reason, IfStuck if_stuck);
   std::shared_ptr<State> state_;
 };
 
