@@ -28,8 +28,12 @@ class Cnn final : public LayerModel {
 
   at::Tensor Forward(const at::Tensor& features) override {
     at::Tensor x = features.to(type());
-    // relu commutes with max-pooling, values and gradients alike, and costs a quarter after it.
-    for (const Conv& conv : convolutions_) x = at::max_pool2d(conv(x), {2, 2}).relu_();
+    const bool grey = x.size(1) == 1;
+    for (const Conv& conv : convolutions_) {
+      x = grey ? ChannelsLast(conv(x)) : conv(ChannelsLast(x));
+      // relu commutes with max-pooling, values and gradients alike, and costs a quarter after it.
+      x = at::max_pool2d(x, {2, 2}).relu_();
+    }
     return head_(hidden_(x.flatten(1)).relu_());
   }
 

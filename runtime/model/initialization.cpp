@@ -44,7 +44,8 @@ double DrawNormal(Random& random) {
     if (!accepted) continue;
     // The fraction x is kept with probability e^(-x(2k+x)/2), as a product of k+1 equal factors.
     const double x = random.NextUniform();
-    const double exponent = x * (2.0 * static_cast<double>(k) + x) / (2.0 * static_cast<double>(k) + 2.0);
+    const double exponent =
+        x * (2.0 * static_cast<double>(k) + x) / (2.0 * static_cast<double>(k) + 2.0);
     for (int64_t i = 0; accepted && i <= k; ++i) accepted = BernoulliExp(random, exponent);
     if (!accepted) continue;
     const double magnitude = static_cast<double>(k) + x;
@@ -52,8 +53,12 @@ double DrawNormal(Random& random) {
   }
 }
 
-void FillUniform(Random& random, double bound, std::span<float> out) { Uniform(random, bound, out); }
-void FillUniform(Random& random, double bound, std::span<double> out) { Uniform(random, bound, out); }
+void FillUniform(Random& random, double bound, std::span<float> out) {
+  Uniform(random, bound, out);
+}
+void FillUniform(Random& random, double bound, std::span<double> out) {
+  Uniform(random, bound, out);
+}
 void FillNormal(Random& random, double deviation, std::span<float> out) {
   Normal(random, deviation, out);
 }

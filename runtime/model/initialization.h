@@ -1,5 +1,5 @@
-// Initial parameters from our own generator instead of ATen's: the draws use only integer arithmetic
-// and + - x / sqrt, so the same seed gives the same bits on every CPU.
+// Initial parameters from our own generator instead of ATen's: the draws use only integer
+// arithmetic and + - x / sqrt, so the same seed gives the same bits on every CPU.
 #pragma once
 
 #include <span>

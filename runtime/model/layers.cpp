@@ -31,7 +31,9 @@ std::span<T> Elements(at::Tensor& tensor) {
 
 }  // namespace
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return at::linear(x, weight, bias);
+}
 
 at::Tensor Conv::operator()(const at::Tensor& x) const {
   return at::conv2d(x, weight, bias, {stride, stride}, at::IntArrayRef{padding, padding});
@@ -45,6 +47,10 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, bool training) const {
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, weight.sizes(), weight, bias, kEpsilon);
+}
+
+at::Tensor ChannelsLast(const at::Tensor& x) {
+  return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 at::Tensor MeanLoss(const at::Tensor& outputs, const at::Tensor& target) {
@@ -77,10 +83,8 @@ Conv LayerModel::AddConv(const std::string& name, int64_t in, int64_t out, int64
 
 BatchNorm LayerModel::AddBatchNorm(const std::string& name, int64_t channels) {
   BatchNorm norm{AddConstant(name + ".weight", {channels}, 1.0),
-                 AddConstant(name + ".bias", {channels}, 0.0),
-                 at::zeros({channels}, type_),
-                 at::full({channels}, 1.0, type_),
-                 at::zeros({}, at::kLong)};
+                 AddConstant(name + ".bias", {channels}, 0.0), at::zeros({channels}, type_),
+                 at::full({channels}, 1.0, type_), at::zeros({}, at::kLong)};
   buffers_.push_back({name + ".running_mean", norm.running_mean});
   buffers_.push_back({name + ".running_var", norm.running_var});
   buffers_.push_back({name + ".num_batches_tracked", norm.num_batches_tracked});
@@ -123,6 +127,8 @@ at::Tensor LayerModel::List(std::string name, at::Tensor tensor) {
   return tensor;
 }
 
-uint64_t LayerModel::NextStream() const { return Hash64(seed_, parameters_.size()); }
+uint64_t LayerModel::NextStream() const {
+  return Hash64(seed_, parameters_.size());
+}
 
 }  // namespace longstride

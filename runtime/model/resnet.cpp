@@ -30,7 +30,7 @@ struct Block {
 };
 
 struct Stage {
-  int64_t width;   // channels of the 3x3 convolutions
+  int64_t width;  // channels of the 3x3 convolutions
   int64_t blocks;
   int64_t stride;  // of the first block
 };
@@ -56,7 +56,8 @@ Layout ImagenetLayout(int64_t depth) {
 
 class Resnet final : public LayerModel {
  public:
-  Resnet(const Layout& layout, int64_t channels, int64_t outputs, Precision precision, uint64_t seed)
+  Resnet(const Layout& layout, int64_t channels, int64_t outputs, Precision precision,
+         uint64_t seed)
       : LayerModel(precision, seed), stem_pool_(layout.stem_pool) {
     stem_ = AddConv("conv1", channels, layout.stem_channels, layout.stem_kernel, layout.stem_stride,
                     layout.stem_kernel / 2, /*bias=*/false);
@@ -75,7 +76,9 @@ class Resnet final : public LayerModel {
   }
 
   at::Tensor Forward(const at::Tensor& features) override {
-    at::Tensor x = stem_norm_(stem_(features.to(type())), training());
+    at::Tensor x = features.to(type());
+    x = x.size(1) == 1 ? ChannelsLast(stem_(x)) : stem_(ChannelsLast(x));
+    x = stem_norm_(x, training());
     // relu commutes with max-pooling.
     if (stem_pool_) x = at::max_pool2d(x, {3, 3}, at::IntArrayRef{2, 2}, at::IntArrayRef{1, 1});
     x.relu_();
@@ -84,7 +87,8 @@ class Resnet final : public LayerModel {
   }
 
  private:
-  void AppendBlock(const std::string& name, int64_t in, int64_t width, int64_t out, int64_t stride) {
+  void AppendBlock(const std::string& name, int64_t in, int64_t width, int64_t out,
+                   int64_t stride) {
     Block block;
     const auto append = [&](int64_t from, int64_t to, int64_t kernel, int64_t step) {
       const size_t i = block.convolutions.size() + 1;
@@ -125,7 +129,8 @@ Result<std::unique_ptr<Model>> MakeResnet(const ResnetModel& spec, const DataSha
   }
   const bool cifar = spec.style == ResnetStyle::kCifar;
   if (cifar ? spec.depth < 8 || (spec.depth - 2) % 6 != 0 : spec.depth != 18 && spec.depth != 50) {
-    return UserError(Format("model.resnet.depth: %lld is not %s", static_cast<long long>(spec.depth),
+    return UserError(Format("model.resnet.depth: %lld is not %s",
+                            static_cast<long long>(spec.depth),
                             cifar ? "6n+2 (20, 32, 44, 56, 110), as style cifar needs"
                                   : "18 or 50, as style imagenet needs"));
   }

@@ -12,8 +12,8 @@
 namespace longstride {
 namespace {
 
-// The last line that LibTorch gives before its C++ backtrace: the error itself, after the interpreter's
-// own stack.
+// The last line that LibTorch gives before its C++ backtrace: the error itself, after the
+// interpreter's own stack.
 std::string Reason(const std::exception& e) {
   std::string text = e.what();
   text.resize(std::min(text.find("\nException raised from"), text.size()));
@@ -22,7 +22,8 @@ std::string Reason(const std::exception& e) {
   return line == std::string::npos ? text : text.substr(line + 1);
 }
 
-// "/home/me/net.py(12): forward", the first line of a call stack as the tracer records it.
+// Whether text begins as "/home/me/net.py(12): forward", the first line of a call stack as the
+// tracer records it; the text of a script begins with a def.
 bool IsCallStack(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
   const size_t close = text.find("): ");
@@ -31,15 +32,15 @@ bool IsCallStack(std::string text) {
   return open != std::string::npos && text[open] == '(' && open + 1 < close;
 }
 
-// Whether torch.jit.trace made code of this module. The instructions of a traced module come from Python call
-// stacks, those of a scripted one from a source file.
+// Whether torch.jit.trace made code of this module. The origin of an instruction, kept in the
+// file's debug records, is a Python call stack if it was traced and the text of a function if it
+// was scripted.
 bool HasTracedCode(const torch::jit::Module& module) {
   for (const torch::jit::Module& part : module.modules()) {
     for (const torch::jit::Method& method : part.get_methods()) {
       for (const torch::jit::Node* node : method.graph()->nodes()) {
         const auto origin = node->sourceRange().findSourceRangeThatGenerated();
-        if (origin && origin->source() && !origin->source()->filename() &&
-            IsCallStack(origin->source()->text_str().str())) {
+        if (origin && origin->source() && IsCallStack(origin->source()->text_str().str())) {
           return true;
         }
       }
@@ -48,8 +49,9 @@ bool HasTracedCode(const torch::jit::Module& module) {
   return false;
 }
 
-// Runs every operator as it stands. The profiling executor would rewrite the graph after its first calls,
-// so that a resumed run, which profiles anew, would differ in its last bits from an undisturbed one.
+// Runs every operator as it stands. The profiling executor would rewrite the graph after its first
+// calls, so that a resumed run, which profiles anew, would differ in its last bits from an
+// undisturbed one.
 class PlainExecution {
  public:
   PlainExecution() : before_(torch::jit::getGraphExecutorOptimize()) {
@@ -116,7 +118,8 @@ std::string SizesText(at::IntArrayRef sizes) {
 }
 
 // Runs two samples of zeros through the model, so that a misfit is found before training starts.
-Status CheckFit(Script& script, const std::string& path, const DataShape& shape, at::ScalarType type) {
+Status CheckFit(Script& script, const std::string& path, const DataShape& shape,
+                at::ScalarType type) {
   std::vector<int64_t> features{2};
   features.insert(features.end(), shape.features.begin(), shape.features.end());
   std::vector<int64_t> expected{2, OutputsOf(shape)};
@@ -126,9 +129,10 @@ Status CheckFit(Script& script, const std::string& path, const DataShape& shape,
   try {
     const at::Tensor outputs = script.Forward(at::zeros(features, shape.tokens ? at::kLong : type));
     if (outputs.sizes() != at::IntArrayRef(expected)) {
-      return UserError(Format("model.torchscript.path: %s: puts out %s for features %s, but the data need %s",
-                              path.c_str(), SizesText(outputs.sizes()).c_str(),
-                              SizesText(features).c_str(), SizesText(expected).c_str()));
+      return UserError(
+          Format("model.torchscript.path: %s: puts out %s for features %s, but the data need %s",
+                 path.c_str(), SizesText(outputs.sizes()).c_str(), SizesText(features).c_str(),
+                 SizesText(expected).c_str()));
     }
   } catch (const std::exception& e) {
     return UserError(Format("model.torchscript.path: %s: forward fails on features %s: %s",
@@ -140,8 +144,10 @@ Status CheckFit(Script& script, const std::string& path, const DataShape& shape,
 
 Result<torch::jit::Module> Load(const std::string& path) {
   if (!std::filesystem::is_regular_file(path)) {
-    return DataError(Format("%s: no such file; model.torchscript.path names a module saved by "
-                            "torch.jit.script(...).save(path)", path.c_str()));
+    return DataError(
+        Format("%s: no such file; model.torchscript.path names a module saved by "
+               "torch.jit.script(...).save(path)",
+               path.c_str()));
   }
   try {
     // torch.jit.save keeps the example inputs of a traced module in a record of their own.
@@ -150,16 +156,18 @@ Result<torch::jit::Module> Load(const std::string& path) {
     torch::jit::Module module = torch::jit::load(path, at::kCPU);
     if (traced_inputs || HasTracedCode(module)) {
       return DataError(Format(
-          "%s: made by torch.jit.trace, which fixes the mode of dropout and batch normalization and the "
+          "%s: made by torch.jit.trace, which fixes the mode of dropout and batch normalization "
+          "and the "
           "branches taken at tracing, so it cannot be trained and evaluated rightly; save it with "
           "torch.jit.script instead",
           path.c_str()));
     }
     return module;
   } catch (const std::exception& e) {
-    return DataError(Format("%s: cannot be loaded as TorchScript (save it with "
-                            "torch.jit.script(...).save(path)): %s",
-                            path.c_str(), Reason(e).c_str()));
+    return DataError(
+        Format("%s: cannot be loaded as TorchScript (save it with "
+               "torch.jit.script(...).save(path)): %s",
+               path.c_str(), Reason(e).c_str()));
   }
 }
 
@@ -181,8 +189,10 @@ Result<std::unique_ptr<Model>> MakeTorchscript(const TorchscriptModel& spec, con
   const at::ScalarType type = ScalarTypeOf(precision);
   auto script = std::make_unique<Script>(std::move(module), type);
   if (script->parameters().empty()) {
-    return DataError(Format("%s: has no parameters to train (frozen by torch.jit.freeze, or all with "
-                            "requires_grad=False)", spec.path.c_str()));
+    return DataError(
+        Format("%s: has no parameters to train (frozen by torch.jit.freeze, or all with "
+               "requires_grad=False)",
+               spec.path.c_str()));
   }
   LONGSTRIDE_RETURN_IF_ERROR(CheckFit(*script, spec.path, shape, type));
   return std::unique_ptr<Model>(std::move(script));

@@ -59,20 +59,24 @@ Status AlignStates(const Generation& generation, Collective& collective, Replica
   }
   if (equal) return {};
 
+  // Received beside the present state, which stays whole until all of it is there.
   const bool lagged = mine.Order() < all[root].Order();
   json.resize(static_cast<size_t>(all[root].state_bytes));
   std::vector<int64_t> integers = replica.flat().ReadIntegers();
-  for (const std::span<std::byte> part :
-       {std::as_writable_bytes(std::span(json)), std::as_writable_bytes(replica.flat().parameters()),
-        std::as_writable_bytes(replica.flat().buffers()), std::as_writable_bytes(replica.outer().state()),
-        std::as_writable_bytes(std::span(integers))}) {
+  const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(), replica.outer().state()};
+  std::vector<std::vector<T>> values;
+  for (const std::span<T> target : targets) values.emplace_back(target.begin(), target.end());
+  std::vector<std::span<std::byte>> parts = {std::as_writable_bytes(std::span(json)),
+                                             std::as_writable_bytes(std::span(integers))};
+  for (std::vector<T>& v : values) parts.push_back(std::as_writable_bytes(std::span(v)));
+  for (const std::span<std::byte> part : parts) {
     if (!part.empty()) LONGSTRIDE_RETURN_IF_ERROR(collective.Broadcast(part, root, Purpose::kState));
   }
+  if (rank == root) return {};
+  LONGSTRIDE_ASSIGN_OR_RETURN(state, TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
+  for (size_t i = 0; i < values.size(); ++i) std::ranges::copy(values[i], targets[i].begin());
   replica.flat().WriteIntegers(integers);
-  if (rank != root) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(state, TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
-    if (lagged) replica.inner().Reset();
-  }
+  if (lagged) replica.inner().Reset();
   return {};
 }
 

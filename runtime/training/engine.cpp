@@ -3,6 +3,7 @@
 #include <new>
 
 #include "core/base/format.h"
+#include "runtime/model/model.h"
 #include "runtime/training/round_engine.h"
 
 namespace longstride {

@@ -16,10 +16,11 @@
 #include "core/spec/training_job.h"
 #include "runtime/collective/collective.h"
 #include "runtime/data/dataset.h"
-#include "runtime/model/model.h"
 #include "runtime/training/control_channel.h"
 
 namespace longstride {
+
+class Model;
 
 // Why a call of Run returned without an error.
 enum class Outcome {

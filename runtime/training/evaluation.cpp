@@ -1,6 +1,7 @@
 #include "runtime/training/evaluation.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <array>
@@ -8,6 +9,7 @@
 
 #include "core/base/format.h"
 #include "runtime/data/prefetcher.h"
+#include "runtime/model/model.h"
 
 namespace longstride {
 namespace {

@@ -6,7 +6,6 @@
 #include "core/base/result.h"
 #include "runtime/collective/collective.h"
 #include "runtime/data/dataset.h"
-#include "runtime/model/model.h"
 #include "runtime/training/gradient.h"
 
 namespace longstride {

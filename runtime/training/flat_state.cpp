@@ -1,6 +1,11 @@
 #include "runtime/training/flat_state.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "runtime/model/model.h"
 
 namespace longstride {
 namespace {
@@ -46,7 +51,6 @@ FlatState<T>::FlatState(Model& model) : model_(model) {
     } else {
       integer_places_.push_back({b.name, b.tensor.sizes().vec(), integer_end, b.tensor.numel()});
       integer_end += b.tensor.numel();
-      integer_tensors_.push_back(b.tensor);
     }
   }
   buffers_ = AlignedBuffer<T>(end);
@@ -56,8 +60,9 @@ FlatState<T>::FlatState(Model& model) : model_(model) {
 template <typename T>
 std::vector<int64_t> FlatState<T>::ReadIntegers() const {
   std::vector<int64_t> values;
-  for (const at::Tensor& tensor : integer_tensors_) {
-    const at::Tensor wide = tensor.to(at::kLong).contiguous();
+  for (const NamedTensor& b : model_.buffers()) {
+    if (b.tensor.is_floating_point()) continue;
+    const at::Tensor wide = b.tensor.to(at::kLong).contiguous();
     const int64_t* data = wide.const_data_ptr<int64_t>();
     values.insert(values.end(), data, data + wide.numel());
   }
@@ -67,11 +72,13 @@ std::vector<int64_t> FlatState<T>::ReadIntegers() const {
 template <typename T>
 void FlatState<T>::WriteIntegers(std::span<const int64_t> values) {
   at::NoGradGuard no_grad;
-  for (size_t i = 0; i < integer_tensors_.size(); ++i) {
-    const TensorPlace& place = integer_places_[i];
+  auto next = integer_places_.begin();
+  for (const NamedTensor& b : model_.buffers()) {
+    if (b.tensor.is_floating_point()) continue;
+    const TensorPlace& place = *next++;
     at::Tensor wide = at::empty(place.shape, at::TensorOptions().dtype(at::kLong));
     std::copy_n(values.begin() + place.offset, place.size, wide.mutable_data_ptr<int64_t>());
-    integer_tensors_[i].copy_(wide);
+    b.tensor.copy_(wide);
   }
 }
 

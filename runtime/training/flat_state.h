@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "runtime/model/model.h"
 #include "runtime/training/aligned_buffer.h"
 #include "runtime/training/inner_optimizer.h"
 
 namespace longstride {
+
+class Model;
 
 // Where a named tensor lies in its flat vector.
 struct TensorPlace {
@@ -55,7 +56,6 @@ class FlatState {
   std::vector<TensorPlace> parameter_places_;
   std::vector<TensorPlace> buffer_places_;
   std::vector<TensorPlace> integer_places_;
-  std::vector<at::Tensor> integer_tensors_;
   std::vector<GradientSegment<T>> segments_;
   int64_t parameter_count_ = 0;
 };

@@ -7,6 +7,7 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "runtime/model/model.h"
 
 namespace longstride {
 namespace {

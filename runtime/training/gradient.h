@@ -9,10 +9,12 @@
 #include "core/base/result.h"
 #include "core/schedule/noise_statistics.h"
 #include "runtime/data/dataset.h"
-#include "runtime/model/model.h"
 #include "runtime/training/flat_state.h"
 
 namespace longstride {
+
+class Model;
+struct TensorBatch;
 
 // Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as can be
 // (larger ones first). parts is lowered to `batch` where the batch is smaller.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/random.h"
+#include "runtime/model/model.h"
 #include "runtime/training/kernels.h"
 
 namespace longstride {
@@ -16,6 +17,9 @@ Replica<T>::Replica(std::unique_ptr<Model> model, const TrainingSpec& training)
       anchor_(static_cast<int64_t>(flat_.parameters().size())),
       saved_inner_(static_cast<int64_t>(inner_.state().size())),
       saved_buffers_(static_cast<int64_t>(flat_.buffers().size())) {}
+
+template <typename T>
+Replica<T>::~Replica() = default;
 
 template <typename T>
 void Replica<T>::BeginRound(bool inner_state) {

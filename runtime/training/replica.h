@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/spec/training_job.h"
-#include "runtime/model/model.h"
 #include "runtime/training/aligned_buffer.h"
 #include "runtime/training/flat_state.h"
 #include "runtime/training/inner_optimizer.h"
@@ -15,13 +14,17 @@
 
 namespace longstride {
 
+class Model;
+
 template <typename T>
 class Replica {
  public:
   Replica(std::unique_ptr<Model> model, const TrainingSpec& training);
+  ~Replica();
 
   Model& model() { return *model_; }
   FlatState<T>& flat() { return flat_; }
+  [[nodiscard]] const FlatState<T>& flat() const { return flat_; }
   InnerOptimizer<T>& inner() { return inner_; }
   OuterOptimizer<T>& outer() { return outer_; }
   [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k

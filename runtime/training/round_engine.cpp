@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "core/base/format.h"
-#include "core/base/log.h"
 #include "core/base/random.h"
 #include "core/schedule/learning_rate.h"
+#include "runtime/model/model.h"
 #include "runtime/training/alignment.h"
 #include "runtime/training/evaluation.h"
 #include "runtime/training/resident_memory.h"
@@ -16,8 +16,8 @@
 namespace longstride {
 namespace {
 
-// Streams of the job's seed, so that data order, dropout and sketches are unrelated.
-enum SeedStream : uint64_t { kOrderSeed = 1, kDropoutSeed = 2, kSketchSeed = 3 };
+// Streams of the job's seed, unrelated to each other and to the order of samples (SampleOrderSeed).
+enum SeedStream : uint64_t { kDropoutSeed = 2, kSketchSeed = 3 };
 
 constexpr int64_t kEvaluationBatch = 256;
 constexpr int64_t kWastedRoundsAllowed = 10;
@@ -74,14 +74,13 @@ RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset
   replica_.model().SetTraining(true);
   state_.growth.batch = 0;
   if (!options_.checkpoint_directory.empty()) {
-    saver_ = std::make_unique<CheckpointSaver<T>>(options_.checkpoint_directory, options_.job);
+    saver_ = std::make_unique<CheckpointSaver<T>>(options_.checkpoint_directory, options_.job.spec.checkpoint.keep);
   }
 }
 
 template <typename T>
 Status RoundEngine<T>::Resume(const std::string& directory) {
-  LONGSTRIDE_RETURN_IF_ERROR(CheckResumable(directory));
-  resume_directory_ = directory;
+  LONGSTRIDE_ASSIGN_OR_RETURN(resume_from_, FindCheckpoint(directory));
   return {};
 }
 
@@ -112,24 +111,29 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
     return BugError(Format("rank %d of %d in the collective, but rank %ld of %zu in the generation",
                            collective.rank(), ranks, generation.rank, generation.members.size()));
   }
-  if (!resume_directory_.empty()) {
-    LONGSTRIDE_RETURN_IF_ERROR(LoadCheckpoint(resume_directory_, collective.rank(), replica_, state_));
-    resume_directory_.clear();
+  if (resume_from_) {
+    LONGSTRIDE_RETURN_IF_ERROR(LoadCheckpoint(*resume_from_, collective.rank(), replica_, state_));
+    resume_from_.reset();
   }
+  if (saver_) saver_->AbandonPending();
   LONGSTRIDE_RETURN_IF_ERROR(AlignStates(generation, collective, replica_, state_));
+  // All members have let go of their files, and none writes before the first round's exchange.
+  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
 
   const MeasurementPlan measure = PlanMeasurements(job.training.batch, ranks);
-  const StepZeroOptions step_zero{.sketch_size = SketchSize(job.training.batch, ranks),
+  const bool observe = measure.between || measure.within;
+  const StepZeroOptions step_zero{.observe = observe,
+                                  .sketch_size = SketchSize(job.training.batch, ranks),
                                   .inner_products = measure.inner_products,
                                   .seed = StreamSeed(job, kSketchSeed)};
   Context context{.generation = generation,
                   .collective = collective,
                   .control = control,
-                  .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, StreamSeed(job, kOrderSeed)),
+                  .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job)),
                   .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
                   .options = {.rank = collective.rank(),
                               .parts = measure.within ? 2 : 1,
-                              .observe = measure.between || measure.within,
+                              .observe = observe,
                               .reseed = DrawsRandomNumbers(job.model),
                               .seed = StreamSeed(job, kDropoutSeed),
                               .gradient_clipping = job.training.gradient_clipping},
@@ -138,12 +142,8 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
   model_digest_ = replica_.ModelDigest();
   while (!Finished()) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const bool stop, RunRound(context));
-    if (stop && !Finished()) {
-      if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Flush());
-      return Outcome::kStopped;
-    }
+    if (stop && !Finished()) return Outcome::kStopped;
   }
-  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Flush());
   return Outcome::kCompleted;
 }
 
@@ -181,11 +181,7 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   const bool stop = std::ranges::any_of(exchange->slots, [](const RankSlot& s) { return s.stop; });
   Status boundary = Evaluate(context, settings, report);
   watch.Lap(report.seconds.evaluation);
-  const int64_t every = job.checkpoint.every_rounds;
-  if (boundary.ok() && saver_ && (stop || Finished() || (every > 0 && state_.round % every == 0))) {
-    boundary = Save(context, settings);
-    report.checkpointed = boundary.ok();
-  }
+  if (boundary.ok() && saver_) boundary = Checkpoint(context, settings, *exchange, stop, report);
   watch.Lap(report.seconds.checkpoint);
   report.wall_seconds = watch.Total();
   report.bytes_sent = Difference(context.collective.traffic().sent, traffic.sent);
@@ -218,6 +214,7 @@ Result<Exchange> RoundEngine<T>::RunLocally(Context& context, const RoundSetting
   slot.samples = local.samples;
   slot.digest = Hash64(model_digest_, ScheduleDigest(state_));
   slot.stop = context.control.StopRequested();
+  slot.saved = saver_ && saver_->Saved();
   slot.loss_sum = local.loss_sum;
   slot.inner_steps = replica_.inner().steps();
 
@@ -258,14 +255,11 @@ Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
     const GrowthStep step = longstride::Advance(batch, state_.growth, exchange.noise, limits);
     state_.growth = step.next;
     ratio = step.outcome.ratio;
-    const TestTerms& average = state_.growth.average;
-    const NoiseStatistics smooth{
-        .workers = exchange.noise.workers,
-        // A corrected norm has no noise left to subtract.
-        .samples = batch.norm_test.bias_corrected ? std::numeric_limits<double>::infinity() : exchange.noise.samples,
-        .variance = average.variance,
-        .gradient_norm_squared = average.gradient_norm_squared};
-    if (state_.growth.observed > 0) state_.gain = AdaScaleGain(smooth, state_.growth.batch, batch.initial);
+    const NoiseAverages& average = state_.growth.average;
+    if (state_.growth.observed > 0) {
+      state_.gain =
+          AdaScaleGain(average.variance, average.corrected_norm_squared, state_.growth.batch, batch.initial);
+    }
   }
   model_digest_ = replica_.ModelDigest();
 
@@ -315,8 +309,32 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
 }
 
 template <typename T>
-Status RoundEngine<T>::Save(const Context& context, const RoundSettings& settings) {
-  return saver_->Save(replica_, state_, settings, context.generation);
+Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange,
+                                  bool stop, RoundReport& report) {
+  const int rank = context.options.rank;
+  const int64_t every = options_.job.spec.checkpoint.every_rounds;
+  const bool last = stop || Finished();
+  const bool due = last || (every > 0 && state_.round % every == 0);
+  // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a later round say
+  // so; when the next checkpoint or the end comes first, all wait.
+  const auto complete_now = [&]() -> Status {
+    LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
+    if (context.collective.size() > 1) LONGSTRIDE_RETURN_IF_ERROR(context.collective.Barrier());
+    return saver_->CommitPending(rank);
+  };
+  if (saver_->pending()) {
+    if (std::ranges::all_of(exchange.slots, [](const RankSlot& s) { return s.saved; })) {
+      LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
+    } else if (due) {
+      LONGSTRIDE_RETURN_IF_ERROR(complete_now());
+    }
+  }
+  if (!due) return {};
+  report.checkpointed = true;
+  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, rank));
+  if (!last) return {};
+  LONGSTRIDE_RETURN_IF_ERROR(complete_now());
+  return saver_->Finish();
 }
 
 template <typename T>

@@ -40,8 +40,6 @@ class RoundEngine final : public Engine {
     int64_t agreed = 0;       // plan version that every member has
   };
 
-  // Brings members whose state is older to that of the most advanced one.
-  Status AlignStates(const Generation& generation, Collective& collective);
   Result<Outcome> RunGeneration(const Generation& generation, Collective& collective, ControlChannel& control);
   // One round from its anchor to its report. True: a stop was asked for. On an error before the commit the replica
   // and the state are those of the anchor.
@@ -51,9 +49,10 @@ class RoundEngine final : public Engine {
   // Books the round: cursor, next batch, plan history; the report's common part.
   Status Advance(Context& context, const RoundSettings& settings, std::span<const PositionRange> positions,
                  const Exchange& exchange, RoundReport& report);
-  // Evaluates where it is due at this boundary, and saves a checkpoint.
+  // Where they are due at this boundary.
   Status Evaluate(Context& context, const RoundSettings& settings, RoundReport& report);
-  Status Save(const Context& context, const RoundSettings& settings);
+  Status Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange, bool stop,
+                    RoundReport& report);
   [[nodiscard]] bool Finished() const;
 
   EngineOptions options_;
@@ -63,7 +62,7 @@ class RoundEngine final : public Engine {
   GradientComputer<T> gradients_;
   TrainingState state_;
   std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
-  std::string resume_directory_;
+  std::optional<checkpoint::Checkpoint> resume_from_;
   uint64_t model_digest_ = 0;   // at the present boundary
   int64_t wasted_rounds_ = 0;   // in a row, in which no worker's update was finite
 };

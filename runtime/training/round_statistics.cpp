@@ -8,7 +8,7 @@ namespace longstride {
 namespace {
 
 enum Field {
-  kTerm, kCounter, kRound, kNewestPlan, kSamples, kDigestHigh, kDigestLow, kFinite, kStatisticsFinite, kStop,
+  kTerm, kCounter, kRound, kNewestPlan, kSamples, kDigestHigh, kDigestLow, kFinite, kStatisticsFinite, kStop, kSaved,
   kLossSum, kBatch, kGradientNorm, kWithinNorm, kWithinSpread, kWithinDegrees, kUpdateNorm, kInnerSteps,
   kFields
 };
@@ -45,6 +45,7 @@ void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   f[kFinite] = slot.finite;
   f[kStatisticsFinite] = slot.statistics_finite;
   f[kStop] = slot.stop;
+  f[kSaved] = slot.saved;
   f[kLossSum] = slot.loss_sum;
   f[kBatch] = slot.batch;
   f[kGradientNorm] = slot.gradient_norm_squared;
@@ -66,6 +67,7 @@ RankSlot StatisticsBlock::slot(int rank) const {
   slot.finite = f[kFinite] != 0;
   slot.statistics_finite = f[kStatisticsFinite] != 0;
   slot.stop = f[kStop] != 0;
+  slot.saved = f[kSaved] != 0;
   slot.loss_sum = f[kLossSum];
   slot.batch = f[kBatch];
   slot.gradient_norm_squared = f[kGradientNorm];

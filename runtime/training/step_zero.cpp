@@ -9,7 +9,7 @@ namespace longstride {
 
 template <typename T>
 StepZero<T>::StepZero(const StepZeroOptions& options, int64_t size, int64_t covered)
-    : options_(options), covered_(covered), gradient_(size),
+    : options_(options), covered_(covered), gradient_(options.observe ? size : 0),
       sketch_(std::max<int64_t>(1, options.sketch_size), options.seed, 0) {}
 
 template <typename T>

@@ -15,6 +15,7 @@
 namespace longstride {
 
 struct StepZeroOptions {
+  bool observe = false;          // false: nothing is kept and Begin is never called
   int64_t sketch_size = 0;       // 0 = no sketch
   bool inner_products = false;   // keep a sketch of every micro-batch, for <g_j, gbar>
   uint64_t seed = 0;             // of the sketch

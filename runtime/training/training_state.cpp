@@ -71,6 +71,8 @@ Plan PlanFromJson(const nlohmann::json& json) {
 
 }  // namespace
 
+uint64_t SampleOrderSeed(const TrainingJobSpec& job) { return Hash64(static_cast<uint64_t>(job.seed), 1); }
+
 int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size) {
   int64_t limit = INT64_MAX;
   if (spec.max_samples > 0) limit = spec.max_samples;
@@ -156,7 +158,7 @@ uint64_t ScheduleDigest(const TrainingState& state) {
 nlohmann::json ToJson(const TrainingState& state) {
   nlohmann::json plans = nlohmann::json::array();
   for (const Plan& plan : state.plans) plans.push_back(PlanToJson(plan));
-  const TestTerms& average = state.growth.average;
+  const NoiseAverages& average = state.growth.average;
   return {{"round", state.round},
           {"generation", {state.generation.term, state.generation.counter}},
           {"cursor", state.ledger.cursor()},
@@ -166,7 +168,8 @@ nlohmann::json ToJson(const TrainingState& state) {
           {"observedRounds", state.growth.observed},
           {"skippedRounds", state.growth.skipped},
           {"averageBits",
-           {Bits(average.variance), Bits(average.gradient_norm_squared), Bits(average.inner_product_variance)}},
+           {Bits(average.variance), Bits(average.gradient_norm_squared), Bits(average.corrected_norm_squared),
+            Bits(average.inner_product_variance)}},
           {"progressBits", Bits(state.progress)},
           {"gainBits", Bits(state.gain)},
           {"evaluations", state.evaluations},
@@ -186,7 +189,8 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
     state.growth.observed = json.at("observedRounds").get<int64_t>();
     state.growth.skipped = json.at("skippedRounds").get<int64_t>();
     const nlohmann::json& average = json.at("averageBits");
-    state.growth.average = {Real(average.at(0)), Real(average.at(1)), Real(average.at(2))};
+    state.growth.average = {Real(average.at(0)), Real(average.at(1)), Real(average.at(2)),
+                            Real(average.at(3))};
     state.progress = Real(json.at("progressBits"));
     state.gain = Real(json.at("gainBits"));
     state.evaluations = json.at("evaluations").get<int64_t>();

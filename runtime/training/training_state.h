@@ -39,6 +39,9 @@ struct RoundSettings {
   double progress_per_step = 0;
 };
 
+// The seed of the order of samples (SampleOrder) in a job with this seed.
+[[nodiscard]] uint64_t SampleOrderSeed(const TrainingJobSpec& job);
+
 // Samples after which training is over: the smaller of maxSamples and maxEpochs * dataset_size.
 [[nodiscard]] int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size);
 
@@ -52,7 +55,7 @@ struct RoundSettings {
 // Bounds of B under a plan.
 [[nodiscard]] GlobalBatchLimits LimitsOf(const Plan& plan, const LimitsSpec& limits);
 
-// The next round under `plan`. The last one is shortened (fewer steps H, then a smaller B is not tried) so that the
+// The next round under `plan`. The last one takes fewer steps H, so that the
 // run ends at the sample limit or less than one global batch beyond it. kUser when the batch cannot be split.
 [[nodiscard]] Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
                                               const TrainingState& state, const Plan& plan);

@@ -1,0 +1,76 @@
+#include "runtime/checkpoint/checkpoint_writer.h"
+
+#include <new>
+
+namespace longstride::checkpoint {
+
+CheckpointWriter::CheckpointWriter(CheckpointDirectory directory)
+    : directory_(std::move(directory)), thread_([this] { Loop(); }) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+Status CheckpointWriter::Submit(CheckpointRequest request) {
+  LONGSTRIDE_RETURN_IF_ERROR(Finish());
+  {
+    const std::lock_guard lock(mutex_);
+    request_ = std::move(request);
+    busy_ = true;
+  }
+  changed_.notify_all();
+  return {};
+}
+
+bool CheckpointWriter::Idle() const {
+  const std::lock_guard lock(mutex_);
+  return !busy_;
+}
+
+Status CheckpointWriter::Finish() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !busy_; });
+  return std::exchange(outcome_, Status());
+}
+
+Status CheckpointWriter::Execute(const CheckpointRequest& request) {
+  try {
+    for (const CheckpointFile& file : request.files) {
+      std::vector<TensorView> views;
+      for (const OwnedTensor& tensor : file.tensors) views.push_back(tensor.View());
+      LONGSTRIDE_RETURN_IF_ERROR(directory_.Write(request.round, file.name, views));
+    }
+    if (!request.commit) return {};
+    LONGSTRIDE_RETURN_IF_ERROR(
+        directory_.Commit(request.round, request.commit->state, request.commit->files));
+    if (request.commit->keep > 0) return directory_.KeepLast(request.commit->keep);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return ResourceError(directory_.path() + ": no memory to write a checkpoint");
+  }
+}
+
+void CheckpointWriter::Loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || request_; });
+    if (!request_) return;  // a request submitted before the stop is still carried out
+    {
+      const CheckpointRequest request = std::move(*request_);
+      request_.reset();
+      lock.unlock();
+      Status outcome = Execute(request);
+      lock.lock();
+      outcome_ = std::move(outcome);
+    }
+    busy_ = false;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace longstride::checkpoint

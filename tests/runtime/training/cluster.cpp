@@ -1,0 +1,184 @@
+#include "cluster.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <thread>
+
+#include "core/schedule/sample_order.h"
+#include "runtime/model/model.h"
+#include "runtime/training/training_state.h"
+
+namespace longstride::testing {
+namespace {
+
+std::vector<double> Flatten(Model& model) {
+  std::vector<double> all;
+  for (const NamedTensor& p : model.parameters()) {
+    const at::Tensor wide = p.tensor.detach().to(at::kDouble).contiguous();
+    all.insert(all.end(), wide.const_data_ptr<double>(), wide.const_data_ptr<double>() + wide.numel());
+  }
+  return all;
+}
+
+std::unique_ptr<Model> NewModel(const TrainingJob& job, const DataShape& shape) {
+  auto model = MakeModel(job.spec.model, shape, job.spec.training.precision, static_cast<uint64_t>(job.spec.seed));
+  if (!model.ok()) throw std::runtime_error(model.error().message);
+  return std::move(*model);
+}
+
+}  // namespace
+
+TrainingJob SmallJob() {
+  TrainingJob job;
+  job.metadata.name = "small";
+  job.spec.model.kind = ModelKind::kMlp;
+  job.spec.model.mlp.hidden = {16};
+  job.spec.data.format = DataFormat::kSynthetic;
+  job.spec.data.synthetic = {.task = SyntheticTask::kClassification, .samples = 512, .evaluation_samples = 101,
+                             .shape = {8}, .classes = 4, .noise = 0.1};
+  TrainingSpec& training = job.spec.training;
+  training.precision = Precision::kFloat64;
+  training.max_samples = 1600;
+  training.learning_rate.value = 0.1;
+  training.local_steps.steps = 1;
+  training.batch.policy = BatchPolicy::kFixed;
+  training.batch.initial = 32;
+  return job;
+}
+
+TrainingJob SmallCnnJob() {
+  TrainingJob job = SmallJob();
+  job.spec.model.kind = ModelKind::kCnn;
+  job.spec.model.cnn = {.channels = {4, 8}, .hidden = 16};
+  job.spec.data.synthetic.task = SyntheticTask::kImages;
+  job.spec.data.synthetic.shape = {1, 8, 8};
+  return job;
+}
+
+Plan EqualPlan(int workers, int64_t version, int64_t first_round) {
+  Plan plan{.version = version, .first_round = first_round, .shares = {}};
+  plan.shares.assign(static_cast<size_t>(workers), {.micro_batch_cap = 4096, .min_batch = 1, .max_batch = 4096});
+  return plan;
+}
+
+Plan ExactPlan(const std::vector<int64_t>& batches, int64_t version, int64_t first_round) {
+  Plan plan{.version = version, .first_round = first_round, .shares = {}};
+  for (const int64_t b : batches) {
+    plan.shares.push_back({.micro_batch_cap = 4096, .min_batch = b, .max_batch = b});
+  }
+  return plan;
+}
+
+std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job) {
+  return std::move(OpenDatasets(job.spec.data, static_cast<uint64_t>(job.spec.seed)).value().train);
+}
+
+std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job) {
+  return std::move(OpenDatasets(job.spec.data, static_cast<uint64_t>(job.spec.seed)).value().evaluation);
+}
+
+Cluster::Cluster(TrainingJob job, int workers, std::string checkpoint_directory)
+    : Cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), TrainingSet(job)),
+              std::move(checkpoint_directory)) {}
+
+Cluster::Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train,
+                 std::string checkpoint_directory) {
+  at::set_num_threads(1);
+  const std::shared_ptr<const Dataset> evaluation = EvaluationSet(job);
+  workers_.resize(train.size());
+  for (size_t r = 0; r < train.size(); ++r) {
+    std::unique_ptr<Model> model = NewModel(job, train[r]->shape());
+    workers_[r].model = model.get();
+    auto engine = MakeEngine({.job = job, .checkpoint_directory = checkpoint_directory}, train[r], evaluation,
+                             std::move(model));
+    if (!engine.ok()) throw std::runtime_error(engine.error().message);
+    workers_[r].engine = std::move(*engine);
+  }
+}
+
+Cluster::~Cluster() = default;
+
+void Cluster::Adopt(Cluster&& other) {
+  for (Worker& worker : other.workers_) workers_.push_back(std::move(worker));
+  other.workers_.clear();
+}
+
+std::vector<Result<Outcome>> Cluster::Run(const std::vector<Plan>& plans, int64_t counter, const Wrap& wrap) {
+  std::vector<std::unique_ptr<Collective>> collectives = MakeInProcessCollectives(size());
+  std::vector<Result<Outcome>> outcomes(workers_.size(), Result<Outcome>(BugError("did not run")));
+  std::vector<std::thread> threads;
+  for (int r = 0; r < size(); ++r) {
+    threads.emplace_back([&, r] {
+      Generation generation{.id = {1, counter}, .rank = r, .members = {}, .plans = plans};
+      for (int m = 0; m < size(); ++m) generation.members.push_back({{"worker", m, "1"}, "127.0.0.1"});
+      std::unique_ptr<Collective> collective = std::move(collectives[r]);
+      if (wrap) collective = wrap(std::move(collective));
+      outcomes[r] = workers_[r].engine->Run(generation, *collective, workers_[r].channel);
+      if (!outcomes[r].ok()) collective->Abort();  // as a process that ends would
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  return outcomes;
+}
+
+void Cluster::RunToEnd(const std::vector<Plan>& plans) {
+  for (const Result<Outcome>& outcome : Run(plans)) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, Outcome::kCompleted);
+  }
+}
+
+std::vector<double> Cluster::Parameters(int rank) const { return Flatten(*workers_[rank].model); }
+
+std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t steps) {
+  at::set_num_threads(1);
+  const std::shared_ptr<const Dataset> train = TrainingSet(job);
+  const std::unique_ptr<Model> model = NewModel(job, train->shape());
+  model->SetTraining(true);
+  const SampleOrder order(SampleOrderSeed(job.spec), train->size());
+  const bool wide = job.spec.training.precision == Precision::kFloat64;
+  for (int64_t k = 0; k < steps; ++k) {
+    std::vector<int64_t> indices;
+    order.AppendIndices({k * batch, (k + 1) * batch}, indices);
+    Batch samples;
+    train->Read(indices, samples);
+    std::vector<int64_t> shape = train->shape().features;
+    shape.insert(shape.begin(), batch);
+    const at::Tensor features = at::from_blob(samples.floats.data(), shape, at::TensorOptions().dtype(at::kFloat))
+                                    .to(wide ? at::kDouble : at::kFloat);
+    const at::Tensor target = at::from_blob(samples.labels.data(), {batch}, at::TensorOptions().dtype(at::kLong));
+    for (NamedTensor& p : model->parameters()) p.tensor.mutable_grad().reset();
+    model->Loss(model->Forward(features), target).backward();
+    at::NoGradGuard no_grad;
+    for (NamedTensor& p : model->parameters()) {
+      p.tensor.sub_(p.tensor.grad() * job.spec.training.learning_rate.value);
+    }
+  }
+  return Flatten(*model);
+}
+
+double RelativeDifference(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double difference = 0, scale = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) return INFINITY;
+    difference = std::max(difference, std::abs(a[i] - b[i]));
+    scale = std::max(scale, std::abs(b[i]));
+  }
+  return difference / scale;
+}
+
+std::string FreshFolder(const std::string& name) {
+  const std::filesystem::path path = std::filesystem::path(LONGSTRIDE_BINARY_DIR) / "tests" / "training" / name;
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directories(path);
+  return path.string();
+}
+
+}  // namespace longstride::testing

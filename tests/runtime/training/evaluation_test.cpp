@@ -1,0 +1,89 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cluster.h"
+
+namespace longstride::testing {
+namespace {
+
+TEST(Evaluation, ShardedOverWorkersEqualsUnsharded) {
+  std::vector<RoundReport> alone;
+  for (int workers = 1; workers <= 4; ++workers) {
+    TrainingJob job = SmallJob();
+    job.spec.evaluation.every_samples = 320;
+    Cluster cluster(job, workers);  // 101 evaluation samples: no even split
+    cluster.RunToEnd({EqualPlan(workers)});
+    if (workers == 1) alone = cluster.reports();
+    for (size_t k = 0; k < alone.size(); ++k) {
+      const RoundReport& report = cluster.reports()[k];
+      ASSERT_EQ(report.evaluation_loss.has_value(), alone[k].evaluation_loss.has_value()) << k;
+      if (!report.evaluation_loss) continue;
+      EXPECT_NEAR(*report.evaluation_loss, *alone[k].evaluation_loss, 1e-9);
+      EXPECT_DOUBLE_EQ(*report.evaluation_accuracy, *alone[k].evaluation_accuracy);
+      for (int r = 1; r < workers; ++r) {
+        EXPECT_EQ(report.evaluation_loss, cluster.reports(r)[k].evaluation_loss);
+      }
+    }
+  }
+  EXPECT_GT(*alone.back().evaluation_accuracy, 0.5);
+}
+
+TEST(Evaluation, HappensWhenTheCursorCrossesAMultipleAndAtTheEnd) {
+  TrainingJob job = SmallJob();
+  job.spec.training.local_steps.steps = 3;  // 96 samples a round
+  job.spec.training.max_samples = 500;
+  job.spec.evaluation.every_samples = 200;
+  Cluster cluster(job, 2);
+  cluster.RunToEnd({EqualPlan(2)});
+  std::vector<int64_t> at;
+  for (const RoundReport& report : cluster.reports()) {
+    if (report.evaluation_loss) at.push_back(report.cursor_end);
+  }
+  EXPECT_EQ(at, (std::vector<int64_t>{288, 480, 512}));
+}
+
+TEST(Evaluation, ReachingTheTargetEndsTheRunOnAllWorkers) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 100000;
+  job.spec.evaluation.every_samples = 320;
+  job.spec.evaluation.target = {.metric = TargetMetric::kAccuracy, .value = 0.6};
+  Cluster cluster(job, 3);
+  cluster.RunToEnd({EqualPlan(3)});
+  EXPECT_LT(cluster.reports().back().cursor_end, 100000);
+  for (int r = 0; r < 3; ++r) {
+    EXPECT_TRUE(cluster.reports(r).back().target_reached);
+    EXPECT_EQ(cluster.reports(r).size(), cluster.reports(0).size());
+  }
+  EXPECT_GE(*cluster.reports().back().evaluation_accuracy, 0.6);
+}
+
+TEST(Evaluation, LossTargetAsksForAtMostTheValue) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 100000;
+  job.spec.evaluation.every_samples = 320;
+  job.spec.evaluation.target = {.metric = TargetMetric::kLoss, .value = 1.0};
+  Cluster cluster(job, 1);
+  cluster.RunToEnd({EqualPlan(1)});
+  EXPECT_LE(*cluster.reports().back().evaluation_loss, 1.0);
+  for (size_t k = 0; k + 1 < cluster.reports().size(); ++k) {
+    if (cluster.reports()[k].evaluation_loss) EXPECT_GT(*cluster.reports()[k].evaluation_loss, 1.0);
+  }
+}
+
+TEST(TimeStep, LeavesNoTrace) {
+  TrainingJob job = SmallJob();
+  job.spec.model = SmallCnnJob().spec.model;
+  job.spec.data = SmallCnnJob().spec.data;
+  Cluster timed(job, 1), untouched(job, 1);
+  const Result<double> seconds = timed.engine(0).TimeStep(600, 100);  // more than the set has
+  ASSERT_TRUE(seconds.ok()) << seconds.error().message;
+  EXPECT_GT(*seconds, 0);
+  EXPECT_EQ(timed.Parameters(), untouched.Parameters());
+  timed.RunToEnd({EqualPlan(1)});
+  untouched.RunToEnd({EqualPlan(1)});
+  EXPECT_EQ(timed.Parameters(), untouched.Parameters());
+}
+
+}  // namespace
+}  // namespace longstride::testing

@@ -1,0 +1,186 @@
+// What a lost peer, a not-a-number and diverged replicas do to a round.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "cluster.h"
+
+namespace longstride::testing {
+namespace {
+
+TrainingJob MomentumJob() {
+  TrainingJob job = SmallJob();
+  job.spec.training.optimizer.momentum = 0.9;
+  job.spec.training.local_steps.steps = 4;
+  job.spec.training.batch.policy = BatchPolicy::kAdaptive;
+  job.spec.training.max_samples = 4000;
+  return job;
+}
+
+// Dies in the `at`-th exchange of updates.
+class DyingCollective final : public ForwardingCollective {
+ public:
+  DyingCollective(std::unique_ptr<Collective> to, int at) : ForwardingCollective(std::move(to)), at_(at) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == Purpose::kModel && ++calls_ == at_) Abort();
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  int at_;
+  int calls_ = 0;
+};
+
+TEST(LostPeer, LeavesTheLastCommittedStateAndTheNextGenerationGoesOnFromIt) {
+  const TrainingJob job = MomentumJob();
+  const std::vector<Plan> plans = {EqualPlan(3)};
+  Cluster undisturbed(job, 3);
+  undisturbed.RunToEnd(plans);
+
+  Cluster cluster(job, 3);
+  const auto failed = cluster.Run(plans, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+    if (c->rank() != 1) return c;
+    return std::make_unique<DyingCollective>(std::move(c), 5);
+  });
+  for (int r = 0; r < 3; ++r) {
+    ASSERT_FALSE(failed[r].ok());
+    EXPECT_EQ(failed[r].error().code, ErrorCode::kLostPeer) << failed[r].error().message;
+    EXPECT_EQ(cluster.engine(r).round(), 4);
+    EXPECT_EQ(cluster.reports(r).size(), 4u);
+  }
+  for (const auto& outcome : cluster.Run(plans, 2)) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(cluster.Parameters(), undisturbed.Parameters());
+  EXPECT_EQ(cluster.reports().size(), undisturbed.reports().size());
+  EXPECT_EQ(cluster.reports()[4].generation, (GenerationId{1, 2}));
+}
+
+TEST(NewGeneration, BringsANewcomerToTheMostAdvancedState) {
+  const TrainingJob job = MomentumJob();
+  // The newcomer has other parameters, as if its random numbers differed.
+  TrainingJob other = job;
+  other.spec.seed = 99;
+  Cluster cluster(job, 2);
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(2)})) ASSERT_TRUE(outcome.ok());
+  const std::vector<double> before = cluster.Parameters();
+
+  Cluster newcomer(other, 1);
+  ASSERT_NE(newcomer.Parameters(), before);
+  cluster.Adopt(std::move(newcomer));
+  cluster.channel(0).stop_at_call = 0;
+  const auto outcomes = cluster.Run({EqualPlan(2), EqualPlan(3, 2, 4)}, 2);
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(cluster.reports(2)[0].round, 4);
+  EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+}
+
+// Gives not-a-number in place of sample `index`.
+class PoisonedDataset final : public Dataset {
+ public:
+  PoisonedDataset(std::shared_ptr<const Dataset> from, int64_t index) : from_(std::move(from)), index_(index) {}
+  int64_t size() const override { return from_->size(); }
+  const DataShape& shape() const override { return from_->shape(); }
+  void Read(std::span<const int64_t> indices, Batch& batch) const override {
+    from_->Read(indices, batch);
+    const size_t width = batch.floats.size() / indices.size();
+    for (size_t i = 0; i < indices.size(); ++i) {
+      if (index_ < 0 || indices[i] == index_) batch.floats[i * width] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+
+ private:
+  std::shared_ptr<const Dataset> from_;
+  int64_t index_;  // -1 = all
+};
+
+TEST(NotFinite, AnUpdateContributesNothingAndItsSamplesAreDiscarded) {
+  TrainingJob job = MomentumJob();
+  job.spec.training.batch.policy = BatchPolicy::kFixed;
+  job.spec.training.max_samples = 512;  // one epoch: the poisoned sample comes once
+  const auto clean = TrainingSet(job);
+  const auto poisoned = std::make_shared<PoisonedDataset>(clean, 77);
+  Cluster cluster(job, {poisoned, poisoned, poisoned});
+  cluster.RunToEnd({EqualPlan(3)});
+
+  int64_t committed = 0;
+  int bad_rounds = 0;
+  for (size_t k = 0; k < cluster.reports().size(); ++k) {
+    int64_t local = 0, lost = 0;
+    for (int r = 0; r < 3; ++r) {
+      const RoundReport& report = cluster.reports(r)[k];
+      EXPECT_EQ(report.digest, cluster.reports(0)[k].digest);
+      local += report.local_samples;
+      if (!report.delta_finite) lost += report.local_samples;
+    }
+    const RoundReport& report = cluster.reports()[k];
+    EXPECT_EQ(local, report.cursor_end - report.cursor_begin);
+    EXPECT_EQ(report.samples, local - lost);
+    EXPECT_TRUE(std::isfinite(report.loss));
+    committed += report.samples;
+    bad_rounds += lost > 0;
+  }
+  EXPECT_EQ(bad_rounds, 1);
+  EXPECT_LT(committed, 512);
+  EXPECT_GT(committed, 400);
+  for (const double w : cluster.Parameters()) ASSERT_TRUE(std::isfinite(w));
+}
+
+TEST(NotFinite, TheOthersAverageAloneWithTheirOwnWeights) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 32;  // one round
+  const auto clean = TrainingSet(job);
+  Cluster cluster(job, {clean, std::make_shared<PoisonedDataset>(clean, -1)});
+  cluster.RunToEnd({ExactPlan({16, 16})});
+  // As if rank 0 had been alone with the first 16 samples.
+  EXPECT_LT(RelativeDifference(cluster.Parameters(), PlainSgd(job, 16, 1)), 1e-12);
+  EXPECT_FALSE(cluster.reports(1)[0].delta_finite);
+}
+
+TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
+  for (const int workers : {1, 2}) {
+    TrainingJob job = SmallJob();
+    job.spec.training.max_samples = 100000;
+    const auto poisoned = std::make_shared<PoisonedDataset>(TrainingSet(job), -1);
+    Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), poisoned));
+    const std::vector<double> before = cluster.Parameters();
+    for (const auto& outcome : cluster.Run({EqualPlan(workers)})) {
+      ASSERT_FALSE(outcome.ok());
+      EXPECT_EQ(outcome.error().code, ErrorCode::kUser);
+      EXPECT_NE(outcome.error().message.find("diverged"), std::string::npos);
+    }
+    EXPECT_EQ(cluster.Parameters(), before);
+  }
+}
+
+// Flips one bit of the received average on its rank.
+class CorruptingCollective final : public ForwardingCollective {
+ public:
+  using ForwardingCollective::ForwardingCollective;
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    const Status status = ForwardingCollective::AllReduceSum(data, purpose);
+    if (purpose == Purpose::kModel && ++calls_ == 3) data[0] = std::nextafter(data[0], 1.0);
+    return status;
+  }
+
+ private:
+  int calls_ = 0;
+};
+
+TEST(Replicas, ThatDivergeByOneBitAreFoundAndNamed) {
+  Cluster cluster(SmallJob(), 3);
+  const auto outcomes =
+      cluster.Run({EqualPlan(3)}, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 2) return c;
+        return std::make_unique<CorruptingCollective>(std::move(c));
+      });
+  for (const auto& outcome : outcomes) {
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().code, ErrorCode::kBug);
+    EXPECT_NE(outcome.error().message.find("rank 2 (worker-2)"), std::string::npos) << outcome.error().message;
+  }
+  EXPECT_EQ(cluster.engine(0).round(), 3);
+}
+
+}  // namespace
+}  // namespace longstride::testing
