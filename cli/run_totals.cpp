@@ -1,0 +1,52 @@
+#include "cli/run_totals.h"
+
+#include <algorithm>
+
+namespace longstride {
+
+void RunTotals::Add(const RoundRecord& record) {
+  const RoundReport& common = record.common();
+  workers = std::max(workers, static_cast<int64_t>(record.reports.size()));
+  ++rounds;
+  last_round = common.round;
+  samples += common.samples;
+  discarded += common.cursor_end - common.cursor_begin - common.samples;
+  cursor = common.cursor_end;
+  if (first_global_batch == 0) first_global_batch = common.global_batch;
+  global_batch = common.global_batch;
+  local_steps = common.local_steps;
+  loss = common.loss;
+  if (common.evaluation_loss) evaluation_loss = common.evaluation_loss;
+  if (common.evaluation_accuracy) evaluation_accuracy = common.evaluation_accuracy;
+  if (common.checkpointed) last_checkpoint = common.round;
+  target_reached = target_reached || common.target_reached;
+
+  double slowest = 0;
+  double slowest_evaluation = 0;
+  for (const RoundReport& own : record.reports) {
+    slowest = std::max(slowest, own.wall_seconds);
+    slowest_evaluation = std::max(slowest_evaluation, own.seconds.evaluation);
+    worker_seconds += own.wall_seconds;
+    communication_seconds += own.seconds.communication;
+    for (int64_t bytes : own.bytes_sent) sent_bytes += static_cast<double>(bytes);
+  }
+  seconds += slowest;
+  evaluation_seconds += slowest_evaluation;
+}
+
+double RunTotals::CommunicationShare() const {
+  return worker_seconds > 0 ? communication_seconds / worker_seconds : 0;
+}
+
+double RunTotals::SentBytesPerWorker() const {
+  return workers > 0 ? sent_bytes / static_cast<double>(workers) : 0;
+}
+
+double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers, int64_t parameters) {
+  if (batch <= 0 || workers <= 0) return 0;
+  const double steps = static_cast<double>((samples + batch - 1) / batch);
+  const double m = static_cast<double>(workers);
+  return steps * 2 * (m - 1) / m * 4 * static_cast<double>(parameters);
+}
+
+}  // namespace longstride

@@ -1,0 +1,24 @@
+// Which worker takes which place.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/spec/training_job.h"
+
+namespace longstride {
+
+struct WorkerPlace {
+  std::string group;
+  int64_t index = 0;
+
+  [[nodiscard]] std::string Name() const { return group + "-" + std::to_string(index); }
+};
+
+// Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group that has
+// room, in the manifest's order, round after round. The result is sorted by (group, index), as ranks are.
+// `spec` is valid, so the replicas always fit.
+[[nodiscard]] std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec);
+
+}  // namespace longstride

@@ -1,0 +1,34 @@
+#include "runtime/profile/memory_model.h"
+
+#include <algorithm>
+
+namespace longstride {
+
+double MemoryModel::Predict(int64_t micro_batch) const {
+  if (points_.empty()) return static_cast<double>(baseline_bytes_);
+  const auto [last_batch, last_bytes] = points_.back();
+  double slope = 0;  // bytes per sample
+  if (points_.size() == 1) {
+    slope = static_cast<double>(last_bytes - baseline_bytes_) / static_cast<double>(last_batch);
+  }
+  // The steepest, because a first small step may hide its growth in pages that were already resident.
+  for (size_t i = 0; i + 1 < points_.size(); ++i) {
+    const auto [batch, bytes] = points_[i];
+    slope = std::max(slope, static_cast<double>(last_bytes - bytes) / static_cast<double>(last_batch - batch));
+  }
+  return static_cast<double>(last_bytes) + slope * static_cast<double>(micro_batch - last_batch);
+}
+
+int64_t MemoryModel::Largest(int64_t low, int64_t high) const {
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (Fits(middle)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+}  // namespace longstride

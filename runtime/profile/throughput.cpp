@@ -1,0 +1,111 @@
+#include "runtime/profile/throughput.h"
+
+#include <algorithm>
+
+#include "core/base/format.h"
+#include "core/schedule/step_time_fit.h"
+#include "runtime/profile/memory_model.h"
+
+namespace longstride {
+namespace {
+
+constexpr int64_t kGrowth = 4;       // of the batch from one measurement to the next
+constexpr int kRepeats = 3;
+// Beyond the largest measured batch the linear memory model is believed up to this factor.
+constexpr int64_t kExtrapolation = 8;
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+class Measurement {
+ public:
+  Measurement(const ThroughputProbe& probe, const ThroughputOptions& options, const Clock& clock)
+      : probe_(probe), options_(options), clock_(clock), memory_(options.memory_limit_bytes),
+        begin_(clock.Now()) {}
+
+  Result<ThroughputProfile> Run() {
+    memory_.SetBaseline(probe_.peak_memory_bytes());
+    int64_t batch = 1;
+    LONGSTRIDE_RETURN_IF_ERROR(WarmUp(batch));
+    LONGSTRIDE_RETURN_IF_ERROR(Measure(batch));
+    if (!memory_.Fits(batch)) {
+      return ResourceError(
+          Format("a step of one sample takes %s of memory, more than 90%% of the limit of %s; use a smaller "
+                 "model, or raise limits.memory or the container's limit",
+                 FormatBytes(memory_.Predict(batch)).c_str(),
+                 FormatBytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
+    }
+    int64_t ceiling = options_.max_batch;  // no micro-batch above it
+    while (true) {
+      const int64_t next = memory_.Largest(batch, std::min(batch * kGrowth, ceiling));
+      if (next == batch || !InBudget(next)) break;
+      const Status measured = Measure(next);
+      if (!measured.ok()) {
+        if (measured.error().code != ErrorCode::kResource) return measured.error();
+        ceiling = next - 1;
+        break;
+      }
+      batch = next;
+    }
+    return Finish(batch, ceiling);
+  }
+
+ private:
+  // The first step allocates what lasts (gradients, library workspaces) and is slow.
+  Status WarmUp(int64_t batch) {
+    auto seconds = probe_.time_step(batch, batch);
+    if (!seconds.ok()) return seconds.error();
+    return Status();
+  }
+
+  Status Measure(int64_t batch) {
+    std::vector<double> seconds;
+    for (int i = 0; i < kRepeats && (i == 0 || Elapsed() < options_.budget_seconds); ++i) {
+      LONGSTRIDE_ASSIGN_OR_RETURN(const double once, probe_.time_step(batch, batch));
+      seconds.push_back(once);
+    }
+    memory_.Add(batch, probe_.peak_memory_bytes());
+    profile_.points.emplace_back(batch, Median(seconds));
+    return Status();
+  }
+
+  // Whether one step of `batch`, at the last measured time per sample, ends within the budget.
+  bool InBudget(int64_t batch) const {
+    const auto [last_batch, last_seconds] = profile_.points.back();
+    const double predicted = last_seconds * static_cast<double>(batch) / static_cast<double>(last_batch);
+    return Elapsed() + predicted <= options_.budget_seconds;
+  }
+
+  double Elapsed() const { return ToSeconds(clock_.Now() - begin_); }
+
+  Result<ThroughputProfile> Finish(int64_t largest, int64_t ceiling) {
+    std::vector<StepTimePoint> points;
+    for (const auto& [batch, seconds] : profile_.points) points.push_back({batch, seconds});
+    // Each was measured as one micro-batch, so any c >= the largest describes them.
+    LONGSTRIDE_ASSIGN_OR_RETURN(const StepTimeFit fit, FitStepTime(points, options_.max_batch));
+    profile_.alpha = fit.alpha;
+    profile_.beta = fit.beta;
+    profile_.micro_batch_cap = memory_.Largest(largest, std::min(ceiling, largest * kExtrapolation));
+    profile_.memory_peak_bytes = static_cast<int64_t>(memory_.Predict(profile_.micro_batch_cap));
+    return std::move(profile_);
+  }
+
+  const ThroughputProbe& probe_;
+  const ThroughputOptions& options_;
+  const Clock& clock_;
+  MemoryModel memory_;
+  TimePoint begin_;
+  ThroughputProfile profile_;
+};
+
+}  // namespace
+
+Result<ThroughputProfile> MeasureThroughput(const ThroughputProbe& probe, const ThroughputOptions& options,
+                                            const Clock& clock) {
+  return Measurement(probe, options, clock).Run();
+}
+
+}  // namespace longstride

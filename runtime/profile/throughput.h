@@ -1,0 +1,44 @@
+// Measures, before training, how long a step of b samples takes and how large a micro-batch memory holds
+// (algorithms.md section 1). Knows neither model nor machine: both are callables, so every decision
+// is tested with fakes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+
+namespace longstride {
+
+struct ThroughputProbe {
+  // Seconds of one optimizer step over `batch` samples in micro-batches of at most `micro_batch`.
+  std::function<Result<double>(int64_t batch, int64_t micro_batch)> time_step;
+  // The most memory held so far, in bytes. Must not fall.
+  std::function<int64_t()> peak_memory_bytes;
+};
+
+struct ThroughputOptions {
+  int64_t max_batch = 4096;        // of the worker's group; nothing above it is tried
+  int64_t memory_limit_bytes = 0;  // 0 = unknown: memory sets no bound
+  double budget_seconds = 2.0;     // measuring stops here; a step under way is finished
+};
+
+struct ThroughputProfile {
+  double alpha = 0;             // seconds per micro-batch
+  double beta = 0;              // seconds per sample
+  int64_t micro_batch_cap = 1;  // largest micro-batch that fits in memory, at most max_batch
+  int64_t memory_peak_bytes = 0;  // predicted (or seen) at micro_batch_cap
+  std::vector<std::pair<int64_t, double>> points;  // (batch, median seconds)
+};
+
+// Steps through batches 1, 4, 16, ... up to max_batch, each as one micro-batch, and takes no step that is
+// predicted to pass the budget or 90 % of the memory limit (a process that tries is killed, not told):
+// where the next batch of the row would, the largest one that fits is tried. kResource when not even
+// one sample fits; otherwise errors of time_step, except that kResource from a larger batch ends the row.
+[[nodiscard]] Result<ThroughputProfile> MeasureThroughput(const ThroughputProbe& probe,
+                                                          const ThroughputOptions& options, const Clock& clock);
+
+}  // namespace longstride

@@ -1,0 +1,26 @@
+// The worker's flags. Each has an environment variable, as pods are configured by those:
+// --coordinator is LONGSTRIDE_COORDINATOR, --token-file LONGSTRIDE_TOKEN_FILE, and so on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace longstride {
+
+struct WorkerOptions {
+  std::string coordinator;   // "http://127.0.0.1:41234/v1/jobs/default/name"
+  std::string token_file;
+  std::string group;
+  int64_t index = 0;
+  std::string out;           // checkpoints go to <out>/checkpoints
+  std::string resume;        // continue from <resume>/checkpoints; "" = from the start
+  int64_t metrics_port = 0;  // 0 = a free port of loopback; otherwise that port of every address
+  int64_t threads = 0;       // 0 = as the CPU limits allow
+  int64_t memory_bytes = 0;  // this worker's part of the machine's memory; 0 = all of it
+};
+
+// The options, or the exit code with which to end: 0 after --help, 2 after a fault that was printed.
+[[nodiscard]] std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv);
+
+}  // namespace longstride

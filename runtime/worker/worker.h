@@ -1,0 +1,52 @@
+// One worker from start to end: job, data, model, profile, join, training, leave.
+#pragma once
+
+#include <memory>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "runtime/data/dataset.h"
+#include "runtime/membership/control_channel.h"
+#include "runtime/membership/membership.h"
+#include "runtime/metrics/worker_metrics.h"
+#include "runtime/training/engine.h"
+#include "runtime/worker/options.h"
+
+namespace longstride {
+
+class Worker {
+ public:
+  explicit Worker(const WorkerOptions& options);
+  ~Worker();
+
+  // Trains until the job is done (OK), a stop was asked for (kInterrupted) or something failed. Tells the
+  // coordinator how it ended, if it had joined. The metrics go on being served until destruction, which waits
+  // for the server, up to 2 s.
+  Status Run();
+
+ private:
+  // The collective of the present generation, which the coordinator's word may abort from another thread.
+  class AbortSwitch;
+
+  Status Prepare();
+  Result<WorkerProfile> Profile();
+  Status JoinJob(WorkerProfile profile);
+  Result<Outcome> Train();
+  Result<Outcome> TrainGeneration(const Generation& generation);
+  void LeaveJob(const Status& status);
+
+  const WorkerOptions options_;
+  const WorkerId id_;
+  const SystemClock clock_;
+  std::shared_ptr<CoordinatorClient> client_;
+  TrainingJob job_;
+  std::shared_ptr<const Dataset> train_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WorkerMetrics> metrics_;
+  std::string address_;
+  std::shared_ptr<AbortSwitch> abort_;
+  std::unique_ptr<QueuedControlChannel> channel_;  // after Join
+  GenerationId generation_;
+};
+
+}  // namespace longstride
