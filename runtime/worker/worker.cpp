@@ -126,7 +126,8 @@ Result<WorkerProfile> Worker::Profile() {
   profile.memory_limit_bytes = TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
                                             job_.spec.limits.memory_bytes);
   ThroughputOptions throughput;
-  throughput.max_batch = std::max<int64_t>(1, std::min(group->batch.max, job_.spec.limits.max_global_batch));
+  throughput.max_batch =
+      std::max<int64_t>(1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
   const ThroughputProbe probe{
       [this](int64_t batch, int64_t micro_batch) -> Result<double> {
