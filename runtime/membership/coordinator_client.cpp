@@ -75,7 +75,7 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   Result<RoundReply> Report(const WorkerId& worker, const RoundReport& report) override {
     LONGSTRIDE_ASSIGN_OR_RETURN(
         const std::string text,
-        Retry("POST", "report", ToJsonText(ReportRequest{worker, report}), seconds(5), seconds(5)));
+        Once("POST", "report", ToJsonText(ReportRequest{worker, report}), seconds(5), {}));
     return Parsed(ParseRoundReply(text));
   }
 

@@ -1,7 +1,8 @@
 // The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP with a
 // bearer token. Retries what may be retried, with jittered back-off, until its deadline: a minute for
-// FetchJob and Join, 30 s for StoreSet, 5 s for Report and Leave; Heartbeat is one attempt of 2 s. A coordinator
-// that cannot be reached is kTransient; what it refuses keeps the code that it gives.
+// FetchJob and Join, 30 s for StoreSet, 5 s for Leave. Heartbeat and Report are one attempt, of 2 and 5 s, as
+// their callers repeat them. A coordinator that cannot be reached is kTransient; what it refuses keeps the
+// code that it gives.
 //
 // Call only from threads of your own, never from a continuation of cpprestsdk.
 #pragma once
