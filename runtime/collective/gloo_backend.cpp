@@ -150,6 +150,13 @@ class Backend final : public GlooBackend {
     ShutdownAll(sockets_);
   }
 
+  bool IsHopeless() override {
+    const std::lock_guard lock(mutex_);
+    const SocketVitals vitals = CheckVitals(sockets_);
+    const bool moving = std::exchange(bytes_moved_, vitals.bytes_moved) != vitals.bytes_moved;
+    return vitals.any_closed && !moving;
+  }
+
   void Release() override {
     {
       const std::lock_guard lock(mutex_);
@@ -256,6 +263,7 @@ class Backend final : public GlooBackend {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   std::mutex mutex_;
   std::vector<SocketId> sockets_;  // guarded by mutex_
+  uint64_t bytes_moved_ = 0;       // guarded by mutex_
 };
 
 }  // namespace

@@ -11,7 +11,8 @@
 namespace longstride {
 
 // Operations work on the caller's buffers without copying them, block until done or interrupted, and fail
-// with kLostPeer. Apart from Interrupt, calls must not overlap. Shapes of buffers: see Collective.
+// with kLostPeer. Apart from Interrupt and IsHopeless, calls must not
+// overlap. Shapes of buffers: see Collective.
 class GlooBackend {
  public:
   virtual ~GlooBackend() = default;
@@ -29,6 +30,11 @@ class GlooBackend {
 
   // Shuts the generation's sockets down, which fails the running operation. Thread-safe, idempotent.
   virtual void Interrupt() = 0;
+  // Whether a peer has gone and nothing has moved since the last time this was asked: Gloo reports a lost
+  // connection only to operations that wait for that peer, not to those that wait for a peer that
+  // waits for it. A peer that left after it had sent its part does not make an operation hopeless.
+  // Thread-safe.
+  virtual bool IsHopeless() = 0;
   // Disconnects and frees everything.
   virtual void Release() = 0;
 };

@@ -20,8 +20,10 @@ class GlooCollective final : public Collective {
         size_(options.size),
         timeout_(options.timeout),
         backend_(MakeGlooBackend()),
-        thread_([backend = backend_] { backend->Interrupt(); },
-                [backend = backend_] { backend->Release(); }, kInterruptGrace) {}
+        thread_({.interrupt = [b = backend_] { b->Interrupt(); },
+                 .release = [b = backend_] { b->Release(); },
+                 .is_hopeless = [b = backend_] { return b->IsHopeless(); }},
+                kInterruptGrace) {}
 
   Status Connect(const GlooOptions& options, std::shared_ptr<RendezvousStore> store) {
     const TimePoint deadline = std::chrono::steady_clock::now() + options.connect_timeout;

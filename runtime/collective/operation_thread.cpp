@@ -1,5 +1,6 @@
 #include "runtime/collective/operation_thread.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -12,13 +13,13 @@
 namespace longstride {
 namespace {
 
+constexpr Duration kProbeInterval = std::chrono::milliseconds(250);
 std::atomic<int> abandoned{0};
 
 }  // namespace
 
 struct OperationThread::State {
-  std::function<void()> interrupt;
-  std::function<void()> release;
+  OperationHooks hooks;
   Duration grace{};
 
   std::mutex mutex;
@@ -44,17 +45,15 @@ struct OperationThread::State {
       changed.notify_all();
     }
     lock.unlock();
-    release();
+    hooks.release();
     lock.lock();
     if (left_behind) --abandoned;
   }
 };
 
-OperationThread::OperationThread(std::function<void()> interrupt, std::function<void()> release,
-                                 Duration grace)
+OperationThread::OperationThread(OperationHooks hooks, Duration grace)
     : state_(std::make_shared<State>()) {
-  state_->interrupt = std::move(interrupt);
-  state_->release = std::move(release);
+  state_->hooks = std::move(hooks);
   state_->grace = grace;
   state_->thread = std::thread([state = state_] { state->Loop(); });
 }
@@ -79,20 +78,29 @@ Status OperationThread::Run(std::function<Status()> operation, TimePoint deadlin
   std::unique_lock lock(s.mutex);
   if (s.failure) return *s.failure;
   if (s.aborted) {
-    s.failure = Error{ErrorCode::kLostPeer, "the collective was aborted"};
+    s.failure = LostPeerError("the collective was aborted");
     return *s.failure;
   }
   s.result.reset();
   s.operation = std::move(operation);
   s.changed.notify_all();
-  const bool woken =
-      s.changed.wait_until(lock, deadline, [&] { return s.result.has_value() || s.aborted; });
+  bool hopeless = false;
+  const auto over = [&s] { return s.result.has_value() || s.aborted; };
+  while (!over() && !hopeless && std::chrono::steady_clock::now() < deadline) {
+    const TimePoint probe = std::chrono::steady_clock::now() + kProbeInterval;
+    if (s.changed.wait_until(lock, std::min(deadline, probe), over)) break;
+    lock.unlock();
+    hopeless = s.hooks.is_hopeless();
+    lock.lock();
+  }
   if (s.result.has_value() && s.result->ok()) return Status();
-  Error reason{ErrorCode::kTransient, "a collective operation passed its deadline"};
+  Error reason = TransientError("a collective operation passed its deadline");
   if (s.aborted) {
-    reason = {ErrorCode::kLostPeer, "the collective was aborted"};
-  } else if (woken) {
+    reason = LostPeerError("the collective was aborted");
+  } else if (s.result.has_value()) {
     reason = s.result->error();
+  } else if (hopeless) {
+    reason = LostPeerError("a peer closed its connection during a collective operation");
   }
   s.failure = reason;
   lock.unlock();
@@ -101,7 +109,7 @@ Status OperationThread::Run(std::function<Status()> operation, TimePoint deadlin
 
 Status OperationThread::Interrupt(Error reason, IfStuck if_stuck) {
   State& s = *state_;
-  s.interrupt();
+  s.hooks.interrupt();
   std::unique_lock lock(s.mutex);
   if (s.changed.wait_for(lock, s.grace, [&] { return s.result.has_value(); })) return reason;
   s.left_behind = true;
@@ -121,7 +129,7 @@ void OperationThread::Abort() {
     state_->aborted = true;
     state_->changed.notify_all();
   }
-  state_->interrupt();
+  state_->hooks.interrupt();
 }
 
 int OperationThread::Abandoned() { return abandoned; }

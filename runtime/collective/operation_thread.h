@@ -1,7 +1,7 @@
 // A thread of its own for blocking operations that cannot be cancelled from within, so that the caller can
 // give up on them. The thread owns what the operations use; the caller waits with a deadline.
 //
-// When the deadline passes, or Abort is called, `interrupt` is asked to make the running operation fail
+// When the deadline passes, Abort is called or the operation is hopeless, `interrupt` is asked to make the running operation fail
 // soon. If it has not returned within `grace`, the caller walks away: the thread is left behind with
 // all it owns, and ends when the operation does. That is not possible while the operation uses the caller's
 // memory, and not more than kMaxAbandoned times in a process: then the process ends with the exit
@@ -16,20 +16,27 @@
 
 namespace longstride {
 
+struct OperationHooks {
+  // Makes a running operation fail soon. Called from any thread, more than once, also when none runs.
+  std::function<void()> interrupt = [] {};
+  // The thread's last act: frees what the operations used.
+  std::function<void()> release = [] {};
+  // Asked by the waiting caller now and then: can the running operation no longer succeed?
+  std::function<bool()> is_hopeless = [] { return false; };
+};
+
 class OperationThread {
  public:
   static constexpr int kMaxAbandoned = 2;
   enum class IfStuck { kLeaveBehind, kExit };
 
-  // `interrupt` may be called from any thread, more than once, also with no operation running.
-  // `release` runs as the thread's last act and frees what the operations used.
-  OperationThread(std::function<void()> interrupt, std::function<void()> release, Duration grace);
+  OperationThread(OperationHooks hooks, Duration grace);
   ~OperationThread();
   OperationThread(const OperationThread&) = delete;
   OperationThread& operator=(const OperationThread&) = delete;
 
-  // Runs `operation` on the thread and returns its status. A passed deadline is kTransient, Abort is
-  // kLostPeer. After any failure every later call fails at once with the same error.
+  // Runs `operation` on the thread and returns its status. A passed deadline is kTransient, Abort
+  // and a hopeless operation are kLostPeer. After any failure every later call fails at once with the same error.
   // With kLeaveBehind `operation` may outlive the call, so it must not refer to the caller's memory.
   // One caller at a time.
   [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline,

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,6 +54,14 @@ bool IsListener(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0;
 }
 
+bool IsStill(const SocketId& socket) {
+  struct stat status {};
+  return fstat(socket.fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
+         status.st_ino == socket.inode;
+}
+
+constexpr int kEstablished = 1;  // TCP_ESTABLISHED; its header clashes with the one of tcp_info
+
 }  // namespace
 
 std::set<Endpoint> Listeners() {
@@ -76,13 +85,24 @@ std::vector<SocketId> ConnectionsOf(const Endpoint& own, const std::set<Endpoint
   return found;
 }
 
+SocketVitals CheckVitals(const std::vector<SocketId>& sockets) {
+  SocketVitals vitals;
+  for (const SocketId& socket : sockets) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    if (!IsStill(socket) || getsockopt(socket.fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+      vitals.any_closed = true;
+      continue;
+    }
+    vitals.any_closed |= info.tcpi_state != kEstablished;
+    vitals.bytes_moved += info.tcpi_bytes_received + info.tcpi_bytes_acked;
+  }
+  return vitals;
+}
+
 void ShutdownAll(const std::vector<SocketId>& sockets) {
   for (const SocketId& socket : sockets) {
-    struct stat status {};
-    if (fstat(socket.fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
-        status.st_ino == socket.inode) {
-      shutdown(socket.fd, SHUT_RDWR);
-    }
+    if (IsStill(socket)) shutdown(socket.fd, SHUT_RDWR);
   }
 }
 

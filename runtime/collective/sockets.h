@@ -32,6 +32,12 @@ struct SocketId {
 [[nodiscard]] std::vector<SocketId> ConnectionsOf(const Endpoint& own,
                                                   const std::set<Endpoint>& peers);
 
+struct SocketVitals {
+  bool any_closed = false;  // a peer has closed or reset its side, or the socket is gone
+  uint64_t bytes_moved = 0;  // received, or sent and acknowledged, since the sockets were opened
+};
+[[nodiscard]] SocketVitals CheckVitals(const std::vector<SocketId>& sockets);
+
 // Shuts both directions down; never closes. Sockets that are gone are skipped.
 void ShutdownAll(const std::vector<SocketId>& sockets);
 

@@ -24,8 +24,7 @@ struct Standing {
 }  // namespace
 
 template <typename T>
-Status AlignStates(const Generation& generation, Collective& collective, Replica<T>& replica,
-                   TrainingState& state) {
+Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& state) {
   const int ranks = collective.size(), rank = collective.rank();
   if (ranks == 1) return {};
   std::string json = ToJson(state).dump();
@@ -80,7 +79,7 @@ Status AlignStates(const Generation& generation, Collective& collective, Replica
   return {};
 }
 
-template Status AlignStates(const Generation&, Collective&, Replica<float>&, TrainingState&);
-template Status AlignStates(const Generation&, Collective&, Replica<double>&, TrainingState&);
+template Status AlignStates(Collective&, Replica<float>&, TrainingState&);
+template Status AlignStates(Collective&, Replica<double>&, TrainingState&);
 
 }  // namespace longstride

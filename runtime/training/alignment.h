@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/base/result.h"
-#include "core/protocol/messages.h"
 #include "runtime/collective/collective.h"
 #include "runtime/training/replica.h"
 #include "runtime/training/training_state.h"
@@ -14,10 +13,9 @@ namespace longstride {
 // the first round rank 0 gives, so that w_0 never depends on a rank's own random numbers. kBug when members claim
 // the same round with different bits; the collective's error when it fails, with nothing changed for good.
 template <typename T>
-[[nodiscard]] Status AlignStates(const Generation& generation, Collective& collective, Replica<T>& replica,
-                                 TrainingState& state);
+[[nodiscard]] Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& state);
 
-extern template Status AlignStates(const Generation&, Collective&, Replica<float>&, TrainingState&);
-extern template Status AlignStates(const Generation&, Collective&, Replica<double>&, TrainingState&);
+extern template Status AlignStates(Collective&, Replica<float>&, TrainingState&);
+extern template Status AlignStates(Collective&, Replica<double>&, TrainingState&);
 
 }  // namespace longstride

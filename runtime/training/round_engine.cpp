@@ -116,7 +116,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
     resume_from_.reset();
   }
   if (saver_) saver_->AbandonPending();
-  LONGSTRIDE_RETURN_IF_ERROR(AlignStates(generation, collective, replica_, state_));
+  LONGSTRIDE_RETURN_IF_ERROR(AlignStates(collective, replica_, state_));
   // All members have let go of their files, and none writes before the first round's exchange.
   if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
 

@@ -4,9 +4,24 @@
 #include <cmath>
 
 #include "core/schedule/sums.h"
+#include "runtime/collective/codec.h"
 #include "runtime/training/kernels.h"
 
 namespace longstride {
+namespace {
+
+// All-reduce in bfloat16; double precision goes through fp32 first.
+Status AllReduceRounded(std::span<float> data, Collective& collective) {
+  return AllReduceSumBfloat16(collective, data, Purpose::kModel);
+}
+Status AllReduceRounded(std::span<double> data, Collective& collective) {
+  std::vector<float> narrow(data.begin(), data.end());
+  LONGSTRIDE_RETURN_IF_ERROR(AllReduceSumBfloat16(collective, narrow, Purpose::kModel));
+  std::ranges::copy(narrow, data.begin());
+  return {};
+}
+
+}  // namespace
 
 MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers) {
   MeasurementPlan plan;
@@ -108,17 +123,24 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
                                        Stopwatch& watch, ActivitySeconds& seconds) {
   const std::span<T> message = message_.span();
   const size_t d = static_cast<size_t>(replica_.size()), b = replica_.flat().buffers().size();
+  const size_t inner = message.size() - d - b;
   const double weight =
       static_cast<double>(exchange.slots[rank].samples) / static_cast<double>(exchange.samples);
   if (weight == 0) {
     std::ranges::fill(message, T{0});
   } else {
     kernels::Scale(message.first(d), weight, message.first(d));
-    kernels::Scale(replica_.flat().buffers(), weight, message.subspan(d, b));
-    if (message.size() > d + b) kernels::Scale(replica_.inner().state(), weight, message.subspan(d + b));
+    if (inner > 0) kernels::Scale(replica_.inner().state(), weight, message.subspan(d, inner));
+    kernels::Scale(replica_.flat().buffers(), weight, message.last(b));
   }
   watch.Lap(seconds.outer);
-  LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message, Purpose::kModel));
+  if (training_.synchronization.message == MessageType::kBfloat16) {
+    LONGSTRIDE_RETURN_IF_ERROR(AllReduceRounded(message.first(d + inner), collective));
+    // Running statistics are few, and move by less than a bfloat16 can show.
+    if (b > 0) LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message.last(b), Purpose::kBuffers));
+  } else {
+    LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message, Purpose::kModel));
+  }
   watch.Lap(seconds.communication);
   return {};
 }
@@ -207,7 +229,7 @@ void Synchronizer<T>::Commit(const Exchange& exchange, const RoundSettings& sett
     replica_.outer().Step(replica_.anchor(), message_.span().first(d), rate, flat.parameters());
   }
   if (!alone) {
-    std::ranges::copy(message_.span().subspan(d, b), flat.buffers().begin());
+    std::ranges::copy(message_.span().last(b), flat.buffers().begin());
     if (!flat.integer_places().empty()) {
       std::vector<int64_t> integers;
       for (const double value : block_.integers()) integers.push_back(static_cast<int64_t>(value));
@@ -217,7 +239,7 @@ void Synchronizer<T>::Commit(const Exchange& exchange, const RoundSettings& sett
   if (policy == InnerStatePolicy::kReset || (policy == InnerStatePolicy::kKeep && !exchange.slots[rank].finite)) {
     inner.Reset();
   } else if (policy == InnerStatePolicy::kAverage && !alone) {
-    std::ranges::copy(message_.span().subspan(d + b), inner.state().begin());
+    std::ranges::copy(message_.span().subspan(d, inner.state().size()), inner.state().begin());
     int64_t steps = 0;
     for (const RankSlot& slot : exchange.slots) {
       if (slot.samples > 0) steps = std::max(steps, slot.inner_steps);

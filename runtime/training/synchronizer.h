@@ -62,7 +62,8 @@ class Synchronizer {
   MeasurementPlan measure_;
   StatisticsBlock block_;
   RoundMeasurements measurements_;
-  AlignedBuffer<T> message_;  // updates, buffers, and the inner state where it is averaged
+  // Updates, then the inner state where it is averaged, then the buffers.
+  AlignedBuffer<T> message_;
 };
 
 extern template class Synchronizer<float>;

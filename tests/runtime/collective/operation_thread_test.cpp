@@ -31,7 +31,7 @@ struct Gate {
 };
 
 TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
-  OperationThread thread([] {}, [] {}, kLong);
+  OperationThread thread({}, kLong);
   std::thread::id first, second;
   ASSERT_TRUE(thread.Run([&] { first = std::this_thread::get_id(); return Status(); }, In(kLong), IfStuck::kExit).ok());
   ASSERT_TRUE(thread.Run([&] { second = std::this_thread::get_id(); return Status(); }, In(kLong), IfStuck::kExit).ok());
@@ -40,7 +40,7 @@ TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
 }
 
 TEST(OperationThread, IsDeadAfterAFailure) {
-  OperationThread thread([] {}, [] {}, kLong);
+  OperationThread thread({}, kLong);
   EXPECT_EQ(thread.Run([] { return Status(UserError("bad")); }, In(kLong), IfStuck::kExit).error().code,
             ErrorCode::kUser);
   bool ran = false;
@@ -50,7 +50,7 @@ TEST(OperationThread, IsDeadAfterAFailure) {
 
 TEST(OperationThread, ADeadlineInterruptsTheOperation) {
   Gate gate;
-  OperationThread thread([&] { gate.Open(); }, [] {}, kLong);
+  OperationThread thread({.interrupt = [&] { gate.Open(); }}, kLong);
   EXPECT_EQ(thread.Run(gate.Operation(), In(std::chrono::milliseconds(5)), IfStuck::kExit).error().code,
             ErrorCode::kTransient);
   EXPECT_EQ(OperationThread::Abandoned(), 0);
@@ -58,7 +58,7 @@ TEST(OperationThread, ADeadlineInterruptsTheOperation) {
 
 TEST(OperationThread, AbortInterruptsTheOperation) {
   Gate gate;
-  OperationThread thread([&] { gate.Open(); }, [] {}, kLong);
+  OperationThread thread({.interrupt = [&] { gate.Open(); }}, kLong);
   auto result = std::async(std::launch::async,
                            [&] { return thread.Run(gate.Operation(), In(kLong), IfStuck::kExit); });
   thread.Abort();
@@ -66,11 +66,18 @@ TEST(OperationThread, AbortInterruptsTheOperation) {
   EXPECT_EQ(result.get().error().code, ErrorCode::kLostPeer);
 }
 
+TEST(OperationThread, AHopelessOperationIsALostPeer) {
+  Gate gate;
+  OperationThread thread({.interrupt = [&] { gate.Open(); }, .is_hopeless = [] { return true; }}, kLong);
+  EXPECT_EQ(thread.Run(gate.Operation(), In(kLong), IfStuck::kExit).error().code,
+            ErrorCode::kLostPeer);
+}
+
 TEST(OperationThread, AStuckOperationIsLeftBehindAndFreesWhatItOwnsWhenItEnds) {
   Gate gate;
   std::promise<void> released;
-  auto thread = std::make_unique<OperationThread>([] {}, [&] { released.set_value(); },
-                                                  std::chrono::milliseconds(1));
+  auto thread = std::make_unique<OperationThread>(
+      OperationHooks{.release = [&] { released.set_value(); }}, std::chrono::milliseconds(1));
   EXPECT_FALSE(thread->Run(gate.Operation(), In(Duration::zero()), IfStuck::kLeaveBehind).ok());
   EXPECT_EQ(OperationThread::Abandoned(), 1);
   thread.reset();
@@ -82,7 +89,7 @@ TEST(OperationThreadDeathTest, EndsTheProcessWhenItCannotWalkAway) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto stuck_on_callers_memory = [] {
     Gate gate;
-    OperationThread thread([] {}, [] {}, std::chrono::milliseconds(1));
+    OperationThread thread({}, std::chrono::milliseconds(1));
     (void)thread.Run(gate.Operation(), In(Duration::zero()), IfStuck::kExit);
   };
   EXPECT_EXIT(stuck_on_callers_memory(), testing::ExitedWithCode(ExitCodeOf(ErrorCode::kTransient)),
@@ -90,7 +97,7 @@ TEST(OperationThreadDeathTest, EndsTheProcessWhenItCannotWalkAway) {
   const auto stuck_three_times = [] {
     Gate gate;
     for (int i = 0; i <= OperationThread::kMaxAbandoned; ++i) {
-      OperationThread thread([] {}, [] {}, std::chrono::milliseconds(1));
+      OperationThread thread({}, std::chrono::milliseconds(1));
       (void)thread.Run(gate.Operation(), In(Duration::zero()), IfStuck::kLeaveBehind);
     }
   };

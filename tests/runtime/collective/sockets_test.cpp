@@ -60,6 +60,18 @@ TEST(Sockets, ShutsDownConnectionsOfOneGenerationAndNoOthers) {
   EXPECT_TRUE(other.Works());
 }
 
+TEST(Sockets, VitalsTellWhetherAPeerHasGoneAndWhetherBytesMove) {
+  const Connection connection;
+  const auto sockets = ConnectionsOf(connection.endpoint(), {});
+  const SocketVitals before = CheckVitals(sockets);
+  EXPECT_FALSE(before.any_closed);
+  EXPECT_EQ(CheckVitals(sockets).bytes_moved, before.bytes_moved);
+  EXPECT_TRUE(connection.Works());
+  EXPECT_EQ(CheckVitals(sockets).bytes_moved, before.bytes_moved + 1);
+  shutdown(connection.client(), SHUT_RDWR);
+  EXPECT_TRUE(CheckVitals(sockets).any_closed);
+}
+
 TEST(Sockets, LeavesADescriptorAloneThatHasBecomeAnotherSocket) {
   const Connection connection;
   ShutdownAll({{connection.client(), 12345}});
