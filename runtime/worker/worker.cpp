@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "runtime/collective/address.h"
 #include "runtime/membership/coordinator_store.h"
+#include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
 #include "runtime/profile/throughput.h"
 #include "runtime/worker/endpoint.h"
