@@ -44,7 +44,8 @@ class FakeLauncher final : public ProcessLauncher {
 
 class LocalRunTest : public testing::Test {
  protected:
-  LocalRunTest() : options_{.directory = RunDirectory(temporary_.path() + "/run")} {
+  LocalRunTest() {
+    options_.directory = RunDirectory(temporary_.path() + "/run");
     options_.job.metadata.name = "test";
     options_.job.spec.replicas = 2;
     options_.worker_program = "/worker";
