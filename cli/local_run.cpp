@@ -44,13 +44,7 @@ class LocalRun {
     LONGSTRIDE_RETURN_IF_ERROR(Host());
     LONGSTRIDE_RETURN_IF_ERROR(StartWorkers());
     while (true) {
-      for (const Event& event : server_->service().WaitForEvents(key_, kPoll)) {
-        Note(event);
-        if (const Status status = hooks_.on_event(event); !status.ok() && failure_.ok()) {
-          failure_ = status;
-          RequestStop("the run directory cannot be written");
-        }
-      }
+      TakeEvents(kPoll);
       ReapWorkers();
       HandleInterrupts();
       if (hooks_.on_tick) hooks_.on_tick();
@@ -58,6 +52,7 @@ class LocalRun {
       if (!AnyRunning()) break;
       HurryWorkers();
     }
+    TakeEvents(Duration::zero());  // the last workers' leaving
     LONGSTRIDE_RETURN_IF_ERROR(failure_);
     return LocalRunEnd{*end_, culprit_};
   }
@@ -105,6 +100,16 @@ class LocalRun {
     spec.environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}};
     spec.output_path = options_.directory.WorkerLog(number);
     return spec;
+  }
+
+  void TakeEvents(Duration wait) {
+    for (const Event& event : server_->service().WaitForEvents(key_, wait)) {
+      Note(event);
+      if (const Status status = hooks_.on_event(event); !status.ok() && failure_.ok()) {
+        failure_ = status;
+        RequestStop("the run directory cannot be written");
+      }
+    }
   }
 
   void Note(const Event& event) {

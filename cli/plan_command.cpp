@@ -42,7 +42,7 @@ class ScratchDirectory {
 Status ShowPlan(const PlanArguments& arguments) {
   if (arguments.job.manifest.empty()) return UserError("which job? Try: longstride plan manifests/fashion-mnist.yaml");
   const SystemClock clock;
-  LocalRunOptions options{.directory = RunDirectory("")};
+  LocalRunOptions options;
   LONGSTRIDE_ASSIGN_OR_RETURN(options.worker_program, FindWorkerProgram());
   LONGSTRIDE_ASSIGN_OR_RETURN(options.job, arguments.job.Load(arguments.job.manifest));
   LONGSTRIDE_ASSIGN_OR_RETURN(const auto scratch, ScratchDirectory::Make());

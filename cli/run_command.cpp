@@ -55,8 +55,9 @@ Result<Prepared> PrepareResume(const RunArguments& arguments) {
       !arguments.out.empty() || !arguments.replay.empty()) {
     return UserError("--resume continues a run as it was: leave out JOB, --workers, --set, --out and --replay");
   }
-  Prepared run{.options = {.directory = RunDirectory(arguments.resume)}};
-  const RunDirectory& directory = run.options.directory;
+  Prepared run;
+  const RunDirectory directory(arguments.resume);
+  run.options.directory = directory;
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
   LONGSTRIDE_ASSIGN_OR_RETURN(run.options.job, LoadTrainingJob(directory.job()));
   LONGSTRIDE_ASSIGN_OR_RETURN(RoundHistory history, ReadRoundLog(directory.rounds()));
@@ -77,13 +78,15 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
       TrainingJob job, arguments.job.Load(arguments.job.manifest.empty() ? replayed.job() : arguments.job.manifest));
   const std::string path =
       arguments.out.empty() ? DefaultRunPath(job.metadata.name, SystemClock().UnixSeconds()) : arguments.out;
-  Prepared run{.options = {.job = std::move(job), .directory = RunDirectory(path)}};
+  const RunDirectory directory(path);
+  Prepared run;
+  run.options.job = std::move(job);
+  run.options.directory = directory;
   run.facts.initial_batch = run.options.job.spec.training.batch.initial;
   if (!arguments.replay.empty()) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const RoundHistory history, ReadRoundLog(replayed.rounds()));
     LONGSTRIDE_RETURN_IF_ERROR(LoadHistory(replayed, history.rounds, run.options));
   }
-  const RunDirectory& directory = run.options.directory;
   LONGSTRIDE_RETURN_IF_ERROR(directory.Create());
   LONGSTRIDE_RETURN_IF_ERROR(WriteFile(directory.job(), ToYaml(ToOrderedJson(run.options.job))));
   LONGSTRIDE_RETURN_IF_ERROR(WriteFacts(directory.facts(), run.facts));

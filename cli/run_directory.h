@@ -20,6 +20,7 @@ namespace longstride {
 
 class RunDirectory {
  public:
+  RunDirectory() = default;  // of no run
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
 
   // Makes the folders. kUser if the directory holds a run already, or cannot be made.

@@ -125,6 +125,12 @@ int64_t PeakResidentBytes(const std::string& root) {
   return KilobyteField(root + "/proc/self/status", "VmHWM");
 }
 
+bool ResetPeakResidentBytes(const std::string& root) {
+  std::ofstream out(root + "/proc/self/clear_refs");
+  out << "5" << std::flush;  // proc(5): resets the peak resident set size
+  return out.good();
+}
+
 int64_t CgroupMemoryBytes(const std::string& root) {
   for (const CgroupHierarchy& hierarchy : FindCgroups(root, "memory")) {
     const char* file =

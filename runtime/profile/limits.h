@@ -28,6 +28,9 @@ struct MachineLimits {
 [[nodiscard]] int64_t ResidentBytes(const std::string& root = "/");
 [[nodiscard]] int64_t PeakResidentBytes(const std::string& root = "/");
 
+// Makes PeakResidentBytes start anew from what is held now. False where the kernel has no such switch.
+bool ResetPeakResidentBytes(const std::string& root = "/");
+
 // Bytes charged to this process's memory control group, page cache included; 0 if there is none.
 [[nodiscard]] int64_t CgroupMemoryBytes(const std::string& root = "/");
 

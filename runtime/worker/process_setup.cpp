@@ -36,6 +36,8 @@ void KeepFreedMemory() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
+void ReturnFreedMemory() { malloc_trim(0); }
+
 void SetComputeThreads(int64_t threads) {
   at::set_num_threads(static_cast<int>(threads));
   at::set_num_interop_threads(1);

@@ -17,6 +17,9 @@ void CatchStopSignals();
 // stays with the process, as its peak counts anyway.
 void KeepFreedMemory();
 
+// Gives what is free now back to the kernel all the same, so that memory used from here on shows as growth.
+void ReturnFreedMemory();
+
 // Threads of LibTorch's kernels (`threads`) and between them (one).
 void SetComputeThreads(int64_t threads);
 

@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "runtime/collective/address.h"
 #include "runtime/membership/coordinator_store.h"
+#include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
 #include "runtime/profile/throughput.h"
 #include "runtime/worker/endpoint.h"
@@ -126,14 +127,19 @@ Result<WorkerProfile> Worker::Profile() {
   profile.memory_limit_bytes = TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
                                             job_.spec.limits.memory_bytes);
   ThroughputOptions throughput;
-  throughput.max_batch = std::max<int64_t>(1, std::min(group->batch.max, job_.spec.limits.max_global_batch));
+  throughput.max_batch =
+      std::max<int64_t>(1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
+  // Opening the data may have taken more memory than small steps do, which would hide their growth.
+  ReturnFreedMemory();
+  const bool can_reset = ResetPeakResidentBytes();
   const ThroughputProbe probe{
       [this](int64_t batch, int64_t micro_batch) -> Result<double> {
         if (StopSignalled()) return InterruptedError("stopped by a signal before training began");
         return engine_->TimeStep(batch, micro_batch);
       },
-      [] { return PeakResidentBytes(); }};
+      // Freed memory stays with the process, so where the peak cannot be reset the present amount is as good.
+      [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); }};
   LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured, MeasureThroughput(probe, throughput, clock_));
   profile.alpha = measured.alpha;
   profile.beta = measured.beta;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "runtime/profile/cgroup.h"
 
@@ -132,6 +133,16 @@ TEST(MachineLimits, ThisMachineHasACpuAndMemory) {
   EXPECT_GT(limits.memory_limit_bytes, 0);
   EXPECT_GT(ResidentBytes(), 0);
   EXPECT_GE(PeakResidentBytes(), ResidentBytes());
+}
+
+TEST(PeakResidentBytes, CanBeResetWhereTheKernelSaysSo) {
+  if (!ResetPeakResidentBytes()) GTEST_SKIP() << "/proc/self/clear_refs cannot be written here";
+  const int64_t before = PeakResidentBytes();
+  { const std::vector<char> block(64 << 20, 1); }
+  EXPECT_GE(PeakResidentBytes(), before + (60 << 20));
+  EXPECT_TRUE(ResetPeakResidentBytes());
+  EXPECT_LT(PeakResidentBytes(), before + (60 << 20));
+  EXPECT_FALSE(ResetPeakResidentBytes("/does/not/exist"));
 }
 
 TEST(ThreadCount, IsTheQuotaRoundedUpWithinTheCpus) {

@@ -1,0 +1,160 @@
+// `longstride run` as a user has it: real processes, real Gloo, loopback.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "cli/round_log.h"
+#include "core/spec/parse.h"
+#include "tests/cli/temporary_directory.h"
+#include "tests/integration/program.h"
+
+namespace longstride {
+namespace {
+
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+const char* const kSmoke = LONGSTRIDE_SOURCE_DIR "/manifests/synthetic-smoke.yaml";
+
+class RunTest : public testing::TestWithParam<int> {
+ protected:
+  [[nodiscard]] std::string out(const std::string& name = "run") const { return temporary_.path() + "/" + name; }
+  [[nodiscard]] std::string log() const { return temporary_.path() + "/output"; }
+  std::unique_ptr<Longstride> Start(std::vector<std::string> arguments) {
+    return std::make_unique<Longstride>(std::move(arguments), log());
+  }
+  // A run that would take minutes, once it has committed `rounds` rounds.
+  std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run") {
+    auto run = Start({"run", kSmoke, "--out", out(name), "--set", "training.maxEpochs=40", "--set",
+                      "checkpoint.everyRounds=5"});
+    EXPECT_TRUE(WaitFor([&] { return Rounds(name).size() >= static_cast<size_t>(rounds) || !run->running(); }));
+    EXPECT_TRUE(run->running()) << run->Output();
+    return run;
+  }
+  // Committed rounds so far; none while there is no file.
+  [[nodiscard]] std::vector<RoundRecord> Rounds(const std::string& name = "run") const {
+    auto history = ReadRoundLog(RunDirectory(out(name)).rounds());
+    return history.ok() ? std::move(history.value().rounds) : std::vector<RoundRecord>{};
+  }
+  // The law of the ledger: rounds follow each other, and their positions make [0, cursor) without a gap.
+  static void ExpectWhole(const std::vector<RoundRecord>& rounds) {
+    int64_t round = 0;
+    int64_t cursor = 0;
+    for (const RoundRecord& record : rounds) {
+      EXPECT_EQ(record.common().round, ++round);
+      EXPECT_EQ(record.common().cursor_begin, cursor);
+      int64_t mine = 0;
+      for (const RoundReport& own : record.reports) {
+        mine += own.local_samples;
+        EXPECT_EQ(own.digest, record.common().digest);
+      }
+      EXPECT_EQ(mine, record.common().cursor_end - cursor);
+      EXPECT_EQ(record.common().samples, mine);
+      cursor = record.common().cursor_end;
+    }
+  }
+
+  TemporaryDirectory temporary_;
+};
+
+TEST_P(RunTest, TheSmokeJobCompletesAndLeavesItsFiles) {
+  const int workers = GetParam();
+  auto run = Start({"run", kSmoke, "--workers", std::to_string(workers), "--out", out()});
+  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("sent per worker"));
+  const std::vector<RoundRecord> rounds = Rounds();
+  ASSERT_FALSE(rounds.empty());
+  ExpectWhole(rounds);
+  EXPECT_GE(rounds.back().common().cursor_end, 3 * 4000);
+  EXPECT_EQ(rounds.back().reports.size(), static_cast<size_t>(workers));
+  const RunDirectory directory(out());
+  EXPECT_TRUE(LoadTrainingJob(directory.job()).ok());
+  for (const std::string& file : {directory.events(), directory.plans(), directory.facts(), directory.WorkerLog(workers - 1)}) {
+    EXPECT_TRUE(fs::exists(file)) << file;
+  }
+  EXPECT_FALSE(fs::is_empty(directory.checkpoints()));
+  EXPECT_FALSE(fs::exists(directory.token()));
+}
+INSTANTIATE_TEST_SUITE_P(Workers, RunTest, testing::Values(1, 2, 3, 4));
+
+TEST_F(RunTest, AnInterruptFinishesTheRoundAndResumingCompletes) {
+  auto run = StartLong(3);
+  run->Signal(SIGINT);
+  ASSERT_EQ(run->Wait(), 7) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("--resume " + out()));
+  const size_t before = Rounds().size();
+  EXPECT_FALSE(fs::is_empty(RunDirectory(out()).checkpoints()));
+
+  auto resumed = Start({"run", "--resume", out()});
+  ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
+  EXPECT_GT(Rounds().size(), before);
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, AKilledWorkerEndsTheRunWithAMessageAndResumingCompletes) {
+  auto run = StartLong(7);
+  const std::vector<int> workers = run->Workers();
+  ASSERT_EQ(workers.size(), 2u);
+  ASSERT_EQ(kill(workers[1], SIGKILL), 0);
+  ASSERT_EQ(run->Wait(), 5) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("worker-1"));
+  EXPECT_THAT(run->Output(), HasSubstr("signal 9"));
+  EXPECT_THAT(run->Output(), HasSubstr("--resume " + out()));
+
+  auto resumed = Start({"run", "--resume", out()});
+  ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, AKilledRunTakesItsWorkersAlongAndAReplayEqualsTheResumedRunBitForBit) {
+  auto run = StartLong(8, "killed");
+  const std::vector<int> workers = run->Workers();
+  run->Signal(SIGKILL);
+  ASSERT_EQ(run->Wait(), 128 + SIGKILL);
+  for (int pid : workers) EXPECT_TRUE(WaitFor([&] { return !IsAlive(pid); }, 10)) << pid;
+
+  auto resumed = Start({"run", "--resume", out("killed")});
+  ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
+  auto replayed = Start({"run", "--replay", out("killed"), "--out", out("replay")});
+  ASSERT_EQ(replayed->Wait(), 0) << replayed->Output();
+  const std::vector<RoundRecord> a = Rounds("killed");
+  const std::vector<RoundRecord> b = Rounds("replay");
+  ExpectWhole(a);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].common().digest, b[i].common().digest) << "round " << i + 1;
+  }
+}
+
+TEST_F(RunTest, PlanPredictsWithoutTraining) {
+  auto plan = Start({"plan", kSmoke});
+  ASSERT_EQ(plan->Wait(), 0) << plan->Output();
+  EXPECT_THAT(plan->Output(), HasSubstr("worker-1"));
+  EXPECT_THAT(plan->Output(), HasSubstr("local steps"));
+}
+
+TEST_F(RunTest, MissingDataIsADataErrorThatNamesTheFile) {
+  auto run = Start({"run", kSmoke, "--out", out(), "--set", "data.format=idx", "--set", "data.path=/does/not/exist",
+                    "--set", "data.synthetic=null"});
+  EXPECT_EQ(run->Wait(), 3) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("/does/not/exist"));
+}
+
+TEST_F(RunTest, FaultsOfTheCommandLineAreUserErrors) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* says;
+  };
+  for (const Case& c : {Case{{"rum"}, "did you mean \"run\"?"}, Case{{"run"}, "which job?"},
+                        Case{{"run", "/none.yaml"}, "/none.yaml"}, Case{{"run", "--resume", "/none"}, "/none"},
+                        Case{{"explain", "training.localSteps.polcy"}, "policy"},
+                        Case{{"run", kSmoke, "--set", "training.nothing=1"}, "training.nothing"}}) {
+    auto program = Start(c.arguments);
+    EXPECT_EQ(program->Wait(), 2) << program->Output();
+    EXPECT_THAT(program->Output(), HasSubstr(c.says));
+  }
+}
+
+}  // namespace
+}  // namespace longstride
