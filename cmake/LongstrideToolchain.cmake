@@ -43,5 +43,7 @@ if(LONGSTRIDE_MOLD AND NOT LONGSTRIDE_SANITIZE)
 endif()
 
 # The installed tree is relocatable: programs find their libraries next to themselves.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+
 include(GNUInstallDirs)
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/longstride")

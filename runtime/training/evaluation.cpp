@@ -14,7 +14,7 @@
 namespace longstride {
 namespace {
 
-enum Sum { kLoss, kRight, kPredictions, kSamples, kSums };
+enum Sum { kLosses, kRightOnes, kAllPredictions, kAllSamples, kSums };
 
 template <typename T>
 std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views, const Dataset& dataset,
@@ -30,10 +30,10 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
   while (const Batch* b = prefetcher.Next()) {
     const TensorBatch view = views.View(*b, 0, b->size);
     const at::Tensor outputs = model.Forward(view.features);
-    sums[kLoss] += model.Loss(outputs, view.target).template item<double>() * static_cast<double>(b->size);
-    sums[kRight] += static_cast<double>(CountCorrect(outputs, view.target));
-    sums[kPredictions] += static_cast<double>(view.target.numel());
-    sums[kSamples] += static_cast<double>(b->size);
+    sums[kLosses] += model.Loss(outputs, view.target).template item<double>() * static_cast<double>(b->size);
+    sums[kRightOnes] += static_cast<double>(CountCorrect(outputs, view.target));
+    sums[kAllPredictions] += static_cast<double>(view.target.numel());
+    sums[kAllSamples] += static_cast<double>(b->size);
   }
   return sums;
 }
@@ -56,8 +56,8 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
   model.SetTraining(true);
   if (!failure.empty()) return BugError(Format("evaluation failed: %s", failure.c_str()));
   if (ranks > 1) LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));
-  return EvaluationResult{.loss = sums[kLoss] / std::max(1.0, sums[kSamples]),
-                          .accuracy = sums[kRight] / std::max(1.0, sums[kPredictions])};
+  return EvaluationResult{.loss = sums[kLosses] / std::max(1.0, sums[kAllSamples]),
+                          .accuracy = sums[kRightOnes] / std::max(1.0, sums[kAllPredictions])};
 }
 
 template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&, int64_t,

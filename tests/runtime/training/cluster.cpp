@@ -88,9 +88,9 @@ Cluster::Cluster(TrainingJob job, int workers, std::string checkpoint_directory)
               std::move(checkpoint_directory)) {}
 
 Cluster::Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train,
-                 std::string checkpoint_directory) {
+                 std::string checkpoint_directory, std::shared_ptr<const Dataset> evaluation) {
   at::set_num_threads(1);
-  const std::shared_ptr<const Dataset> evaluation = EvaluationSet(job);
+  if (!evaluation) evaluation = EvaluationSet(job);
   workers_.resize(train.size());
   for (size_t r = 0; r < train.size(); ++r) {
     std::unique_ptr<Model> model = NewModel(job, train[r]->shape());

@@ -67,10 +67,11 @@ class ForwardingCollective : public Collective {
 
 class Cluster {
  public:
-  // Datasets are the job's; replace them before the first Run to break something.
+  // Datasets are the job's.
   Cluster(TrainingJob job, int workers, std::string checkpoint_directory = "");
-  // With each rank's own training set.
-  Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train, std::string checkpoint_directory = "");
+  // With each rank's own training set, and another evaluation set than the job's if not null.
+  Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train, std::string checkpoint_directory = "",
+          std::shared_ptr<const Dataset> evaluation = nullptr);
   Cluster(Cluster&&) = default;
   ~Cluster();
   // Takes the workers of another cluster as further ranks.

@@ -1,14 +1,12 @@
 // With H = 1, plain averaging and SGD, M workers compute what one process computes with the whole batch.
 #include <gtest/gtest.h>
 
-#include <tuple>
-
 #include "cluster.h"
 
 namespace longstride::testing {
 namespace {
 
-struct Case {
+struct EquivalenceCase {
   const char* name;
   bool cnn;
   Precision precision;
@@ -16,10 +14,10 @@ struct Case {
   int64_t micro_batch_cap = 4096;
 };
 
-class Equivalence : public ::testing::TestWithParam<Case> {};
+class Equivalence : public ::testing::TestWithParam<EquivalenceCase> {};
 
 TEST_P(Equivalence, FiftyRoundsEqualFiftyStepsOfOneProcess) {
-  const Case& c = GetParam();
+  const EquivalenceCase& c = GetParam();
   TrainingJob job = c.cnn ? SmallCnnJob() : SmallJob();
   job.spec.training.precision = c.precision;
   int64_t batch = 0;
@@ -40,24 +38,24 @@ TEST_P(Equivalence, FiftyRoundsEqualFiftyStepsOfOneProcess) {
   EXPECT_LT(difference, c.precision == Precision::kFloat64 ? 1e-9 : 1e-5);
 }
 
-constexpr Precision kDouble = Precision::kFloat64, kFloat = Precision::kFloat32;
+constexpr Precision kWide = Precision::kFloat64, kNarrow = Precision::kFloat32;
 
 INSTANTIATE_TEST_SUITE_P(
     , Equivalence,
-    ::testing::Values(Case{"mlp_1", false, kDouble, {32}}, Case{"mlp_2", false, kDouble, {16, 16}},
-                      Case{"mlp_3_unequal", false, kDouble, {5, 20, 7}},
-                      Case{"mlp_4", false, kDouble, {8, 8, 8, 8}},
-                      Case{"mlp_4_unequal", false, kDouble, {1, 17, 4, 10}},
-                      Case{"mlp_2_accumulated", false, kDouble, {19, 13}, 4},
-                      Case{"mlp_4_float", false, kFloat, {1, 17, 4, 10}},
-                      Case{"mlp_1_float", false, kFloat, {32}}, Case{"cnn_1", true, kDouble, {32}},
-                      Case{"cnn_2_unequal", true, kDouble, {11, 21}},
-                      Case{"cnn_3", true, kDouble, {11, 11, 10}},
-                      Case{"cnn_4_unequal", true, kDouble, {3, 9, 14, 6}},
-                      Case{"cnn_4_float", true, kFloat, {3, 9, 14, 6}}),
+    ::testing::Values(EquivalenceCase{"mlp_1", false, kWide, {32}}, EquivalenceCase{"mlp_2", false, kWide, {16, 16}},
+                      EquivalenceCase{"mlp_3_unequal", false, kWide, {5, 20, 7}},
+                      EquivalenceCase{"mlp_4", false, kWide, {8, 8, 8, 8}},
+                      EquivalenceCase{"mlp_4_unequal", false, kWide, {1, 17, 4, 10}},
+                      EquivalenceCase{"mlp_2_accumulated", false, kWide, {19, 13}, 4},
+                      EquivalenceCase{"mlp_4_float", false, kNarrow, {1, 17, 4, 10}},
+                      EquivalenceCase{"mlp_1_float", false, kNarrow, {32}}, EquivalenceCase{"cnn_1", true, kWide, {32}},
+                      EquivalenceCase{"cnn_2_unequal", true, kWide, {11, 21}},
+                      EquivalenceCase{"cnn_3", true, kWide, {11, 11, 10}},
+                      EquivalenceCase{"cnn_4_unequal", true, kWide, {3, 9, 14, 6}},
+                      EquivalenceCase{"cnn_4_float", true, kNarrow, {3, 9, 14, 6}}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(Equivalence, HoldsWithTheStepZeroSplitOfAnAdaptiveBatch) {
+TEST(Equivalent, HoldsWithTheStepZeroSplitOfAnAdaptiveBatch) {
   TrainingJob job = SmallJob();
   job.spec.training.batch.policy = BatchPolicy::kAdaptive;
   job.spec.limits.max_global_batch = 32;  // so it stays
@@ -66,7 +64,7 @@ TEST(Equivalence, HoldsWithTheStepZeroSplitOfAnAdaptiveBatch) {
   EXPECT_LT(RelativeDifference(cluster.Parameters(), PlainSgd(job, 32, 50)), 1e-9);
 }
 
-TEST(Equivalence, FasterWorkersTakeMoreAndTheResultIsTheSame) {
+TEST(Equivalent, FasterWorkersTakeMoreAndTheResultIsTheSame) {
   const TrainingJob job = SmallJob();
   Plan plan = EqualPlan(3);
   plan.shares[0].beta = 3e-3;

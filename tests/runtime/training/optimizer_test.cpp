@@ -11,13 +11,13 @@
 namespace longstride {
 namespace {
 
-struct Case {
+struct OptimizerCase {
   const char* name;
   OptimizerSpec spec;
   double expected[5];  // torch 2.15, float64
 };
 
-class InnerOptimizers : public ::testing::TestWithParam<Case> {};
+class InnerOptimizers : public ::testing::TestWithParam<OptimizerCase> {};
 
 // Gradient of element i in step k.
 double GradientAt(int i, int k, double w) { return ((i + 1) * 0.25 - 0.5 * k / (i + 2)) * w + 0.125 * (k - 3); }
@@ -65,23 +65,23 @@ OptimizerSpec Spec(OptimizerKind kind, double momentum, bool nesterov, double be
 INSTANTIATE_TEST_SUITE_P(
     , InnerOptimizers,
     ::testing::Values(
-        Case{"sgd", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0),
+        OptimizerCase{"sgd", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0),
              {0.7412399467773438, -1.4868895802469135, 1.5795643577880858, -0.093258993776, -0.1098909627730758}},
-        Case{"sgd_decay", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0.01),
+        OptimizerCase{"sgd_decay", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0.01),
              {0.7357061976263973, -1.4773900776500988, 1.567524050078482, -0.0933022010606778, -0.10979123873691914}},
-        Case{"sgd_momentum", Spec(OptimizerKind::kSgd, 0.9, false, 0.999, 0.01),
+        OptimizerCase{"sgd_momentum", Spec(OptimizerKind::kSgd, 0.9, false, 0.999, 0.01),
              {1.3565524875039314, -1.2633700382711242, 0.39616383936520977, -0.10422130918701007,
               -0.11455946353910207}},
-        Case{"sgd_nesterov", Spec(OptimizerKind::kSgd, 0.9, true, 0.999, 0.01),
+        OptimizerCase{"sgd_nesterov", Spec(OptimizerKind::kSgd, 0.9, true, 0.999, 0.01),
              {1.8151730635886396, -1.4560226739645539, 0.20585058554384977, -0.21181775687897064,
               -0.22119461347754807}},
-        Case{"adagrad", Spec(OptimizerKind::kAdagrad, 0, false, 0.999, 0.01),
+        OptimizerCase{"adagrad", Spec(OptimizerKind::kAdagrad, 0, false, 0.999, 0.01),
              {0.9977399055003338, -1.3400361738916893, 1.6836531737953881, -0.16334947414195056,
               -0.17413437874114673}},
-        Case{"adam", Spec(OptimizerKind::kAdam, 0, false, 0.999, 0.01),
+        OptimizerCase{"adam", Spec(OptimizerKind::kAdam, 0, false, 0.999, 0.01),
              {1.1941230955952944, -1.0525989768888322, 1.3392825702091051, -0.012863880008384967,
               -0.043379776146761084}},
-        Case{"adamw", Spec(OptimizerKind::kAdamw, 0, false, 0.95, 0.1),
+        OptimizerCase{"adamw", Spec(OptimizerKind::kAdamw, 0, false, 0.95, 0.1),
              {1.129870907914027, -0.9821352065350153, 1.216083287159653, -0.012176272193342524,
               -0.04238751711267653}}),
     [](const auto& info) { return std::string(info.param.name); });

@@ -9,7 +9,7 @@
 namespace longstride::testing {
 namespace {
 
-struct Case {
+struct ResumeCase {
   const char* name;
   OptimizerKind optimizer;
   double momentum;
@@ -18,7 +18,7 @@ struct Case {
   Precision precision;
 };
 
-TrainingJob JobOf(const Case& c) {
+TrainingJob JobOf(const ResumeCase& c) {
   TrainingJob job = SmallJob();
   TrainingSpec& training = job.spec.training;
   training.precision = c.precision;
@@ -41,7 +41,7 @@ TrainingJob JobOf(const Case& c) {
   return job;
 }
 
-class Resume : public ::testing::TestWithParam<Case> {};
+class Resume : public ::testing::TestWithParam<ResumeCase> {};
 
 TEST_P(Resume, ContinuesBitForBit) {
   constexpr int kWorkers = 3;
@@ -91,24 +91,24 @@ constexpr auto kDouble = Precision::kFloat64;
 INSTANTIATE_TEST_SUITE_P(
     , Resume,
     ::testing::Values(
-        Case{"sgd", OptimizerKind::kSgd, 0, kAverage, kKeep, kDouble},
-        Case{"momentum", OptimizerKind::kSgd, 0.9, kAverage, kKeep, Precision::kFloat32},
-        Case{"adagrad", OptimizerKind::kAdagrad, 0, kAverage, kKeep, kDouble},
-        Case{"adam", OptimizerKind::kAdam, 0, kAverage, kKeep, kDouble},
-        Case{"adamw", OptimizerKind::kAdamw, 0, kAverage, kKeep, Precision::kFloat32},
-        Case{"diloco", OptimizerKind::kAdamw, 0, OuterOptimizerKind::kNesterov, kKeep, kDouble},
-        Case{"slowmo", OptimizerKind::kSgd, 0.9, OuterOptimizerKind::kSlowmo, InnerStatePolicy::kReset, kDouble},
-        Case{"averaged_state", OptimizerKind::kAdam, 0, kAverage, InnerStatePolicy::kAverage, kDouble}),
+        ResumeCase{"sgd", OptimizerKind::kSgd, 0, kAverage, kKeep, kDouble},
+        ResumeCase{"momentum", OptimizerKind::kSgd, 0.9, kAverage, kKeep, Precision::kFloat32},
+        ResumeCase{"adagrad", OptimizerKind::kAdagrad, 0, kAverage, kKeep, kDouble},
+        ResumeCase{"adam", OptimizerKind::kAdam, 0, kAverage, kKeep, kDouble},
+        ResumeCase{"adamw", OptimizerKind::kAdamw, 0, kAverage, kKeep, Precision::kFloat32},
+        ResumeCase{"diloco", OptimizerKind::kAdamw, 0, OuterOptimizerKind::kNesterov, kKeep, kDouble},
+        ResumeCase{"slowmo", OptimizerKind::kSgd, 0.9, OuterOptimizerKind::kSlowmo, InnerStatePolicy::kReset, kDouble},
+        ResumeCase{"averaged_state", OptimizerKind::kAdam, 0, kAverage, InnerStatePolicy::kAverage, kDouble}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(Resume, WithoutACheckpointSaysSo) {
+TEST(Resuming, WithoutACheckpointSaysSo) {
   Cluster cluster(SmallJob(), 1);
   const Status status = cluster.engine(0).Resume(FreshFolder("resume-nothing"));
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kData);
 }
 
-TEST(Resume, OfAFinishedRunIsFinished) {
+TEST(Resuming, OfAFinishedRunIsFinished) {
   TrainingJob job = SmallJob();
   const std::string folder = FreshFolder("resume-finished");
   Cluster first(job, 2, folder);
@@ -120,7 +120,7 @@ TEST(Resume, OfAFinishedRunIsFinished) {
   EXPECT_EQ(second.Parameters(), first.Parameters());
 }
 
-TEST(Resume, WithMoreWorkersStartsTheNewOnesInnerStateAtZero) {
+TEST(Resuming, WithMoreWorkersStartsTheNewOnesInnerStateAtZero) {
   TrainingJob job = SmallJob();
   job.spec.training.optimizer.momentum = 0.9;
   job.spec.training.max_samples = 640;
@@ -135,7 +135,7 @@ TEST(Resume, WithMoreWorkersStartsTheNewOnesInnerStateAtZero) {
   EXPECT_EQ(second.Parameters(0), second.Parameters(2));
 }
 
-TEST(Resume, RefusesACheckpointOfAnotherModel) {
+TEST(Resuming, RefusesACheckpointOfAnotherModel) {
   TrainingJob job = SmallJob();
   const std::string folder = FreshFolder("resume-other");
   Cluster first(job, 1, folder);

@@ -1,0 +1,66 @@
+# Two commands do everything on a fresh Debian 12 machine as root: `make demo` and `make test`.
+SHELL := /bin/bash
+BUILD := build/release
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
+        bench-peers bench-overhead bench-allreduce bench-resume cuda-check
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+deps: ## Install every dependency (pinned; skips what is there)
+	@scripts/install-deps.sh
+
+build: deps ## Build everything with tests (build/release)
+	@scripts/build.sh release
+
+demo: deps ## Train a CNN on Fashion-MNIST with four local workers, and show what was saved
+	@scripts/build.sh release longstride longstride-worker
+	$(BUILD)/bin/longstride run manifests/fashion-mnist.yaml --workers 4
+
+test: build ## All tests: release, then sanitizers over everything that does not need LibTorch
+	@scripts/test.sh
+
+test-asan: deps ## The sanitized part alone: address and undefined behaviour
+	@scripts/build.sh asan && ctest --test-dir build/asan --output-on-failure -LE long
+
+test-tsan: deps ## The threaded part alone under the thread sanitizer
+	@scripts/test-tsan.sh
+
+test-long: build ## Long tests: fuzzers, 60 s each
+	@scripts/build.sh fuzz && ctest --test-dir build/fuzz --output-on-failure -L long
+
+coverage: deps ## Line coverage of core
+	@scripts/coverage.sh
+
+bench: bench-allreduce bench-overhead bench-peers bench-resume ## All benchmarks; figures go to build/bench
+
+bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
+	@scripts/install-deps.sh peers && tests/bench/peers.sh
+
+bench-overhead: build ## Against a bare LibTorch loop and a Python torch loop
+	@scripts/install-deps.sh peers && tests/bench/overhead.sh
+
+bench-allreduce: build ## All-reduce against the ring bound and bare c10d
+	@tests/bench/allreduce.sh
+
+bench-resume: build ## kill -9 at 20 seeded moments, resume, compare bit for bit
+	@tests/bench/resume.sh
+
+cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
+	@scripts/cuda-check.sh
+
+verify: build ## Regenerate everything generated and fail if git is dirty; check format
+	@scripts/verify.sh
+
+format: deps ## Format the C++ sources
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+
+install: build ## Install a relocatable tree under PREFIX (default /usr/local)
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## Remove the build trees
+	rm -rf build

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""longstride against torch's own strategies over slow links: `make bench-peers`.
+
+Four network namespaces joined at a limited rate; every contender trains the same CNN on Fashion-MNIST to the
+same test accuracy with one thread a worker. Seeds are interleaved over contenders, medians are printed, and
+bytes are what the kernel counted on each worker's link (headers and acknowledgements included).
+
+Clock: from the first training step to the evaluation that reaches the target, evaluations left out.
+Set-up (process start, data, rendezvous, longstride's profiling) is left out for all and printed beside.
+
+Writes build/bench/peers.json: for each contender at 100 Mbit/s {seconds, megabytes_per_worker, rounds, epochs,
+accuracy}, and the same at 20 Mbit/s under "at_20_mbit".
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NETNS = ROOT / "scripts/netns.sh"
+PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
+          / "peers-torch-2.15.0/bin/python")
+PREFIX = "lsp"
+WORKERS = 4
+# What longstride sets with mallopt at start, as glibc's environment variables.
+SAME_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+               "MALLOC_TOP_PAD_": str(64 << 20)}
+
+
+def netns(*words):
+    return subprocess.run([NETNS, *map(str, words)], check=True, text=True, capture_output=True).stdout.strip()
+
+
+def megabytes_per_worker():
+    return statistics.mean(int(netns("bytes", PREFIX, i).split()[0]) for i in range(WORKERS)) / 1e6
+
+
+def run_torch(seed, mode, local_steps=0, environment=None):
+    store = netns("address", PREFIX, 0) + ":29400"
+    env = dict(os.environ, OMP_NUM_THREADS="1", GLOO_SOCKET_IFNAME="eth0", TORCH_CPP_LOG_LEVEL="ERROR",
+               **(environment or {}))
+    processes = []
+    for rank in range(WORKERS):
+        command = [NETNS, "exec", PREFIX, rank, "--", PYTHON, ROOT / "tests/bench/peer_torch.py", "--mode", mode,
+                   "--rank", rank, "--world", WORKERS, "--store", store, "--seed", seed]
+        if local_steps:
+            command += ["--local-steps", local_steps]
+        processes.append(subprocess.Popen([str(w) for w in command], env=env,
+                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+    out = processes[0].communicate(timeout=1200)[0]
+    for p in processes[1:]:
+        p.wait(timeout=60)
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def run_longstride(seed, settings=()):
+    out = ROOT / f"build/bench/peers-run-{os.getpid()}-{time.time_ns()}"
+    command = [NETNS, "exec", PREFIX, "gw", "--", ROOT / "build/release/bin/longstride", "run",
+               ROOT / "manifests/fashion-mnist.yaml", "--workers", WORKERS, "--threads", 1,
+               "--set", f"seed={seed}", "--set", "checkpoint.everyRounds=0",
+               "--listen", netns("address", PREFIX, "gw"),
+               "--launch-prefix", f"{NETNS} exec {PREFIX} {{index}} --", "--out", out]
+    for s in settings:
+        command += ["--set", s]
+    begin = time.perf_counter()
+    run = subprocess.run([str(w) for w in command], text=True, capture_output=True, timeout=1200)
+    if run.returncode != 0:
+        sys.exit(f"longstride run failed with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+    total = time.perf_counter() - begin
+    records = [json.loads(line) for line in open(out / "rounds.jsonl")]
+    records = [r for r in records if "round" in r]
+    seconds = sum(max(w["wallSeconds"] - w["seconds"]["evaluation"] for w in r["workers"]) for r in records)
+    last = records[-1]
+    samples = sum(r["samples"] for r in records)
+    return {"seconds": seconds, "accuracy": last["evaluationAccuracy"], "epochs": samples / 60000,
+            "rounds": last["round"], "whole_command_seconds": total}
+
+
+CONTENDERS = {
+    "longstride": lambda seed: run_longstride(seed),
+    "ddp": lambda seed: run_torch(seed, "ddp"),
+    "ddp-bf16": lambda seed: run_torch(seed, "ddp-bf16"),
+    "postlocal-16": lambda seed: run_torch(seed, "postlocal", 16),
+    "postlocal-64": lambda seed: run_torch(seed, "postlocal", 64),
+    "postlocal-16-malloc": lambda seed: run_torch(seed, "postlocal", 16, SAME_MALLOC),
+    "postlocal-64-malloc": lambda seed: run_torch(seed, "postlocal", 64, SAME_MALLOC),
+}
+AT_20_MBIT = ["longstride", "postlocal-16", "postlocal-64"]
+
+
+def measure(rate, names, seeds):
+    runs = {n: [] for n in names}
+    for seed in seeds:
+        for name in names:
+            netns("up", PREFIX, WORKERS, rate)
+            try:
+                result = CONTENDERS[name](seed)
+                result["megabytes_per_worker"] = megabytes_per_worker()
+            finally:
+                netns("down", PREFIX)
+            runs[name].append(result)
+            print(f"{rate:4d} Mbit/s seed {seed} {name:20s} {result['seconds']:7.1f} s "
+                  f"{result['megabytes_per_worker']:8.1f} MB {result['rounds']:5d} rounds "
+                  f"{result['epochs']:5.2f} epochs {100 * result['accuracy']:.2f} %", flush=True)
+    return {n: {k: statistics.median(r[k] for r in rs) for k in rs[0]} for n, rs in runs.items()}
+
+
+def table(title, figures):
+    print(f"\n{title}\n{'contender':22s}{'seconds':>9s}{'MB/worker':>11s}{'rounds':>8s}{'epochs':>8s}"
+          f"{'accuracy':>10s}{'time of longstride / it':>25s}")
+    ours = figures["longstride"]["seconds"]
+    for name, f in figures.items():
+        print(f"{name:22s}{f['seconds']:9.1f}{f['megabytes_per_worker']:11.1f}{f['rounds']:8.0f}"
+              f"{f['epochs']:8.2f}{100 * f['accuracy']:9.2f}%{ours / f['seconds']:25.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="contenders, default all")
+    parser.add_argument("--rates", nargs="*", type=int, default=[100, 20])
+    a = parser.parse_args()
+    seeds = range(1, a.seeds + 1)
+    result = {}
+    for rate in a.rates:
+        names = list(CONTENDERS) if rate == 100 else AT_20_MBIT
+        if a.only:
+            names = [n for n in names if n in a.only]
+        figures = measure(rate, names, seeds)
+        if rate == 100:
+            result.update(figures)
+        else:
+            result[f"at_{rate}_mbit"] = figures
+        if "longstride" in figures:
+            table(f"{rate} Mbit/s, medians of {a.seeds} seeds, to 90.0 % test accuracy", figures)
+    path = ROOT / "build/bench/peers.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
