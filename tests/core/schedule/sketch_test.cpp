@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/schedule/noise_statistics.h"
 #include "core/schedule/sums.h"
 #include "tests/core/schedule/seeds.h"
 
@@ -169,6 +170,42 @@ TEST(Sketch, IsLinearSoTheSketchOfTheMeanIsTheMeanOfTheSketches) {
     for (size_t j = 0; j < weighted.size(); ++j)
       EXPECT_NEAR(weighted[j] / 16, of_mean.values()[j], 1e-12);
   });
+}
+
+TEST(Sketch, NoiseEstimatedFromSketchesAgreesWithTheExactOne) {
+  SeededRandom random(6);
+  const std::vector<double> truth = NormalVector(random, 3000, 0.1);
+  const std::vector<double> batches{4, 8, 16, 36};
+  Moments variance_ratio, norm_ratio;
+  constexpr int kNoiseRounds = 100;
+  for (uint64_t round = 0; round < kNoiseRounds; ++round) {
+    RoundMeasurements exact, sketched;
+    std::vector<double> sum(truth.size()), sketch_sum(kBuckets), part(kBuckets);
+    for (double b : batches) {
+      std::vector<double> g = NormalVector(random, truth.size(), 1 / std::sqrt(b));
+      GradientSketch sketch(kBuckets, 6, round);
+      for (size_t i = 0; i < g.size(); ++i) {
+        g[i] += truth[i];
+        sum[i] += b * g[i];
+      }
+      sketch.Add(std::span<const double>(g));
+      sketch.WriteScaled(b, part);
+      for (size_t j = 0; j < part.size(); ++j) sketch_sum[j] += part[j];
+      exact.workers.push_back({b, SquaredNorm(std::span<const double>(g))});
+      sketched.workers.push_back({b, sketch.SquaredNorm()});
+    }
+    exact.mean_norm_squared = MeanNormSquared(sum, 64);
+    sketched.mean_norm_squared = MeanNormSquared(sketch_sum, 64);
+    const NoiseStatistics a = EstimateNoise(NoiseEstimator::kExact, exact);
+    const NoiseStatistics b = EstimateNoise(NoiseEstimator::kSketch, sketched);
+    variance_ratio.Add(b.variance / a.variance);
+    norm_ratio.Add(b.gradient_norm_squared / a.gradient_norm_squared);
+  }
+  // Three independent deviations share the variance's sketch error.
+  const double spread = std::sqrt(2.0 / kBuckets);
+  EXPECT_NEAR(variance_ratio.mean(), 1, 4.5 * spread / std::sqrt(3.0 * kNoiseRounds));
+  EXPECT_NEAR(norm_ratio.mean(), 1, 4.5 * spread / std::sqrt(kNoiseRounds));
+  EXPECT_LT(std::sqrt(variance_ratio.variance()), spread);
 }
 
 TEST(Sketch, EveryRoundAndSeedHashesAnew) {
