@@ -52,8 +52,8 @@ class Model {
 [[nodiscard]] int64_t CountCorrect(const at::Tensor& outputs, const at::Tensor& target);
 
 // Builds the model that `spec` names for data of this shape, with initial parameters drawn from `seed`
-// (PyTorch's default initialization of each layer). kUser if they do not fit together (a CNN over tokens),
-// kData if a script cannot be loaded, is traced, or has no parameters.
+// (PyTorch's default initialization of each layer; GPT-2's for gpt). kUser if they do not fit together
+// (a CNN over tokens), kData if a script cannot be loaded, is traced, or has no parameters.
 [[nodiscard]] Result<std::unique_ptr<Model>> MakeModel(const ModelSpec& spec, const DataShape& shape,
                                                        Precision precision, uint64_t seed);
 

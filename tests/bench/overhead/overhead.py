@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What longstride costs beside the training itself: `make bench-overhead`.
+
+One worker (M=1, H=16, fixed batch) against the same network in a bare LibTorch loop (same malloc settings) and in
+Python torch at its defaults; all with the same batch and number of threads, on synthetic data. Contenders take
+turns; each turn gives the median throughput of its blocks of 16 steps (for longstride: of its rounds, whole
+wall time except evaluation and checkpoints), and the figures are medians over turns of the ratio within a turn.
+
+Writes build/bench/overhead.json: cases.{cnn,resnet20,gpt}.{throughput_vs_bare, throughput_vs_python} and the
+samples per second behind them.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
+          / "peers-torch-2.15.0/bin/python")
+LOCAL_STEPS = 16
+WARM_UP_ROUNDS = 2
+
+IMAGES = "{{task: images, samples: 2048, evaluationSamples: 64, shape: {shape}, classes: 10}}"
+CASES = {  # batch, blocks of 16 steps in a turn, model and data of the manifest
+    "cnn": (64, 24, "{name: cnn}", "{format: synthetic, synthetic: " + IMAGES.format(shape=[1, 28, 28]) + "}"),
+    "resnet20": (64, 4, "{name: resnet, resnet: {style: cifar, depth: 20}}",
+                 "{format: synthetic, synthetic: " + IMAGES.format(shape=[3, 32, 32]) + "}"),
+    "gpt": (16, 4, "{name: gpt, gpt: {layers: 4, heads: 4, width: 128}}",
+            "{format: synthetic, context: 128, "
+            "synthetic: {task: tokens, samples: 2048, evaluationSamples: 64, classes: 256}}"),
+}
+
+MANIFEST = """\
+apiVersion: longstride.dev/v1alpha1
+kind: TrainingJob
+metadata: {{name: overhead-{case}}}
+spec:
+  replicas: 1
+  model: {model}
+  data: {data}
+  training:
+    maxSamples: {samples}
+    optimizer: {{name: sgd, momentum: 0.9}}
+    learningRate: {{value: 0.01}}
+    localSteps: {{policy: constant, steps: {steps}}}
+    batch: {{policy: fixed, initial: {batch}}}
+  evaluation: {{everySamples: {samples}}}
+  checkpoint: {{everyRounds: 0}}
+"""
+
+
+def run(command, threads):
+    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    done = subprocess.run([str(w) for w in command], env=env, text=True, capture_output=True, timeout=1200)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def loop(program, case, threads):
+    batch, blocks, _, _ = CASES[case]
+    out = run([*program, case, batch, blocks, threads], threads)
+    return json.loads(out.strip().splitlines()[-1])["samples_per_second"]
+
+
+def longstride(case, threads):
+    batch, blocks, model, data = CASES[case]
+    with tempfile.TemporaryDirectory(prefix="longstride-overhead-") as folder:
+        manifest = Path(folder) / "job.yaml"
+        samples = (blocks + WARM_UP_ROUNDS) * LOCAL_STEPS * batch
+        manifest.write_text(MANIFEST.format(case=case, model=model, data=data, samples=samples, steps=LOCAL_STEPS,
+                                            batch=batch))
+        out = Path(folder) / "run"
+        run([ROOT / "build/release/bin/longstride", "run", manifest, "--workers", 1, "--threads", threads,
+             "--out", out], threads)
+        records = [json.loads(line) for line in open(out / "rounds.jsonl")]
+    rates = []
+    for record in [r for r in records if "round" in r][WARM_UP_ROUNDS:]:
+        worker = record["workers"][0]
+        seconds = worker["wallSeconds"] - worker["seconds"]["evaluation"] - worker["seconds"]["checkpoint"]
+        rates.append(record["samples"] / seconds)
+    return statistics.median(rates)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--without-longstride", action="store_true", help="only the bare loop against Python's; writes no file")
+    a = parser.parse_args()
+    contenders = {
+        "longstride": lambda case: longstride(case, a.threads),
+        "bare": lambda case: loop([ROOT / "build/release/tests/bench/overhead/overhead_bare"], case, a.threads),
+        "python": lambda case: loop([PYTHON, HERE / "python_loop.py"], case, a.threads),
+    }
+    if a.without_longstride:
+        del contenders["longstride"]
+    ours, *others = contenders
+    cases = {}
+    for case in a.only:
+        turns = []
+        for turn in range(a.turns):
+            names = list(contenders)
+            names = names[turn % len(names):] + names[:turn % len(names)]  # nobody is always first
+            turns.append({name: contenders[name](case) for name in names})
+            print(f"{case:10s} turn {turn + 1}: " + "  ".join(f"{n} {turns[-1][n]:8.1f}" for n in contenders)
+                  + " samples/s", flush=True)
+        cases[case] = {f"throughput_vs_{other}": statistics.median(t[ours] / t[other] for t in turns)
+                       for other in others}
+        for name in contenders:
+            cases[case][f"{name}_samples_per_second"] = statistics.median(t[name] for t in turns)
+    print(f"\nthroughput of {ours} / that of the other, medians of {a.turns} turns, threads: {a.threads}\n"
+          f"{'case':10s}" + "".join(f"{other:>12s}" for other in others))
+    for case, figures in cases.items():
+        print(f"{case:10s}" + "".join(f"{figures[f'throughput_vs_{other}']:12.3f}" for other in others))
+    if a.without_longstride:
+        return
+    path = ROOT / "build/bench/overhead.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"threads": a.threads, "cases": cases}, indent=2) + "\n")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
