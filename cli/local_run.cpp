@@ -199,10 +199,8 @@ Result<std::string> FindWorkerProgram() {
     return UserError(std::string("LONGSTRIDE_WORKER names ") + named + ", which is not a program");
   }
   const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
-  // Beside this program where it is installed; in its own folder of a build tree.
-  for (const fs::path& candidate : {here / "longstride-worker", here.parent_path() / "runtime/worker/longstride-worker"}) {
-    if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
-  }
+  const fs::path beside = here / "longstride-worker";
+  if (access(beside.c_str(), X_OK) == 0) return beside.string();
   return UserError("longstride-worker is not beside this program (" + here.string() +
                    "); install it there or set LONGSTRIDE_WORKER to its path");
 }

@@ -7,7 +7,9 @@
 namespace longstride {
 namespace {
 
+// Between plain lines; with a new evaluation, which is worth one sooner.
 constexpr Duration kPlainPeriod = std::chrono::seconds(5);
+constexpr Duration kEvaluationPeriod = std::chrono::seconds(1);
 
 // Where the job ends by its sample count; 0 = it has no such end, or it is not known yet.
 int64_t MaxSamples(const TrainingSpec& training, int64_t train_samples) {
@@ -38,7 +40,7 @@ void RunDisplay::Show(const Event& event) {
   if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
     progress_.SetMaxSamples(MaxSamples(spec_.training, joined->join.train_samples));
     const WorkerProfile& profile = joined->join.profile;
-    terminal_.Print(Format("worker %s-%lld is ready (%lld of %lld): %s, %lld thread%s, %.3g samples/s",
+    terminal_.Print(Format("%s-%lld is ready (%lld of %lld): %s, %lld thread%s, %.3g samples/s",
                            joined->join.worker.group.c_str(), static_cast<long long>(joined->join.worker.index),
                            static_cast<long long>(++joined_), static_cast<long long>(spec_.replicas),
                            profile.device_name.c_str(), static_cast<long long>(profile.threads),
@@ -48,7 +50,7 @@ void RunDisplay::Show(const Event& event) {
   } else if (const auto* stop = std::get_if<StopRequestedEvent>(&event.data)) {
     terminal_.Print("stopping at the next round boundary: " + stop->reason);
   } else if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) {
-    terminal_.Print(Format("worker %s-%lld is lost: %s", lost->worker.group.c_str(),
+    terminal_.Print(Format("%s-%lld is lost: %s", lost->worker.group.c_str(),
                            static_cast<long long>(lost->worker.index), lost->reason.c_str()));
   }
 }
@@ -58,8 +60,8 @@ void RunDisplay::ShowRound(const RoundRecord& record) {
   AddEarlier(record.common().round);
   progress_.Add(record);
   dirty_ = true;
-  // Without a terminal, what an evaluation found is worth a line of its own.
-  if (!terminal_.interactive() && (first || record.common().evaluation_loss)) PlainLine();
+  const bool evaluated = record.common().evaluation_loss && clock_.Now() - last_output_ >= kEvaluationPeriod;
+  if (!terminal_.interactive() && (first || evaluated)) PlainLine();
 }
 
 void RunDisplay::PlainLine() {

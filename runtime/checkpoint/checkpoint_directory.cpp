@@ -173,7 +173,8 @@ Result<Checkpoint> CheckpointDirectory::Load(int64_t round) const {
   LONGSTRIDE_RETURN_IF_ERROR(RecordFile(state_path, kState, &text));
   LONGSTRIDE_ASSIGN_OR_RETURN(StateFile content, DecodeState(text, state_path));
   if (content.round != round) {
-    return data::BrokenFile(state_path, 0, Format("round %lld", static_cast<long long>(content.round)),
+    return data::BrokenFile(state_path, 0,
+                            Format("round %lld", static_cast<long long>(content.round)),
                             Format("%lld as in its folder's name", static_cast<long long>(round)),
                             "do not rename checkpoints");
   }
@@ -182,10 +183,11 @@ Result<Checkpoint> CheckpointDirectory::Load(int64_t round) const {
     const std::string path = folder + "/" + wanted.name;
     LONGSTRIDE_ASSIGN_OR_RETURN(const FileRecord found, RecordFile(path, wanted.name));
     if (found.size != wanted.size) {
-      return data::BrokenFile(path, std::min(found.size, wanted.size),
-                              Format("%llu bytes", static_cast<unsigned long long>(found.size)),
-                              Format("%llu as in state.json", static_cast<unsigned long long>(wanted.size)),
-                              "the file is cut short or too long: use an older checkpoint");
+      return data::BrokenFile(
+          path, std::min(found.size, wanted.size),
+          Format("%llu bytes", static_cast<unsigned long long>(found.size)),
+          Format("%llu as in state.json", static_cast<unsigned long long>(wanted.size)),
+          "the file is cut short or too long: use an older checkpoint");
     }
     if (found.checksum != wanted.checksum) {
       return data::BrokenFile(

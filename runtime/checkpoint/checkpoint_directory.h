@@ -1,20 +1,22 @@
 // A run's checkpoints on a file system that all its workers share:
 //
-//   checkpoints/round-00000042/state.json         the caller's state, and size and checksum of every file
+//   checkpoints/round-00000042/state.json         the caller's state; size, checksum of every file
 //                              model.safetensors  by the lowest rank
 //                              rank-000.safetensors ...  inner state, by each rank
 //
-// Protocol. Every rank calls Write for its files, which go to round-00000042.partial and are flushed.
-// After a barrier (the caller's) the lowest rank calls Commit: it checks that all files are there, writes
-// state.json last, flushes, and renames the folder. So a folder with a final name is complete, whenever
-// anything stops; a crash leaves at most names with a suffix, which Recover clears:
+// Protocol. Every rank calls Write for its files, which go to round-00000042.partial and are
+// flushed. After a barrier (the caller's) the lowest rank calls Commit: it checks that all files
+// are there, writes state.json last, flushes, and renames the folder. So a folder with a final name
+// is complete, whenever anything stops; a crash leaves at most names with a suffix, which Recover
+// clears:
 //
 //   .partial   not committed: removed
 //   .removing  no longer kept: removed
 //   .replaced  an older commit of the same round: given its name back unless the newer one has it
 //
-// Errors: kResource when the disk is full or fails (the previous checkpoint stays as it is), kData for
-// damaged checkpoints. Calls that change the folder are made by one thread of a process at a time.
+// Errors: kResource when the disk is full or fails (the previous checkpoint stays as it is), kData
+// for damaged checkpoints. Calls that change the folder are made by one thread of a process at a
+// time.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -37,7 +39,7 @@ struct Checkpoint {
 
 struct LatestCheckpoint {
   std::optional<Checkpoint> checkpoint;  // none when the folder holds none
-  std::vector<std::string> warnings;     // one for each newer checkpoint that was broken and passed over
+  std::vector<std::string> warnings;     // one for each newer checkpoint that was broken
 };
 
 class CheckpointDirectory {
@@ -45,16 +47,17 @@ class CheckpointDirectory {
   explicit CheckpointDirectory(std::string path,
                                std::shared_ptr<FileSystem> file_system = RealFileSystem());
 
-  // Creates the folder and clears what crashes left. The lowest rank calls it once at the start, before
-  // any rank writes.
+  // Creates the folder and clears what crashes left. The lowest rank calls it once at the start,
+  // before any rank writes.
   [[nodiscard]] Status Recover();
 
   // Writes one file of a round, durable when this returns. On failure nothing of the file stays.
   [[nodiscard]] Status Write(int64_t round, const std::string& file,
                              std::span<const TensorView> tensors);
 
-  // Makes the round's checkpoint of exactly `files`, all written by now. It replaces a checkpoint of the
-  // same round, and removes those of later rounds: they belong to a history that was given up.
+  // Makes the round's checkpoint of exactly `files`, all written by now. It replaces a checkpoint
+  // of the same round, and removes those of later rounds: they belong to a history that was given
+  // up.
   [[nodiscard]] Status Commit(int64_t round, const nlohmann::json& state,
                               std::span<const std::string> files);
 
@@ -67,8 +70,8 @@ class CheckpointDirectory {
   // Reads one, verifying size and checksum of every file.
   [[nodiscard]] Result<Checkpoint> Load(int64_t round) const;
 
-  // The newest that is whole, with a warning (also logged) for each broken one passed over. kData error
-  // when there are checkpoints but all are broken.
+  // The newest that is whole, with a warning (also logged) for each broken one passed over. kData
+  // error when there are checkpoints but all are broken.
   [[nodiscard]] Result<LatestCheckpoint> LoadLatest() const;
 
   // Removes all but the newest `count` (at least 1).

@@ -1,8 +1,8 @@
 // Writes checkpoints beside training, on one background thread with memory of its own.
 //
-// One request at a time: Submit waits while another is in flight. A request's failure is returned by the
-// next Submit (which then does nothing else) or Finish. The destructor waits for the request in flight.
-// One thread calls Submit, Idle and Finish.
+// One request at a time: Submit waits while another is in flight. A request's failure is returned
+// by the next Submit (which then does nothing else) or Finish. The destructor waits for the request
+// in flight. One thread calls Submit, Idle and Finish.
 #pragma once
 
 #include <condition_variable>
@@ -25,8 +25,8 @@ struct CommitRequest {
   int64_t keep = 0;                // KeepLast afterwards; 0 = keep all
 };
 
-// Writes `files`, then commits when asked to. With several ranks each submits its files first, and the
-// lowest rank submits the commit once all are idle; a single rank can ask for both at once.
+// Writes `files`, then commits when asked to. With several ranks each submits its files first, and
+// the lowest rank submits the commit once all are idle; a single rank can ask for both at once.
 struct CheckpointRequest {
   int64_t round = 0;
   std::vector<CheckpointFile> files;

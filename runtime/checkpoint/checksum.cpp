@@ -22,7 +22,8 @@ void Checksum::Update(std::span<const uint8_t> bytes) {
   size_ += bytes.size();
   if (pending_size_ > 0) {
     const size_t taken = std::min(kBlock - pending_size_, bytes.size());
-    std::copy_n(bytes.begin(), taken, pending_.begin() + static_cast<std::ptrdiff_t>(pending_size_));
+    std::copy_n(bytes.begin(), taken,
+                pending_.begin() + static_cast<std::ptrdiff_t>(pending_size_));
     pending_size_ += taken;
     bytes = bytes.subspan(taken);
     if (pending_size_ < kBlock) return;

@@ -1,8 +1,8 @@
 // A 64-bit checksum of a file's content, for damage (not for malice). Fast enough that verifying a
 // checkpoint costs no more than reading it.
 //
-// The content is taken as little-endian 64-bit words dealt to four lanes; each step is a bijection of
-// its lane, so that damage confined to one word is always found, and other damage is missed with
+// The content is taken as little-endian 64-bit words dealt to four lanes; each step is a bijection
+// of its lane, so that damage confined to one word is always found, and other damage is missed with
 // probability about 2^-64. The last block is padded with zeros; the length is mixed in.
 #pragma once
 

@@ -12,7 +12,8 @@
 namespace longstride::checkpoint {
 namespace {
 
-// A single write is at most this, so that a slow disk shows progress to signals and debuggers alike.
+// A single write is at most this, so that a slow disk shows progress to signals and debuggers
+// alike.
 constexpr size_t kMaxWrite = size_t{16} << 20;
 
 Error Failure(const std::string& path, const char* action, int cause) {
@@ -82,7 +83,8 @@ class Real final : public FileSystem {
     const int cause = errno;
     close(folder);
     // Some network file systems cannot flush a folder and say so; their renames are durable anyway.
-    if (outcome != 0 && cause != EINVAL && cause != ENOTSUP) return Failure(path, "flush to disk", cause);
+    if (outcome != 0 && cause != EINVAL && cause != ENOTSUP)
+      return Failure(path, "flush to disk", cause);
     return {};
   }
   [[nodiscard]] Status Remove(const std::string& path) override {
@@ -95,6 +97,8 @@ class Real final : public FileSystem {
 
 }  // namespace
 
-std::shared_ptr<FileSystem> RealFileSystem() { return std::make_shared<Real>(); }
+std::shared_ptr<FileSystem> RealFileSystem() {
+  return std::make_shared<Real>();
+}
 
 }  // namespace longstride::checkpoint

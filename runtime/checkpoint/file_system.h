@@ -1,5 +1,5 @@
-// The few operations on files that writing a checkpoint needs, behind an interface so that tests can
-// fail or stop the process's work at any one of them. Thread-safe.
+// The few operations on files that writing a checkpoint needs, behind an interface so that tests
+// can fail or stop the process's work at any one of them. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class OutputFile {
   [[nodiscard]] virtual Status Sync() = 0;
 };
 
-// Errors: kResource when the disk is full, a quota or limit is reached or the device fails; kUser for
-// permissions and bad paths.
+// Errors: kResource when the disk is full, a quota or limit is reached or the device fails; kUser
+// for permissions and bad paths.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

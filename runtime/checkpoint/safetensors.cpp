@@ -10,8 +10,8 @@
 namespace longstride::checkpoint {
 namespace {
 
-using nlohmann::json;
 using data::BrokenFile;
+using nlohmann::json;
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // as the reference implementation
 constexpr const char* kMetadata = "__metadata__";
@@ -25,7 +25,8 @@ constexpr std::pair<const char*, TensorType> kTypes[] = {{"F32", TensorType::kFl
 bool ByteSize(TensorType type, std::span<const int64_t> shape, uint64_t* bytes) {
   *bytes = ElementSize(type);
   for (int64_t extent : shape) {
-    if (extent < 0 || !data::MultiplyFits(*bytes, static_cast<uint64_t>(extent), bytes)) return false;
+    if (extent < 0 || !data::MultiplyFits(*bytes, static_cast<uint64_t>(extent), bytes))
+      return false;
   }
   return true;
 }
@@ -80,7 +81,8 @@ Result<Entry> ReadEntry(const std::string& key, const json& value, const std::st
                                   [&](const auto& t) { return dtype == t.first; });
   if (type == std::end(kTypes)) {
     return BrokenFile(file, 8,
-                      "dtype " + dtype.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 40) +
+                      "dtype " +
+                          dtype.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 40) +
                           " for tensor '" + key + "'",
                       "F32, F64, I64 or U8", "convert the tensor to one of these types");
   }
@@ -91,7 +93,8 @@ Result<Entry> ReadEntry(const std::string& key, const json& value, const std::st
   }
   for (const json& extent : shape) entry.tensor.shape.push_back(extent.get<int64_t>());
   const json& offsets = value["data_offsets"];
-  if (!offsets.is_array() || offsets.size() != 2 || !IsNatural(offsets[0]) || !IsNatural(offsets[1])) {
+  if (!offsets.is_array() || offsets.size() != 2 || !IsNatural(offsets[0]) ||
+      !IsNatural(offsets[1])) {
     return fault("data_offsets", "two whole numbers from 0");
   }
   entry.begin = offsets[0].get<uint64_t>();
@@ -108,18 +111,20 @@ Result<Entry> ReadEntry(const std::string& key, const json& value, const std::st
 }
 
 // Sorted by offset, entries must follow each other without gap or overlap and fill `size` bytes.
-Status CheckCover(std::vector<Entry>& entries, uint64_t start, uint64_t size, const std::string& file) {
+Status CheckCover(std::vector<Entry>& entries, uint64_t start, uint64_t size,
+                  const std::string& file) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
   uint64_t at = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != at) {
-      return BrokenFile(file, 8,
-                        Format("tensor '%s' at data offset %llu", entry.tensor.name.c_str(),
-                               static_cast<unsigned long long>(entry.begin)),
-                        Format("%llu, where the one before it ends", static_cast<unsigned long long>(at)),
-                        kDamaged);
+      return BrokenFile(
+          file, 8,
+          Format("tensor '%s' at data offset %llu", entry.tensor.name.c_str(),
+                 static_cast<unsigned long long>(entry.begin)),
+          Format("%llu, where the one before it ends", static_cast<unsigned long long>(at)),
+          kDamaged);
     }
     at = entry.end;
   }
@@ -136,10 +141,13 @@ Status CheckCover(std::vector<Entry>& entries, uint64_t start, uint64_t size, co
 
 size_t ElementSize(TensorType type) {
   switch (type) {
-    case TensorType::kFloat32: return 4;
+    case TensorType::kFloat32:
+      return 4;
     case TensorType::kFloat64:
-    case TensorType::kInt64: return 8;
-    case TensorType::kUint8: return 1;
+    case TensorType::kInt64:
+      return 8;
+    case TensorType::kUint8:
+      return 1;
   }
   return 0;
 }
@@ -151,8 +159,8 @@ const char* TypeName(TensorType type) {
   return "?";
 }
 
-OwnedTensor CopyTensor(std::string name, TensorType type, std::vector<int64_t> shape, const void* data,
-                       size_t bytes) {
+OwnedTensor CopyTensor(std::string name, TensorType type, std::vector<int64_t> shape,
+                       const void* data, size_t bytes) {
   const auto* first = static_cast<const uint8_t*>(data);
   return {std::move(name), type, std::move(shape), {first, first + bytes}};
 }
@@ -169,10 +177,11 @@ Status WriteSafetensors(std::span<const TensorView> tensors, const Sink& sink) {
     uint64_t bytes = 0;
     if (!ByteSize(tensor->type, tensor->shape, &bytes) || bytes != tensor->data.size() ||
         tensor->name == kMetadata || header.contains(tensor->name)) {
-      return BugError(Format("safetensors: tensor '%s' of %zu bytes repeats a name or does not fit its "
-                             "shape %s of %s",
-                             tensor->name.c_str(), tensor->data.size(),
-                             data::ShapeText(tensor->shape).c_str(), TypeName(tensor->type)));
+      return BugError(
+          Format("safetensors: tensor '%s' of %zu bytes repeats a name or does not fit its "
+                 "shape %s of %s",
+                 tensor->name.c_str(), tensor->data.size(), data::ShapeText(tensor->shape).c_str(),
+                 TypeName(tensor->type)));
     }
     header[tensor->name] = {{"dtype", TypeName(tensor->type)},
                             {"shape", tensor->shape},
@@ -193,11 +202,13 @@ Status WriteSafetensors(std::span<const TensorView> tensors, const Sink& sink) {
 
 Result<Safetensors> Safetensors::Parse(const data::Bytes& file, const std::string& name) {
   if (file.size() < 8) {
-    return BrokenFile(name, file.size(), "the end of the file", "a header length of 8 bytes", kDamaged);
+    return BrokenFile(name, file.size(), "the end of the file", "a header length of 8 bytes",
+                      kDamaged);
   }
   const auto length = data::LoadLittle<uint64_t>(file.view.data());
   if (length > kMaxHeader || length > file.size() - 8) {
-    return BrokenFile(name, 0, Format("a header of %llu bytes", static_cast<unsigned long long>(length)),
+    return BrokenFile(name, 0,
+                      Format("a header of %llu bytes", static_cast<unsigned long long>(length)),
                       Format("at most %zu, what is left of the file",
                              std::min<size_t>(file.size() - 8, kMaxHeader)),
                       "the file is cut short or no safetensors file");
@@ -234,15 +245,17 @@ Result<Safetensors> Safetensors::Open(const std::string& path) {
 Result<TensorView> Safetensors::Find(const std::string& name, TensorType type,
                                      std::span<const int64_t> shape) const {
   const auto found = tensors_.find(name);
-  const std::string wanted = "tensor '" + name + "' of " + TypeName(type) + " " + data::ShapeText(shape);
+  const std::string wanted =
+      "tensor '" + name + "' of " + TypeName(type) + " " + data::ShapeText(shape);
   if (found == tensors_.end()) {
     return DataError(name_ + ": no " + wanted + "; the file belongs to another model or optimizer");
   }
   const TensorView& tensor = found->second;
-  if (tensor.type != type || !std::equal(shape.begin(), shape.end(), tensor.shape.begin(),
-                                         tensor.shape.end())) {
-    return DataError(name_ + ": found " + TypeName(tensor.type) + " " + data::ShapeText(tensor.shape) +
-                     ", expected " + wanted + "; the file belongs to another model or optimizer");
+  if (tensor.type != type ||
+      !std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end())) {
+    return DataError(name_ + ": found " + TypeName(tensor.type) + " " +
+                     data::ShapeText(tensor.shape) + ", expected " + wanted +
+                     "; the file belongs to another model or optimizer");
   }
   return tensor;
 }

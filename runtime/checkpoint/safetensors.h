@@ -1,6 +1,6 @@
-// The safetensors format (github.com/huggingface/safetensors): a 64-bit little-endian header length, a
-// JSON object of tensors {"name": {"dtype", "shape", "data_offsets": [begin, end]}}, then their bytes.
-// Element types F32, F64, I64 and U8.
+// The safetensors format (github.com/huggingface/safetensors): a 64-bit little-endian header
+// length, a JSON object of tensors {"name": {"dtype", "shape", "data_offsets": [begin, end]}}, then
+// their bytes. Element types F32, F64, I64 and U8.
 #pragma once
 
 #include <cstdint>
@@ -44,15 +44,15 @@ struct OwnedTensor {
 using Sink = std::function<Status(std::span<const uint8_t>)>;
 
 // Streams the file to `sink`, the tensors ordered so that each is aligned to its element (largest
-// elements first, else as given). kBug error for a repeated name, the name "__metadata__", or data whose
-// size is not that of the shape; otherwise the sink's error.
+// elements first, else as given). kBug error for a repeated name, the name "__metadata__", or data
+// whose size is not that of the shape; otherwise the sink's error.
 [[nodiscard]] Status WriteSafetensors(std::span<const TensorView> tensors, const Sink& sink);
 
 // A parsed file. Views point into the bytes that it keeps, and may lie at any alignment.
 class Safetensors {
  public:
-  // Checks all of it: header length, JSON, types, shapes, and that offsets cover the data exactly, each
-  // byte once. A broken file is a kData error naming `name` and the byte offset.
+  // Checks all of it: header length, JSON, types, shapes, and that offsets cover the data exactly,
+  // each byte once. A broken file is a kData error naming `name` and the byte offset.
   [[nodiscard]] static Result<Safetensors> Parse(const data::Bytes& file, const std::string& name);
   // Maps the file and parses it.
   [[nodiscard]] static Result<Safetensors> Open(const std::string& path);

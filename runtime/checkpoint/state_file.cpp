@@ -24,7 +24,9 @@ std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string Hex(uint64_t value) { return Format("%016llx", static_cast<unsigned long long>(value)); }
+std::string Hex(uint64_t value) {
+  return Format("%016llx", static_cast<unsigned long long>(value));
+}
 
 bool ParseHex(const json& value, uint64_t* out) {
   if (!value.is_string()) return false;
@@ -45,7 +47,8 @@ bool IsPlainName(const std::string& name) {
 
 bool ReadRecord(const json& value, FileRecord* record) {
   if (!value.is_object() || !value.contains("name") || !value["name"].is_string() ||
-      !value.contains("size") || !value["size"].is_number_unsigned() || !value.contains("checksum")) {
+      !value.contains("size") || !value["size"].is_number_unsigned() ||
+      !value.contains("checksum")) {
     return false;
   }
   record->name = value["name"].get<std::string>();
@@ -68,10 +71,12 @@ std::string EncodeState(const StateFile& state) {
 
 Result<StateFile> DecodeState(const std::string& text, const std::string& path) {
   const auto fault = [&](const std::string& found, const std::string& expected) {
-    return data::BrokenFile(path, 0, found, expected, "the checkpoint is damaged: use an older one");
+    return data::BrokenFile(path, 0, found, expected,
+                            "the checkpoint is damaged: use an older one");
   };
   json object = json::parse(text, nullptr, false);
-  if (object.is_discarded() || !object.is_object()) return fault("text that is no JSON object", "what a checkpoint's state.json holds");
+  if (object.is_discarded() || !object.is_object())
+    return fault("text that is no JSON object", "what a checkpoint's state.json holds");
   if (object.value("format", json()) != kFormat) {
     return fault("another format or version", std::string("\"format\": \"") + kFormat + "\"");
   }
@@ -81,8 +86,8 @@ Result<StateFile> DecodeState(const std::string& text, const std::string& path) 
     return fault("checksum " + Text(checksum), "\"" + sum + "\" as computed from the rest");
   }
   StateFile out;
-  if (!object.contains("round") || !object["round"].is_number_integer() || !object.contains("files") ||
-      !object["files"].is_array() || !object.contains("state")) {
+  if (!object.contains("round") || !object["round"].is_number_integer() ||
+      !object.contains("files") || !object["files"].is_array() || !object.contains("state")) {
     return fault("an object without round, files or state", "all three");
   }
   out.round = object["round"].get<int64_t>();
@@ -95,7 +100,8 @@ Result<StateFile> DecodeState(const std::string& text, const std::string& path) 
   return out;
 }
 
-Result<FileRecord> RecordFile(const std::string& path, const std::string& name, std::string* content) {
+Result<FileRecord> RecordFile(const std::string& path, const std::string& name,
+                              std::string* content) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) {
     return DataError(path + ": cannot be opened: " + std::strerror(errno) +

@@ -1,5 +1,6 @@
 // state.json of a checkpoint: {"format", "round", "state", "files": [{"name", "size", "checksum"}],
-// "checksum"}. The last is that of the rest, so that a changed digit is found, not only broken JSON.
+// "checksum"}. The last is that of the rest, so that a changed digit is found, not only broken
+// JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -26,8 +27,8 @@ struct StateFile {
 // `path` is for messages. kData error for anything that EncodeState did not write.
 [[nodiscard]] Result<StateFile> DecodeState(const std::string& text, const std::string& path);
 
-// Size and checksum of a file's content, read (not mapped, so that a failing disk is an error and no
-// signal). `name` becomes the record's name; `content`, when given, receives the bytes.
+// Size and checksum of a file's content, read (not mapped, so that a failing disk is an error and
+// no signal). `name` becomes the record's name; `content`, when given, receives the bytes.
 [[nodiscard]] Result<FileRecord> RecordFile(const std::string& path, const std::string& name,
                                             std::string* content = nullptr);
 

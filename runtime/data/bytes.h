@@ -1,5 +1,6 @@
-// Read-only bytes that keep their storage alive: a mapped file, or memory that a decompressor filled.
-// Copies share the storage. Every format parser works on these, so that a fuzzer can feed them memory.
+// Read-only bytes that keep their storage alive: a mapped file, or memory that a decompressor
+// filled. Copies share the storage. Every format parser works on these, so that a fuzzer can feed
+// them memory.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,9 @@ struct Bytes {
   }
 };
 
-// Maps a regular file. An empty file gives empty bytes. The file must not shrink while it is mapped:
-// the kernel answers a read past the new end with SIGBUS.
-// Errors: kUser when the file cannot be opened, kData when it is not a regular file.
+// Maps a regular file. An empty file gives empty bytes. The file must not shrink while it is
+// mapped: the kernel answers a read past the new end with SIGBUS. Errors: kUser when the file
+// cannot be opened, kData when it is not a regular file.
 [[nodiscard]] Result<Bytes> MapFile(const std::string& path);
 
 [[nodiscard]] Bytes OwnBytes(std::vector<uint8_t> bytes);

@@ -16,7 +16,9 @@ struct Channel {
 class DenseDataset final : public Dataset {
  public:
   DenseDataset(DenseFeatures features, DenseTargets targets, std::vector<Channel> channels)
-      : features_(std::move(features)), targets_(std::move(targets)), channels_(std::move(channels)) {
+      : features_(std::move(features)),
+        targets_(std::move(targets)),
+        channels_(std::move(channels)) {
     shape_.features = features_.shape;
     shape_.classes = targets_.classes;
     shape_.outputs = targets_.outputs;
@@ -68,10 +70,14 @@ class DenseDataset final : public Dataset {
           for (size_t i = 0; i < plane_; ++i) *out++ = table[*from++];
         }
         return;
-      case ElementType::kInt32: return ConvertNumbers<int32_t>(from, out);
-      case ElementType::kInt64: return ConvertNumbers<int64_t>(from, out);
-      case ElementType::kFloat32: return ConvertNumbers<float>(from, out);
-      case ElementType::kFloat64: return ConvertNumbers<double>(from, out);
+      case ElementType::kInt32:
+        return ConvertNumbers<int32_t>(from, out);
+      case ElementType::kInt64:
+        return ConvertNumbers<int64_t>(from, out);
+      case ElementType::kFloat32:
+        return ConvertNumbers<float>(from, out);
+      case ElementType::kFloat64:
+        return ConvertNumbers<double>(from, out);
     }
   }
 
@@ -89,7 +95,8 @@ class DenseDataset final : public Dataset {
     batch.labels.clear();
     batch.targets.clear();
     if (targets_.classes > 0) {
-      for (int64_t index : indices) batch.labels.push_back(targets_.labels[static_cast<size_t>(index)]);
+      for (int64_t index : indices)
+        batch.labels.push_back(targets_.labels[static_cast<size_t>(index)]);
       return;
     }
     for (int64_t index : indices) {
@@ -110,20 +117,24 @@ class DenseDataset final : public Dataset {
 
 Status CheckCount(const char* field, const std::vector<double>& values, size_t channels) {
   if (values.size() <= 1 || values.size() == channels) return {};
-  return UserError(Format("spec.data.normalization.%s: %zu values for %zu channels; give one value, or "
-                          "one per channel",
-                          field, values.size(), channels));
+  return UserError(
+      Format("spec.data.normalization.%s: %zu values for %zu channels; give one value, or "
+             "one per channel",
+             field, values.size(), channels));
 }
 
 }  // namespace
 
 size_t ElementSize(ElementType type) {
   switch (type) {
-    case ElementType::kUint8: return 1;
+    case ElementType::kUint8:
+      return 1;
     case ElementType::kInt32:
-    case ElementType::kFloat32: return 4;
+    case ElementType::kFloat32:
+      return 4;
     case ElementType::kInt64:
-    case ElementType::kFloat64: return 8;
+    case ElementType::kFloat64:
+      return 8;
   }
   return 0;
 }
@@ -143,14 +154,16 @@ Result<std::unique_ptr<Dataset>> MakeDenseDataset(DenseFeatures features, DenseT
     const auto pick = [c](const std::vector<double>& v) { return v.size() == 1 ? v[0] : v[c]; };
     if (!normalization.mean.empty()) channels[c].mean = pick(normalization.mean);
     if (!normalization.std.empty()) channels[c].std = pick(normalization.std);
-    if (!std::isfinite(channels[c].mean) || !std::isfinite(channels[c].std) || channels[c].std <= 0) {
-      return UserError(Format("spec.data.normalization: channel %zu has mean %g and std %g; give "
-                              "finite numbers and a std above 0",
-                              c, channels[c].mean, channels[c].std));
+    if (!std::isfinite(channels[c].mean) || !std::isfinite(channels[c].std) ||
+        channels[c].std <= 0) {
+      return UserError(
+          Format("spec.data.normalization: channel %zu has mean %g and std %g; give "
+                 "finite numbers and a std above 0",
+                 c, channels[c].mean, channels[c].std));
     }
   }
-  return std::unique_ptr<Dataset>(std::make_unique<DenseDataset>(
-      std::move(features), std::move(targets), std::move(channels)));
+  return std::unique_ptr<Dataset>(
+      std::make_unique<DenseDataset>(std::move(features), std::move(targets), std::move(channels)));
 }
 
 Result<DatasetPair> MakeDensePair(DenseFeatures train, DenseTargets train_targets,

@@ -35,7 +35,8 @@ struct DenseTargets {
 [[nodiscard]] int64_t CountClasses(std::span<const int64_t> labels);
 
 // Features become (x - mean) / std per channel, unsigned bytes (x / 255 - mean) / std. One value of
-// mean or std serves all channels. kUser error when their number does not fit or std is not positive.
+// mean or std serves all channels. kUser error when their number does not fit or std is not
+// positive.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> MakeDenseDataset(DenseFeatures features,
                                                                 DenseTargets targets,
                                                                 const Normalization& normalization);

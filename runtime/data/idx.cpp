@@ -16,13 +16,14 @@ struct Header {
   uint64_t file_size = 0;  // that the dimensions ask for, header included
 };
 
-size_t HeaderSize(int rank) { return 4 + 4 * static_cast<size_t>(rank); }
+size_t HeaderSize(int rank) {
+  return 4 + 4 * static_cast<size_t>(rank);
+}
 
 Result<Header> ParseHeader(std::span<const uint8_t> bytes, const std::string& name, int rank) {
   const uint32_t wanted = kUnsignedBytes | static_cast<uint32_t>(rank);
-  const std::string magic =
-      Format("magic number 0x%08x (IDX, unsigned bytes, %d dimension%s)", wanted, rank,
-             rank == 1 ? "" : "s");
+  const std::string magic = Format("magic number 0x%08x (IDX, unsigned bytes, %d dimension%s)",
+                                   wanted, rank, rank == 1 ? "" : "s");
   if (bytes.size() >= 4 && LoadBig32(bytes.data()) != wanted) {
     return BrokenFile(name, 0, Format("0x%08x", LoadBig32(bytes.data())), magic,
                       "check that this is the file its name says");
@@ -63,9 +64,8 @@ Error WrongSize(const std::string& name, uint64_t size, const Header& header) {
 
 Result<Bytes> Decompress(const Bytes& file, const std::string& name, int rank) {
   const size_t header_size = HeaderSize(rank);
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const Inflated start,
-      Inflate(file.view, DeflateWrapper::kGzip, header_size, header_size, name));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const Inflated start, Inflate(file.view, DeflateWrapper::kGzip,
+                                                            header_size, header_size, name));
   LONGSTRIDE_ASSIGN_OR_RETURN(const Header header, ParseHeader(start.bytes, name, rank));
   if (header.file_size / kMaxDeflateRatio > file.size()) {
     return BrokenFile(name, 4, "dimensions " + ShapeText(header.dimensions),
@@ -102,10 +102,11 @@ Result<IdxArray> OpenIdx(const std::filesystem::path& folder, const std::string&
       return ParseIdx(file, *path, rank);
     }
   }
-  return UserError(Format("spec.data.path: %s: no file %s-%s or %s-%s.gz there; an IDX data set needs "
-                          "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte "
-                          "and t10k-labels-idx1-ubyte",
-                          folder.c_str(), stem.c_str(), kind.c_str(), stem.c_str(), kind.c_str()));
+  return UserError(
+      Format("spec.data.path: %s: no file %s-%s or %s-%s.gz there; an IDX data set needs "
+             "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte "
+             "and t10k-labels-idx1-ubyte",
+             folder.c_str(), stem.c_str(), kind.c_str(), stem.c_str(), kind.c_str()));
 }
 
 struct Part {
@@ -129,8 +130,7 @@ Result<Part> OpenPart(const std::string& folder, const std::string& prefix) {
   const int64_t pixels = images.dimensions[1] * images.dimensions[2];
   part.features.type = ElementType::kUint8;
   part.features.shape = {1, images.dimensions[1], images.dimensions[2]};
-  part.features.segments = {
-      {images.elements, static_cast<size_t>(pixels), images.dimensions[0]}};
+  part.features.segments = {{images.elements, static_cast<size_t>(pixels), images.dimensions[0]}};
   part.labels.assign(labels.elements.view.begin(), labels.elements.view.end());
   return part;
 }
@@ -153,7 +153,8 @@ Result<DatasetPair> OpenIdxDatasets(const DataSpec& spec) {
   LONGSTRIDE_ASSIGN_OR_RETURN(Part train, OpenPart(spec.path, "train"));
   LONGSTRIDE_ASSIGN_OR_RETURN(Part evaluation, OpenPart(spec.path, "t10k"));
   if (evaluation.features.shape != train.features.shape) {
-    return BrokenFile(evaluation.images_path, 8, "images of " + ShapeText(evaluation.features.shape),
+    return BrokenFile(evaluation.images_path, 8,
+                      "images of " + ShapeText(evaluation.features.shape),
                       ShapeText(train.features.shape) + " as in " + train.images_path,
                       "take all files from the same data set");
   }
@@ -167,8 +168,8 @@ Result<DatasetPair> OpenIdxDatasets(const DataSpec& spec) {
                       "take all files from the same data set");
   }
   return MakeDensePair(std::move(train.features), {std::move(train.labels), classes, {}, 0},
-                       std::move(evaluation.features), {std::move(evaluation.labels), classes, {}, 0},
-                       spec.normalization);
+                       std::move(evaluation.features),
+                       {std::move(evaluation.labels), classes, {}, 0}, spec.normalization);
 }
 
 }  // namespace longstride::data

@@ -69,7 +69,8 @@ Result<Inflated> Inflate(std::span<const uint8_t> compressed, DeflateWrapper wra
   try {
     return Run(compressed, wrapper, limit, size_hint, file);
   } catch (const std::bad_alloc&) {
-    return ResourceError(file + ": no memory to decompress it; use the uncompressed file, which is mapped");
+    return ResourceError(
+        file + ": no memory to decompress it; use the uncompressed file, which is mapped");
   }
 }
 

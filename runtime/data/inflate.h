@@ -22,9 +22,9 @@ struct Inflated {
 // before anything is allocated.
 inline constexpr uint64_t kMaxDeflateRatio = 1032;
 
-// Decompresses until the stream ends, the input ends, or `limit` bytes are out. `size_hint` bytes are
-// reserved (never more than the ratio allows). A stream that is not DEFLATE, or whose checksum is
-// wrong, gives a kData error naming `file` and the byte of the compressed input.
+// Decompresses until the stream ends, the input ends, or `limit` bytes are out. `size_hint` bytes
+// are reserved (never more than the ratio allows). A stream that is not DEFLATE, or whose checksum
+// is wrong, gives a kData error naming `file` and the byte of the compressed input.
 [[nodiscard]] Result<Inflated> Inflate(std::span<const uint8_t> compressed, DeflateWrapper wrapper,
                                        size_t limit, size_t size_hint, const std::string& file);
 

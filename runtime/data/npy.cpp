@@ -31,7 +31,8 @@ class HeaderParser {
                    : key == "shape"         ? &seen_shape
                                             : nullptr;
       if (seen == nullptr || *seen) {
-        return Fault(at, "key '" + Printable(key) + "'", "descr, fortran_order and shape, each once");
+        return Fault(at, "key '" + Printable(key) + "'",
+                     "descr, fortran_order and shape, each once");
       }
       *seen = true;
       LONGSTRIDE_RETURN_IF_ERROR(seen == &seen_type    ? Type(array)
@@ -56,7 +57,8 @@ class HeaderParser {
     return out;
   }
 
-  [[nodiscard]] Error Fault(size_t at, const std::string& found, const std::string& expected) const {
+  [[nodiscard]] Error Fault(size_t at, const std::string& found,
+                            const std::string& expected) const {
     return BrokenFile(name_, offset_ + at, found, expected,
                       "save the array again with numpy.save as a C-ordered, little-endian array");
   }
@@ -93,8 +95,9 @@ class HeaderParser {
 
   Status Type(NpyArray* array) {
     static constexpr std::pair<std::string_view, ElementType> kTypes[] = {
-        {"|u1", ElementType::kUint8}, {"<i4", ElementType::kInt32},   {"<i8", ElementType::kInt64},
-        {"<f4", ElementType::kFloat32}, {"<f8", ElementType::kFloat64},
+        {"|u1", ElementType::kUint8},   {"<i4", ElementType::kInt32},
+        {"<i8", ElementType::kInt64},   {"<f4", ElementType::kFloat32},
+        {"<f8", ElementType::kFloat64},
     };
     const size_t at = Skip();
     if (at < text_.size() && text_[at] == '[') {

@@ -17,10 +17,10 @@ struct NpyArray {
 // Parses a whole .npy file. Types '<f4', '<f8', '|u1', '<i4', '<i8'. `name` is for messages.
 [[nodiscard]] Result<NpyArray> ParseNpy(const Bytes& file, const std::string& name);
 
-// The folder `spec.path` with train_x.npy, train_y.npy, test_x.npy, test_y.npy, or with train.npz and
-// test.npz, each holding arrays x and y. x is [n, features...]. Integer y [n] are labels, at least 0;
-// floating-point y [n] or [n, outputs] are regression targets. x of shape [n, height, width] becomes
-// images of one channel.
+// The folder `spec.path` with train_x.npy, train_y.npy, test_x.npy, test_y.npy, or with train.npz
+// and test.npz, each holding arrays x and y. x is [n, features...]. Integer y [n] are labels, at
+// least 0; floating-point y [n] or [n, outputs] are regression targets. x of shape [n, height,
+// width] becomes images of one channel.
 [[nodiscard]] Result<DatasetPair> OpenNpyDatasets(const DataSpec& spec);
 
 }  // namespace longstride::data

@@ -45,11 +45,16 @@ Result<NamedArray> OpenEntry(const ZipArchive& archive, const std::string& path,
 double ValueAt(const NpyArray& array, size_t i) {
   const uint8_t* at = array.elements.view.data() + i * ElementSize(array.type);
   switch (array.type) {
-    case ElementType::kUint8: return *at;
-    case ElementType::kInt32: return LoadLittle<int32_t>(at);
-    case ElementType::kInt64: return static_cast<double>(LoadLittle<int64_t>(at));
-    case ElementType::kFloat32: return static_cast<double>(LoadLittle<float>(at));
-    case ElementType::kFloat64: return LoadLittle<double>(at);
+    case ElementType::kUint8:
+      return *at;
+    case ElementType::kInt32:
+      return LoadLittle<int32_t>(at);
+    case ElementType::kInt64:
+      return static_cast<double>(LoadLittle<int64_t>(at));
+    case ElementType::kFloat32:
+      return static_cast<double>(LoadLittle<float>(at));
+    case ElementType::kFloat64:
+      return LoadLittle<double>(at);
   }
   return 0;
 }
@@ -98,7 +103,8 @@ Status ReadValues(Part* part) {
     const double value = ValueAt(y, i);
     if (!std::isfinite(value)) {
       return BrokenFile(part->y.name, y.data_offset + i * ElementSize(y.type),
-                        Format("target %g", value), "a finite number", "remove or repair the sample");
+                        Format("target %g", value), "a finite number",
+                        "remove or repair the sample");
     }
     part->targets.values[i] = static_cast<float>(value);
   }
@@ -111,11 +117,11 @@ Status Read(Part* part) {
   const bool values = IsFloat(y.type);
   const bool rank_fits = y.shape.size() == 1 || (values && y.shape.size() == 2 && y.shape[1] > 0);
   if (!rank_fits || y.shape[0] != part->x.array.shape[0]) {
-    return BrokenFile(part->y.name, 0, "shape " + ShapeText(y.shape),
-                      Format("[%lld]%s, as many as samples in %s",
-                             static_cast<long long>(part->x.array.shape[0]),
-                             values ? " or [n, outputs]" : "", part->x.name.c_str()),
-                      "save samples and labels of the same length");
+    return BrokenFile(
+        part->y.name, 0, "shape " + ShapeText(y.shape),
+        Format("[%lld]%s, as many as samples in %s", static_cast<long long>(part->x.array.shape[0]),
+               values ? " or [n, outputs]" : "", part->x.name.c_str()),
+        "save samples and labels of the same length");
   }
   return values ? ReadValues(part) : ReadLabels(part);
 }
@@ -133,9 +139,10 @@ Result<Part> OpenPart(const std::string& folder, const std::string& which) {
     LONGSTRIDE_ASSIGN_OR_RETURN(part.x, OpenFile(stem + "_x.npy"));
     LONGSTRIDE_ASSIGN_OR_RETURN(part.y, OpenFile(stem + "_y.npy"));
   } else {
-    return UserError("spec.data.path: " + folder + ": neither " + which + ".npz nor " + which +
-                     "_x.npy there; an npy data set needs train.npz and test.npz with arrays x and y, "
-                     "or train_x.npy, train_y.npy, test_x.npy and test_y.npy");
+    return UserError(
+        "spec.data.path: " + folder + ": neither " + which + ".npz nor " + which +
+        "_x.npy there; an npy data set needs train.npz and test.npz with arrays x and y, "
+        "or train_x.npy, train_y.npy, test_x.npy and test_y.npy");
   }
   LONGSTRIDE_RETURN_IF_ERROR(Read(&part));
   return part;
@@ -176,8 +183,8 @@ Result<DatasetPair> OpenNpyDatasets(const DataSpec& spec) {
   if (train.targets.outputs == 0) {
     train.targets.classes = test.targets.classes = CountClasses(train.targets.labels);
   }
-  return MakeDensePair(std::move(train.features), std::move(train.targets), std::move(test.features),
-                       std::move(test.targets), spec.normalization);
+  return MakeDensePair(std::move(train.features), std::move(train.targets),
+                       std::move(test.features), std::move(test.targets), spec.normalization);
 }
 
 }  // namespace longstride::data

@@ -10,14 +10,20 @@ namespace longstride {
 
 Result<DatasetPair> OpenDatasets(const DataSpec& spec, uint64_t seed) {
   switch (spec.format) {
-    case DataFormat::kIdx: return data::OpenIdxDatasets(spec);
-    case DataFormat::kNpy: return data::OpenNpyDatasets(spec);
-    case DataFormat::kCifar10: return data::OpenCifar10Datasets(spec);
+    case DataFormat::kIdx:
+      return data::OpenIdxDatasets(spec);
+    case DataFormat::kNpy:
+      return data::OpenNpyDatasets(spec);
+    case DataFormat::kCifar10:
+      return data::OpenCifar10Datasets(spec);
     case DataFormat::kTokens:
-    case DataFormat::kText: return data::OpenTokenDatasets(spec);
-    case DataFormat::kSynthetic: return data::OpenSyntheticDatasets(spec, seed);
+    case DataFormat::kText:
+      return data::OpenTokenDatasets(spec);
+    case DataFormat::kSynthetic:
+      return data::OpenSyntheticDatasets(spec, seed);
   }
-  return BugError(Format("spec.data.format: value %d has no reader", static_cast<int>(spec.format)));
+  return BugError(
+      Format("spec.data.format: value %d has no reader", static_cast<int>(spec.format)));
 }
 
 }  // namespace longstride

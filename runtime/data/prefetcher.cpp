@@ -5,7 +5,9 @@
 namespace longstride::data {
 
 Prefetcher::Prefetcher(const Dataset& dataset, int depth)
-    : dataset_(dataset), depth_(static_cast<size_t>(std::max(depth, 1))), thread_([this] { Loop(); }) {}
+    : dataset_(dataset),
+      depth_(static_cast<size_t>(std::max(depth, 1))),
+      thread_([this] { Loop(); }) {}
 
 Prefetcher::~Prefetcher() {
   {
@@ -54,9 +56,8 @@ void Prefetcher::Recycle() {
 void Prefetcher::Loop() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] {
-      return stopping_ || (!requests_.empty() && ready_.size() < depth_);
-    });
+    changed_.wait(lock,
+                  [this] { return stopping_ || (!requests_.empty() && ready_.size() < depth_); });
     if (stopping_) return;
     const std::vector<int64_t> indices = std::move(requests_.front());
     requests_.pop_front();

@@ -28,8 +28,8 @@ class Prefetcher {
   // Asks for one batch of the samples `indices`.
   void Enqueue(std::vector<int64_t> indices);
 
-  // The next batch, when it is read; valid until the following call of Next, Clear or the destructor.
-  // Null when everything that was enqueued has been handed out.
+  // The next batch, when it is read; valid until the following call of Next, Clear or the
+  // destructor. Null when everything that was enqueued has been handed out.
   [[nodiscard]] const Batch* Next();
 
   // Forgets what was enqueued and not handed out, as when a round is given up.
@@ -45,8 +45,8 @@ class Prefetcher {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::vector<int64_t>> requests_;      // not yet begun
-  std::deque<std::unique_ptr<Batch>> ready_;       // read, not handed out
+  std::deque<std::vector<int64_t>> requests_;  // not yet begun
+  std::deque<std::unique_ptr<Batch>> ready_;   // read, not handed out
   std::vector<std::unique_ptr<Batch>> free_;
   bool reading_ = false;
   uint64_t epoch_ = 0;  // counts Clear, so that a read begun before it is dropped

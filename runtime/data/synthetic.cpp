@@ -24,10 +24,12 @@ float NormalOf(uint64_t word) {
   return (static_cast<float>(sum) - 131070.0F) * (1.7320508F / 65536.0F);
 }
 
-double UniformOf(uint64_t word) { return static_cast<double>(word >> 11) * 0x1.0p-53; }
+double UniformOf(uint64_t word) {
+  return static_cast<double>(word >> 11) * 0x1.0p-53;
+}
 
-// What train and evaluation share: the distribution, as a table of class centres, class patterns, or
-// regression weights [classes, features].
+// What train and evaluation share: the distribution, as a table of class centres, class patterns,
+// or regression weights [classes, features].
 struct World {
   SyntheticTask task;
   std::vector<int64_t> shape;
@@ -79,7 +81,8 @@ void FillTable(World& world) {
   if (world.task == SyntheticTask::kRegression) {
     scale = static_cast<float>(1 / __builtin_sqrt(static_cast<double>(world.width)));
   }
-  for (size_t i = 0; i < world.table.size(); ++i) world.table[i] = scale * world.Normal(kTable, i, 0);
+  for (size_t i = 0; i < world.table.size(); ++i)
+    world.table[i] = scale * world.Normal(kTable, i, 0);
 }
 
 class SyntheticDataset final : public Dataset {
@@ -110,11 +113,15 @@ class SyntheticDataset final : public Dataset {
         case SyntheticTask::kClassification:
           batch.labels[i] = Classification(sample, &batch.floats[at]);
           break;
-        case SyntheticTask::kImages: batch.labels[i] = Image(sample, &batch.floats[at]); break;
+        case SyntheticTask::kImages:
+          batch.labels[i] = Image(sample, &batch.floats[at]);
+          break;
         case SyntheticTask::kRegression:
           Regression(sample, &batch.floats[at], &batch.targets[i * world_->classes]);
           break;
-        case SyntheticTask::kTokens: Tokens(sample, &batch.ids[at], &batch.labels[at]); break;
+        case SyntheticTask::kTokens:
+          Tokens(sample, &batch.ids[at], &batch.labels[at]);
+          break;
       }
     }
   }
@@ -213,7 +220,8 @@ Status Check(const DataSpec& spec) {
                     "; needs positive extents and shape x classes <= 268,435,456");
     }
   }
-  if (s.shape.empty()) return refuse("shape: is empty; give [features] or [channels, height, width]");
+  if (s.shape.empty())
+    return refuse("shape: is empty; give [features] or [channels, height, width]");
   return {};
 }
 

@@ -1,13 +1,14 @@
-// Data made from a seed. Every value is a hash of (seed, stream, sample, position), so sample i is the
-// same on every machine and in every order of reading; no libm function takes part.
+// Data made from a seed. Every value is a hash of (seed, stream, sample, position), so sample i is
+// the same on every machine and in every order of reading; no libm function takes part.
 //
 //   classification  a label, then its class's centre (standard normal) + noise
 //   regression      x standard normal, targets W x + noise with W ~ N(0, 1/features)
 //   images          a label, then its class's smooth pattern, shifted by up to 2 pixels, + noise
-//   tokens          a Markov chain: each token has four likely successors (1/2, 1/4, 1/8, 1/8); with
-//                   probability `noise` the next token is uniform instead
+//   tokens          a Markov chain: each token has four likely successors (1/2, 1/4, 1/8, 1/8);
+//                   with probability `noise` the next token is uniform instead
 //
-// "Normal" is the sum of four uniform variates [Irwin-Hall], scaled to unit variance: bounded by 3.47.
+// "Normal" is the sum of four uniform variates [Irwin-Hall], scaled to unit variance: bounded
+// by 3.47.
 #pragma once
 
 #include "runtime/data/dataset.h"

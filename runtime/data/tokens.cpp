@@ -56,7 +56,8 @@ template <typename T>
 uint64_t LargestId(const Bytes& bytes) {
   T largest = 0;
   const uint8_t* at = bytes.view.data();
-  for (size_t i = 0; i < bytes.size(); i += sizeof(T)) largest = std::max(largest, LoadLittle<T>(at + i));
+  for (size_t i = 0; i < bytes.size(); i += sizeof(T))
+    largest = std::max(largest, LoadLittle<T>(at + i));
   return largest;
 }
 
@@ -66,9 +67,10 @@ Status CheckIds(const Bytes& bytes, const std::string& path, int64_t vocabulary)
   const uint8_t* at = bytes.view.data();
   size_t i = 0;
   while (LoadLittle<T>(at + i) < static_cast<uint64_t>(vocabulary)) i += sizeof(T);
-  return BrokenFile(path, i, Format("token %llu", static_cast<unsigned long long>(LoadLittle<T>(at + i))),
-                    Format("0 to %lld", static_cast<long long>(vocabulary - 1)),
-                    "check spec.data.tokenType, or set spec.data.vocabulary to what the file needs");
+  return BrokenFile(
+      path, i, Format("token %llu", static_cast<unsigned long long>(LoadLittle<T>(at + i))),
+      Format("0 to %lld", static_cast<long long>(vocabulary - 1)),
+      "check spec.data.tokenType, or set spec.data.vocabulary to what the file needs");
 }
 
 Result<Bytes> OpenTokens(const std::string& path, size_t token_size) {
@@ -81,7 +83,8 @@ Result<Bytes> OpenTokens(const std::string& path, size_t token_size) {
   return bytes;
 }
 
-Status CheckLength(const Bytes& bytes, size_t token_size, int64_t context, const std::string& path) {
+Status CheckLength(const Bytes& bytes, size_t token_size, int64_t context,
+                   const std::string& path) {
   const uint64_t tokens = bytes.size() / token_size;
   if (tokens > static_cast<uint64_t>(context)) return {};
   return BrokenFile(path, bytes.size(),
@@ -117,7 +120,8 @@ Result<DatasetPair> Open(const DataSpec& spec, int64_t vocabulary) {
   }
   DatasetPair pair;
   pair.train = std::make_unique<TokenDataset<T>>(std::move(train), spec.context, vocabulary);
-  pair.evaluation = std::make_unique<TokenDataset<T>>(std::move(evaluation), spec.context, vocabulary);
+  pair.evaluation =
+      std::make_unique<TokenDataset<T>>(std::move(evaluation), spec.context, vocabulary);
   return pair;
 }
 

@@ -21,8 +21,12 @@ constexpr int kMaxEntries = 1024;
 constexpr uint32_t kZip64 = 0xffffffff;
 constexpr const char* kDamaged = "the archive is damaged: save it again with numpy.savez";
 
-uint16_t Load16(const uint8_t* p) { return LoadLittle<uint16_t>(p); }
-uint32_t Load32(const uint8_t* p) { return LoadLittle<uint32_t>(p); }
+uint16_t Load16(const uint8_t* p) {
+  return LoadLittle<uint16_t>(p);
+}
+uint32_t Load32(const uint8_t* p) {
+  return LoadLittle<uint32_t>(p);
+}
 
 uint32_t Crc32(std::span<const uint8_t> bytes) {
   return static_cast<uint32_t>(crc32_z(0, bytes.data(), bytes.size()));
@@ -33,13 +37,14 @@ uint32_t Crc32(std::span<const uint8_t> bytes) {
 Result<ZipArchive> ZipArchive::Parse(const Bytes& file, const std::string& name) {
   const uint8_t* data = file.view.data();
   if (file.size() < kEndSize) {
-    return BrokenFile(name, file.size(), "the end of the file", "a ZIP archive of at least 22 bytes",
-                      kDamaged);
+    return BrokenFile(name, file.size(), "the end of the file",
+                      "a ZIP archive of at least 22 bytes", kDamaged);
   }
   // The end record is the last thing, but for a comment: look for it backwards.
   size_t end = file.size() - kEndSize;
   const size_t first = end > kMaxComment ? end - kMaxComment : 0;
-  while (Load32(data + end) != kEndMagic || end + kEndSize + Load16(data + end + 20) != file.size()) {
+  while (Load32(data + end) != kEndMagic ||
+         end + kEndSize + Load16(data + end + 20) != file.size()) {
     if (end == first) {
       return BrokenFile(name, file.size(), "the end of the file",
                         "a ZIP end record (PK 05 06) before it",
@@ -75,9 +80,9 @@ Status ZipArchive::ReadDirectory(uint64_t offset, uint64_t end, int count) {
     const size_t name_size = Load16(record + 28);
     const uint64_t size = kDirectorySize + name_size + Load16(record + 30) + Load16(record + 32);
     if (end - offset < size) {
-      return BrokenFile(name_, offset + 28, Format("a record of %zu bytes", static_cast<size_t>(size)),
-                        Format("at most the %zu that are left", static_cast<size_t>(end - offset)),
-                        kDamaged);
+      return BrokenFile(
+          name_, offset + 28, Format("a record of %zu bytes", static_cast<size_t>(size)),
+          Format("at most the %zu that are left", static_cast<size_t>(end - offset)), kDamaged);
     }
     if ((Load16(record + 8) & 1) != 0) {
       return BrokenFile(name_, offset + 8, "an encrypted entry", "a plain one",
@@ -129,14 +134,14 @@ Result<Bytes> ZipArchive::Unpack(const Bytes& stored, const Entry& entry) const 
                       "0 (stored) or 8 (deflated)", "save it again with numpy.savez");
   }
   if (entry.size / kMaxDeflateRatio > entry.compressed_size) {
-    return BrokenFile(name_, entry.directory_offset + 24, Format("a content of %u bytes", entry.size),
-                      Format("no more than %u compressed bytes can hold", entry.compressed_size),
-                      kDamaged);
+    return BrokenFile(
+        name_, entry.directory_offset + 24, Format("a content of %u bytes", entry.size),
+        Format("no more than %u compressed bytes can hold", entry.compressed_size), kDamaged);
   }
   // One byte of room more than is right shows a content that is too long.
   LONGSTRIDE_ASSIGN_OR_RETURN(
-      Inflated content, Inflate(stored.view, DeflateWrapper::kRaw, uint64_t{entry.size} + 1, entry.size,
-                                name_));
+      Inflated content,
+      Inflate(stored.view, DeflateWrapper::kRaw, uint64_t{entry.size} + 1, entry.size, name_));
   return OwnBytes(std::move(content.bytes));
 }
 
@@ -149,10 +154,11 @@ Result<Bytes> ZipArchive::Read(const std::string& name) const {
   LONGSTRIDE_ASSIGN_OR_RETURN(const Bytes stored, Stored(entry));
   LONGSTRIDE_ASSIGN_OR_RETURN(Bytes content, Unpack(stored, entry));
   if (content.size() != entry.size) {
-    return BrokenFile(name_, entry.directory_offset + 24,
-                      Format("a content of %zu%s bytes for %s", std::min<size_t>(content.size(), entry.size),
-                             content.size() > entry.size ? " or more" : "", name.c_str()),
-                      Format("%u", entry.size), kDamaged);
+    return BrokenFile(
+        name_, entry.directory_offset + 24,
+        Format("a content of %zu%s bytes for %s", std::min<size_t>(content.size(), entry.size),
+               content.size() > entry.size ? " or more" : "", name.c_str()),
+        Format("%u", entry.size), kDamaged);
   }
   if (const uint32_t crc = Crc32(content.view); crc != entry.crc) {
     return BrokenFile(name_, entry.directory_offset + 16,

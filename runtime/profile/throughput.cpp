@@ -10,7 +10,9 @@ namespace longstride {
 namespace {
 
 constexpr int64_t kGrowth = 4;       // of the batch from one measurement to the next
-constexpr int kRepeats = 3;
+constexpr int kRepeats = 2;          // on the way up
+// A row that takes less than this share of the budget is too short to be disturbed for long.
+constexpr double kShortRow = 0.1;
 // Beyond the largest measured batch the linear memory model is believed up to this factor.
 constexpr int64_t kExtrapolation = 8;
 
@@ -50,6 +52,7 @@ class Measurement {
       }
       batch = next;
     }
+    LONGSTRIDE_RETURN_IF_ERROR(SpendBudget());
     return Finish(batch, ceiling);
   }
 
@@ -68,14 +71,29 @@ class Measurement {
       seconds.push_back(once);
     }
     memory_.Add(batch, probe_.peak_memory_bytes());
-    profile_.points.emplace_back(batch, Median(seconds));
+    row_.push_back({batch, std::move(seconds)});
+    return Status();
+  }
+
+  // Once more through the row, largest batch first, as long as a step ends within the budget.
+  Status SpendBudget() {
+    if (Elapsed() < kShortRow * options_.budget_seconds) return Status();
+    for (bool measured = true; measured;) {
+      measured = false;
+      for (auto point = row_.rbegin(); point != row_.rend(); ++point) {
+        if (Elapsed() + Median(point->seconds) > options_.budget_seconds) continue;
+        LONGSTRIDE_ASSIGN_OR_RETURN(const double once, probe_.time_step(point->batch, point->batch));
+        point->seconds.push_back(once);
+        measured = true;
+      }
+    }
     return Status();
   }
 
   // Whether one step of `batch`, at the last measured time per sample, ends within the budget.
   bool InBudget(int64_t batch) const {
-    const auto [last_batch, last_seconds] = profile_.points.back();
-    const double predicted = last_seconds * static_cast<double>(batch) / static_cast<double>(last_batch);
+    const Point& last = row_.back();
+    const double predicted = Median(last.seconds) * static_cast<double>(batch) / static_cast<double>(last.batch);
     return Elapsed() + predicted <= options_.budget_seconds;
   }
 
@@ -83,22 +101,31 @@ class Measurement {
 
   Result<ThroughputProfile> Finish(int64_t largest, int64_t ceiling) {
     std::vector<StepTimePoint> points;
-    for (const auto& [batch, seconds] : profile_.points) points.push_back({batch, seconds});
+    ThroughputProfile profile;
+    for (const Point& point : row_) {
+      profile.points.emplace_back(point.batch, Median(point.seconds));
+      points.push_back({point.batch, profile.points.back().second});
+    }
     // Each was measured as one micro-batch, so any c >= the largest describes them.
     LONGSTRIDE_ASSIGN_OR_RETURN(const StepTimeFit fit, FitStepTime(points, options_.max_batch));
-    profile_.alpha = fit.alpha;
-    profile_.beta = fit.beta;
-    profile_.micro_batch_cap = memory_.Largest(largest, std::min(ceiling, largest * kExtrapolation));
-    profile_.memory_peak_bytes = static_cast<int64_t>(memory_.Predict(profile_.micro_batch_cap));
-    return std::move(profile_);
+    profile.alpha = fit.alpha;
+    profile.beta = fit.beta;
+    profile.micro_batch_cap = memory_.Largest(largest, std::min(ceiling, largest * kExtrapolation));
+    profile.memory_peak_bytes = static_cast<int64_t>(memory_.Predict(profile.micro_batch_cap));
+    return profile;
   }
+
+  struct Point {
+    int64_t batch = 0;
+    std::vector<double> seconds;  // of each step
+  };
 
   const ThroughputProbe& probe_;
   const ThroughputOptions& options_;
   const Clock& clock_;
   MemoryModel memory_;
   TimePoint begin_;
-  ThroughputProfile profile_;
+  std::vector<Point> row_;
 };
 
 }  // namespace

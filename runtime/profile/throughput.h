@@ -23,7 +23,7 @@ struct ThroughputProbe {
 struct ThroughputOptions {
   int64_t max_batch = 4096;        // of the worker's group; nothing above it is tried
   int64_t memory_limit_bytes = 0;  // 0 = unknown: memory sets no bound
-  double budget_seconds = 2.0;     // measuring stops here; a step under way is finished
+  double budget_seconds = 1.5;     // measuring stops here; a step under way is finished
 };
 
 struct ThroughputProfile {
@@ -36,8 +36,10 @@ struct ThroughputProfile {
 
 // Steps through batches 1, 4, 16, ... up to max_batch, each as one micro-batch, and takes no step that is
 // predicted to pass the budget or 90 % of the memory limit (a process that tries is killed, not told):
-// where the next batch of the row would, the largest one that fits is tried. kResource when not even
-// one sample fits; otherwise errors of time_step, except that kResource from a larger batch ends the row.
+// where the next batch of the row would, the largest one that fits is tried. Then the row is measured over
+// and over until the budget is spent (unless it took under a tenth of it): workers that share a machine measure
+// at the same time, and so all of them see the same contention. kResource when not even one sample fits;
+// otherwise errors of time_step, except that kResource from a larger batch ends the row.
 [[nodiscard]] Result<ThroughputProfile> MeasureThroughput(const ThroughputProbe& probe,
                                                           const ThroughputOptions& options, const Clock& clock);
 

@@ -1,6 +1,6 @@
-// A fixed-size array of zeros aligned to a cache line, for the flat vectors of the round engine. Owns its
-// memory; moves, does not copy. Running out of memory throws std::bad_alloc, which the engine's border
-// turns into kResource.
+// A fixed-size array of zeros aligned to a cache line, for the flat vectors of the round engine.
+// Owns its memory; moves, does not copy. Running out of memory throws std::bad_alloc, which the
+// engine's border turns into kResource.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,9 @@ struct Standing {
   uint64_t digest = 0;
   int64_t parameters = 0;
   int64_t state_bytes = 0;  // of the state as JSON
-  [[nodiscard]] std::tuple<int64_t, int64_t, int64_t> Order() const { return {term, counter, round}; }
+  [[nodiscard]] std::tuple<int64_t, int64_t, int64_t> Order() const {
+    return {term, counter, round};
+  }
 };
 
 }  // namespace
@@ -35,14 +37,15 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
                       replica.flat().parameter_count(),
                       static_cast<int64_t>(json.size())};
   std::vector<Standing> all(static_cast<size_t>(ranks));
-  LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(std::as_bytes(std::span(&mine, 1)),
-                                                  std::as_writable_bytes(std::span(all)), Purpose::kState));
+  LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(
+      std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)), Purpose::kState));
   int root = 0;
   for (int r = 1; r < ranks; ++r) {
     if (all[r].parameters != all[0].parameters) {
-      return UserError(Format("rank %d has a model of %ld parameters, rank 0 one of %ld: the workers do not "
-                              "run the same job or data",
-                              r, all[r].parameters, all[0].parameters));
+      return UserError(
+          Format("rank %d has a model of %ld parameters, rank 0 one of %ld: the workers do not "
+                 "run the same job or data",
+                 r, all[r].parameters, all[0].parameters));
     }
     if (all[r].Order() > all[root].Order()) root = r;
   }
@@ -50,9 +53,10 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
   for (int r = 0; r < ranks; ++r) {
     const bool level = all[r].Order() == all[root].Order();
     if (level && all[r].digest != all[root].digest && all[root].round > 0) {
-      return BugError(Format("ranks %d and %d both stand at round %ld of generation (%ld, %ld) but with "
-                             "different parameters or schedules",
-                             root, r, all[r].round, all[r].term, all[r].counter));
+      return BugError(
+          Format("ranks %d and %d both stand at round %ld of generation (%ld, %ld) but with "
+                 "different parameters or schedules",
+                 root, r, all[r].round, all[r].term, all[r].counter));
     }
     equal = equal && level && all[r].digest == all[root].digest;
   }
@@ -62,17 +66,20 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
   const bool lagged = mine.Order() < all[root].Order();
   json.resize(static_cast<size_t>(all[root].state_bytes));
   std::vector<int64_t> integers = replica.flat().ReadIntegers();
-  const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(), replica.outer().state()};
+  const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(),
+                                  replica.outer().state()};
   std::vector<std::vector<T>> values;
   for (const std::span<T> target : targets) values.emplace_back(target.begin(), target.end());
   std::vector<std::span<std::byte>> parts = {std::as_writable_bytes(std::span(json)),
                                              std::as_writable_bytes(std::span(integers))};
   for (std::vector<T>& v : values) parts.push_back(std::as_writable_bytes(std::span(v)));
   for (const std::span<std::byte> part : parts) {
-    if (!part.empty()) LONGSTRIDE_RETURN_IF_ERROR(collective.Broadcast(part, root, Purpose::kState));
+    if (!part.empty())
+      LONGSTRIDE_RETURN_IF_ERROR(collective.Broadcast(part, root, Purpose::kState));
   }
   if (rank == root) return {};
-  LONGSTRIDE_ASSIGN_OR_RETURN(state, TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
+  LONGSTRIDE_ASSIGN_OR_RETURN(state,
+                              TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
   for (size_t i = 0; i < values.size(); ++i) std::ranges::copy(values[i], targets[i].begin());
   replica.flat().WriteIntegers(integers);
   if (lagged) replica.inner().Reset();

@@ -25,12 +25,14 @@ constexpr TensorType TypeOf() {
   return TensorType::kInt64;
 }
 
-std::string RankFile(int rank) { return Format("rank-%03d.safetensors", rank); }
+std::string RankFile(int rank) {
+  return Format("rank-%03d.safetensors", rank);
+}
 
 // Appends the tensors of a flat vector, each named prefix + its own name.
 template <typename T>
-void Append(const std::string& prefix, const std::vector<TensorPlace>& places, std::span<const T> flat,
-            std::vector<OwnedTensor>& tensors) {
+void Append(const std::string& prefix, const std::vector<TensorPlace>& places,
+            std::span<const T> flat, std::vector<OwnedTensor>& tensors) {
   for (const TensorPlace& p : places) {
     tensors.push_back(CopyTensor(prefix + p.name, TypeOf<T>(), p.shape, flat.data() + p.offset,
                                  static_cast<size_t>(p.size) * sizeof(T)));
@@ -38,8 +40,8 @@ void Append(const std::string& prefix, const std::vector<TensorPlace>& places, s
 }
 
 template <typename T>
-Status Read(const Safetensors& file, const std::string& prefix, const std::vector<TensorPlace>& places,
-            std::span<T> flat) {
+Status Read(const Safetensors& file, const std::string& prefix,
+            const std::vector<TensorPlace>& places, std::span<T> flat) {
   for (const TensorPlace& p : places) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const checkpoint::TensorView view,
                                 file.Find(prefix + p.name, TypeOf<T>(), p.shape));
@@ -81,7 +83,9 @@ std::vector<OwnedTensor> InnerTensors(Replica<T>& replica) {
 
 template <typename T>
 CheckpointSaver<T>::CheckpointSaver(std::string directory, int64_t keep)
-    : directory_(std::move(directory)), keep_(keep), writer_(checkpoint::CheckpointDirectory(directory_)) {}
+    : directory_(std::move(directory)),
+      keep_(keep),
+      writer_(checkpoint::CheckpointDirectory(directory_)) {}
 
 template <typename T>
 Status CheckpointSaver<T>::Recover() {
@@ -96,8 +100,8 @@ void CheckpointSaver<T>::AbandonPending() {
 }
 
 template <typename T>
-Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings,
-                                int rank) {
+Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
+                                const RoundSettings& settings, int rank) {
   checkpoint::CheckpointRequest files{.round = state.round};
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});
@@ -109,7 +113,8 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
   for (size_t r = 0; r < settings.local_batches.size(); ++r) {
     commit.files.push_back(RankFile(static_cast<int>(r)));
   }
-  pending_ = checkpoint::CheckpointRequest{.round = state.round, .files = {}, .commit = std::move(commit)};
+  pending_ =
+      checkpoint::CheckpointRequest{.round = state.round, .files = {}, .commit = std::move(commit)};
   return writer_.Submit(std::move(files));
 }
 
@@ -133,7 +138,8 @@ Status CheckpointSaver<T>::Finish() {
 Result<checkpoint::Checkpoint> FindCheckpoint(const std::string& directory) {
   LONGSTRIDE_ASSIGN_OR_RETURN(checkpoint::LatestCheckpoint latest,
                               checkpoint::CheckpointDirectory(directory).LoadLatest());
-  if (!latest.checkpoint) return DataError(Format("%s: holds no complete checkpoint", directory.c_str()));
+  if (!latest.checkpoint)
+    return DataError(Format("%s: holds no complete checkpoint", directory.c_str()));
   return std::move(*latest.checkpoint);
 }
 
@@ -141,7 +147,8 @@ template <typename T>
 Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank, Replica<T>& replica,
                       TrainingState& state) {
   LONGSTRIDE_ASSIGN_OR_RETURN(state, TrainingStateFromJson(checkpoint.state));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const Safetensors model, Safetensors::Open(checkpoint.path + "/" + kModelFile));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const Safetensors model,
+                              Safetensors::Open(checkpoint.path + "/" + kModelFile));
   FlatState<T>& flat = replica.flat();
   LONGSTRIDE_RETURN_IF_ERROR(Read<T>(model, "", flat.parameter_places(), flat.parameters()));
   LONGSTRIDE_RETURN_IF_ERROR(Read<T>(model, "", flat.buffer_places(), flat.buffers()));
@@ -149,7 +156,8 @@ Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank, Replic
   LONGSTRIDE_RETURN_IF_ERROR(Read<int64_t>(model, "", flat.integer_places(), integers));
   flat.WriteIntegers(integers);
   if (!replica.outer().state().empty()) {
-    LONGSTRIDE_RETURN_IF_ERROR(Read<T>(model, kVelocity, flat.parameter_places(), replica.outer().state()));
+    LONGSTRIDE_RETURN_IF_ERROR(
+        Read<T>(model, kVelocity, flat.parameter_places(), replica.outer().state()));
   }
 
   InnerOptimizer<T>& inner = replica.inner();
@@ -160,7 +168,8 @@ Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank, Replic
                                   checkpoint.path.c_str(), rank));
     return {};
   }
-  LONGSTRIDE_ASSIGN_OR_RETURN(const Safetensors mine, Safetensors::Open(checkpoint.path + "/" + name));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const Safetensors mine,
+                              Safetensors::Open(checkpoint.path + "/" + name));
   const size_t size = static_cast<size_t>(replica.size());
   for (size_t k = 0; k < inner.state_names().size(); ++k) {
     LONGSTRIDE_RETURN_IF_ERROR(Read<T>(mine, inner.state_names()[k] + ".", flat.parameter_places(),
@@ -176,6 +185,7 @@ Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank, Replic
 template class CheckpointSaver<float>;
 template class CheckpointSaver<double>;
 template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<float>&, TrainingState&);
-template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<double>&, TrainingState&);
+template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<double>&,
+                               TrainingState&);
 
 }  // namespace longstride

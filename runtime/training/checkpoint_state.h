@@ -1,9 +1,11 @@
-// What a checkpoint holds, and its way to the disk and back. The folder's layout and the promise that a folder
-// with a final name is whole are runtime/checkpoint's; this file says which tensors go where:
+// What a checkpoint holds, and its way to the disk and back. The folder's layout and the promise
+// that a folder with a final name is whole are runtime/checkpoint's; this file says which tensors
+// go where:
 //
-//   model.safetensors     parameters and buffers by the model's names; "outer.velocity.NAME" where the outer
-//                         optimizer has a velocity                                        by rank 0
-//   rank-RRR.safetensors  the inner optimizer's state, "momentum.NAME" and so on, and "steps"   by each rank
+//   model.safetensors     by rank 0: parameters and buffers by the model's names, and
+//                         "outer.velocity.NAME" where the outer optimizer has a velocity
+//   rank-RRR.safetensors  by each rank: the inner optimizer's state, "momentum.NAME" and so on,
+//                         and "steps"
 //   state.json            TrainingState, with H and b_m of the last round for people to read
 #pragma once
 
@@ -19,9 +21,10 @@
 
 namespace longstride {
 
-// Saves a worker's part of checkpoints beside training. Every rank calls Save at the same boundary; once all
-// ranks' Saved() is true (or all have passed Finish and a barrier), every rank calls CommitPending, and
-// the lowest one publishes. Not thread-safe. Errors: kResource when the disk fails.
+// Saves a worker's part of checkpoints beside training. Every rank calls Save at the same boundary;
+// once all ranks' Saved() is true (or all have passed Finish and a barrier), every rank calls
+// CommitPending, and the lowest one publishes. Not thread-safe. Errors: kResource when the disk
+// fails.
 template <typename T>
 class CheckpointSaver {
  public:
@@ -33,7 +36,8 @@ class CheckpointSaver {
   void AbandonPending();
 
   // Copies what is to be saved and writes it in the background.
-  Status Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings, int rank);
+  Status Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings,
+              int rank);
   [[nodiscard]] bool pending() const { return pending_.has_value(); }
   [[nodiscard]] bool Saved() const;  // pending, and its files are on the disk
   Status CommitPending(int rank);
@@ -49,15 +53,18 @@ class CheckpointSaver {
 // The newest whole checkpoint below `directory`; kData if there is none, with the reason.
 [[nodiscard]] Result<checkpoint::Checkpoint> FindCheckpoint(const std::string& directory);
 
-// Reads the common state and the inner state of `rank`; a rank that the checkpoint has no file of starts with
-// an inner state of zero, and a warning. kData when the checkpoint does not fit the model or optimizer.
+// Reads the common state and the inner state of `rank`; a rank that the checkpoint has no file of
+// starts with an inner state of zero, and a warning. kData when the checkpoint does not fit the
+// model or optimizer.
 template <typename T>
-[[nodiscard]] Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank, Replica<T>& replica,
-                                    TrainingState& state);
+[[nodiscard]] Status LoadCheckpoint(const checkpoint::Checkpoint& checkpoint, int rank,
+                                    Replica<T>& replica, TrainingState& state);
 
 extern template class CheckpointSaver<float>;
 extern template class CheckpointSaver<double>;
-extern template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<float>&, TrainingState&);
-extern template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<double>&, TrainingState&);
+extern template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<float>&,
+                                      TrainingState&);
+extern template Status LoadCheckpoint(const checkpoint::Checkpoint&, int, Replica<double>&,
+                                      TrainingState&);
 
 }  // namespace longstride

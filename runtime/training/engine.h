@@ -1,8 +1,8 @@
-// The round engine: H local optimizer steps from a common anchor, one weighted average, one outer step, one
-// norm test, and the same decision on every worker (algorithms.md sections 2 to 7, 9).
+// The round engine: H local optimizer steps from a common anchor, one weighted average, one outer
+// step, one norm test, and the same decision on every worker (algorithms.md sections 2 to 7, 9).
 //
-// It knows no network and no clock-driven policy: a Collective carries its messages, a ControlChannel
-// brings plans and stop requests, and reports go out through the same channel.
+// It knows no network and no clock-driven policy: a Collective carries its messages, a
+// ControlChannel brings plans and stop requests, and reports go out through the same channel.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +34,27 @@ struct EngineOptions {
   int device_index = -1;             // -1 = CPU
 };
 
-// State of one worker's training: parameters, optimizers, schedule, cursor. Lives across generations.
+// State of one worker's training: parameters, optimizers, schedule, cursor. Lives across
+// generations.
 class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Trains within one generation until the job is done, a stop is requested or a failure. On kLostPeer the
-  // state is that of the last committed round and Run may be called with the next generation.
+  // Trains within one generation until the job is done, a stop is requested or a failure. On
+  // kLostPeer the state is that of the last committed round and Run may be called with the next
+  // generation; members that lag behind are brought to the most advanced state first.
+  //
+  // Rounds are numbered from 1. Round k is governed by the plan with the largest first_round <= k
+  // among those whose version every member had before the round; each member must have all plans
+  // up to its newest. The last round takes fewer local steps, so that the run ends at the sample
+  // limit or less than one global batch beyond it. A round's report follows its commit and the
+  // evaluation and checkpoint that are due at its boundary. The evaluation set is evaluated
+  // whenever the cursor crosses a multiple of everySamples, and at the end of a run that was not
+  // stopped.
+  //
+  // Errors besides those of the collective: kUser when no worker's update was finite for ten
+  // rounds or the batch cannot be split, kResource, kData (a checkpoint that does not fit), kBug
+  // naming the ranks whose replicas differ.
   virtual Result<Outcome> Run(const Generation& generation, Collective& collective,
                               ControlChannel& control) = 0;
 
@@ -48,8 +62,8 @@ class Engine {
   [[nodiscard]] virtual int64_t round() const = 0;
   [[nodiscard]] virtual int64_t parameter_count() const = 0;
 
-  // Continues from the newest complete checkpoint below `directory` when Run is next called: each rank
-  // reads the common state and its own inner state. kData with the reason if none can be read.
+  // Continues from the newest complete checkpoint below `directory` when Run is next called: each
+  // rank reads the common state and its own inner state. kData with the reason if none can be read.
   virtual Status Resume(const std::string& directory) = 0;
 
   // One optimizer step's time at batch b on scratch state, for the profile; leaves no trace.

@@ -17,8 +17,9 @@ namespace {
 enum Sum { kLosses, kRightOnes, kAllPredictions, kAllSamples, kSums };
 
 template <typename T>
-std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views, const Dataset& dataset,
-                                  int64_t begin, int64_t end, int64_t batch) {
+std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views,
+                                  const Dataset& dataset, int64_t begin, int64_t end,
+                                  int64_t batch) {
   at::NoGradGuard no_grad;
   std::array<double, kSums> sums{};
   data::Prefetcher prefetcher(dataset);
@@ -30,7 +31,8 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
   while (const Batch* b = prefetcher.Next()) {
     const TensorBatch view = views.View(*b, 0, b->size);
     const at::Tensor outputs = model.Forward(view.features);
-    sums[kLosses] += model.Loss(outputs, view.target).template item<double>() * static_cast<double>(b->size);
+    sums[kLosses] +=
+        model.Loss(outputs, view.target).template item<double>() * static_cast<double>(b->size);
     sums[kRightOnes] += static_cast<double>(CountCorrect(outputs, view.target));
     sums[kAllPredictions] += static_cast<double>(view.target.numel());
     sums[kAllSamples] += static_cast<double>(b->size);
@@ -41,8 +43,8 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
 }  // namespace
 
 template <typename T>
-Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views, const Dataset& dataset,
-                                  int64_t batch, Collective& collective) {
+Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views,
+                                  const Dataset& dataset, int64_t batch, Collective& collective) {
   const int64_t n = dataset.size(), ranks = collective.size(), rank = collective.rank();
   std::array<double, kSums> sums{};
   std::string failure;
@@ -55,14 +57,16 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
   }
   model.SetTraining(true);
   if (!failure.empty()) return BugError(Format("evaluation failed: %s", failure.c_str()));
-  if (ranks > 1) LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));
+  if (ranks > 1)
+    LONGSTRIDE_RETURN_IF_ERROR(
+        collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));
   return EvaluationResult{.loss = sums[kLosses] / std::max(1.0, sums[kAllSamples]),
                           .accuracy = sums[kRightOnes] / std::max(1.0, sums[kAllPredictions])};
 }
 
-template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&, int64_t,
-                                           Collective&);
-template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&, int64_t,
-                                           Collective&);
+template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&,
+                                           int64_t, Collective&);
+template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&,
+                                           int64_t, Collective&);
 
 }  // namespace longstride

@@ -1,4 +1,5 @@
-// Loss and accuracy over the evaluation set in evaluation mode, each rank over its share of the samples.
+// Loss and accuracy over the evaluation set in evaluation mode, each rank over its share of the
+// samples.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,18 @@ struct EvaluationResult {
   double accuracy = 0;  // right predictions over all (positions, for tokens); 0 for regressions
 };
 
-// Rank r of `collective` takes the samples [r N / M, (r + 1) N / M) in batches of at most `batch`; sums are
-// fp64, so the result equals that of one rank to rounding, and is the same bits on all ranks. `model` is back
-// in training mode afterwards. Errors: of the collective; kBug when the forward pass fails.
+// Rank r of `collective` takes the samples [r N / M, (r + 1) N / M) in batches of at most `batch`;
+// sums are fp64, so the result equals that of one rank to rounding, and is the same bits on all
+// ranks. `model` is back in training mode afterwards. Errors: of the collective; kBug when the
+// forward pass fails.
 template <typename T>
 [[nodiscard]] Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views,
-                                                const Dataset& dataset, int64_t batch, Collective& collective);
+                                                const Dataset& dataset, int64_t batch,
+                                                Collective& collective);
 
-extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&,
-                                                  int64_t, Collective&);
-extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&,
-                                                  int64_t, Collective&);
+extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&,
+                                                  const Dataset&, int64_t, Collective&);
+extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&,
+                                                  const Dataset&, int64_t, Collective&);
 
 }  // namespace longstride

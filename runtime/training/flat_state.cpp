@@ -11,7 +11,8 @@ namespace longstride {
 namespace {
 
 // Appends a place for `named` and returns the elements used so far, rounded up to a cache line.
-int64_t AddPlace(const NamedTensor& named, int64_t offset, int64_t element_size, std::vector<TensorPlace>& places) {
+int64_t AddPlace(const NamedTensor& named, int64_t offset, int64_t element_size,
+                 std::vector<TensorPlace>& places) {
   places.push_back({named.name, named.tensor.sizes().vec(), offset, named.tensor.numel()});
   const int64_t line = std::max<int64_t>(1, kCacheLine / element_size);
   return (offset + named.tensor.numel() + line - 1) / line * line;

@@ -1,7 +1,7 @@
-// A model's parameters and float buffers, moved into two contiguous flat vectors that the model's tensors
-// become views of, so that everything after the backward pass is a loop over a span. T is the model's dtype
-// (float or double). Each tensor starts on a cache line; the gaps hold zeros forever. Must outlive the
-// model's use. Not thread-safe.
+// A model's parameters and float buffers, moved into two contiguous flat vectors that the model's
+// tensors become views of, so that everything after the backward pass is a loop over a span. T is
+// the model's dtype (float or double). Each tensor starts on a cache line; the gaps hold zeros
+// forever. Must outlive the model's use. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -32,21 +32,24 @@ class FlatState {
 
   [[nodiscard]] std::span<T> parameters() const { return parameters_.span(); }
   [[nodiscard]] std::span<T> buffers() const { return buffers_.span(); }
-  [[nodiscard]] const std::vector<TensorPlace>& parameter_places() const { return parameter_places_; }
+  [[nodiscard]] const std::vector<TensorPlace>& parameter_places() const {
+    return parameter_places_;
+  }
   [[nodiscard]] const std::vector<TensorPlace>& buffer_places() const { return buffer_places_; }
   // Elements of all parameters, gaps not counted.
   [[nodiscard]] int64_t parameter_count() const { return parameter_count_; }
 
-  // Integer and boolean buffers (BatchNorm's step counts) stay where they are; their values one after the
-  // other, offsets counted in elements.
+  // Integer and boolean buffers (BatchNorm's step counts) stay where they are; their values one
+  // after the other, offsets counted in elements.
   [[nodiscard]] const std::vector<TensorPlace>& integer_places() const { return integer_places_; }
   [[nodiscard]] std::vector<int64_t> ReadIntegers() const;
   void WriteIntegers(std::span<const int64_t> values);
 
-  // Drops the gradients, so that the next backward pass hands over its own memory instead of adding.
+  // Drops the gradients, so that the next backward pass hands over its own memory instead of
+  // adding.
   void ClearGradients();
-  // The gradients where backward left them, in order of offset; valid until the next backward pass or
-  // ClearGradients. Parameters that the loss does not reach have none.
+  // The gradients where backward left them, in order of offset; valid until the next backward pass
+  // or ClearGradients. Parameters that the loss does not reach have none.
   [[nodiscard]] std::span<const GradientSegment<T>> Gradients();
 
  private:

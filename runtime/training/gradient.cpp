@@ -13,7 +13,8 @@ namespace longstride {
 namespace {
 
 bool IsOutOfMemory(const std::exception& e) {
-  if (dynamic_cast<const std::bad_alloc*>(&e) || dynamic_cast<const c10::OutOfMemoryError*>(&e)) return true;
+  if (dynamic_cast<const std::bad_alloc*>(&e) || dynamic_cast<const c10::OutOfMemoryError*>(&e))
+    return true;
   // The CPU allocator of LibTorch throws a plain c10::Error.
   const std::string_view what = e.what();
   return what.find("not enough memory") != std::string_view::npos ||
@@ -43,7 +44,9 @@ TensorBatch GradientComputer<T>::View(const Batch& batch, int64_t begin, int64_t
     at::Tensor whole = at::from_blob(data, sample, at::TensorOptions().dtype(type));
     return count == batch.size ? whole : whole.narrow(0, begin, count);
   };
-  const auto as_real = [](const at::Tensor& tensor) { return tensor.to(c10::CppTypeToScalarType<T>::value); };
+  const auto as_real = [](const at::Tensor& tensor) {
+    return tensor.to(c10::CppTypeToScalarType<T>::value);
+  };
   TensorBatch view;
   view.features = shape_.tokens ? wrap(batch.ids, shape_.features, at::kLong)
                                 : as_real(wrap(batch.floats, shape_.features, at::kFloat));
@@ -58,7 +61,8 @@ TensorBatch GradientComputer<T>::View(const Batch& batch, int64_t begin, int64_t
 }
 
 template <typename T>
-double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer) {
+double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts,
+                                        MicrobatchObserver<T>* observer) {
   double mean_loss = 0;
   int64_t begin = 0;
   state_.ClearGradients();
@@ -82,24 +86,30 @@ double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts, Micro
 }
 
 template <typename T>
-Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer) {
+Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts,
+                                            MicrobatchObserver<T>* observer) {
   while (true) {
     try {
       return ComputeOnce(batch, parts, observer);
     } catch (const std::exception& e) {
       state_.ClearGradients();
-      if (!IsOutOfMemory(e)) return BugError(Format("forward or backward pass failed: %s", e.what()));
+      if (!IsOutOfMemory(e))
+        return BugError(Format("forward or backward pass failed: %s", e.what()));
       const int64_t tried = SplitBatch(batch.size, parts, std::min(cap_, memory_cap_)).front();
-      if (tried == 1) return ResourceError("one sample does not fit in memory: use a smaller model");
+      if (tried == 1)
+        return ResourceError("one sample does not fit in memory: use a smaller model");
       memory_cap_ = (tried + 1) / 2;
       if (observer) observer->Restart();
-      LogWarning("training", Format("out of memory with a micro-batch of %ld samples; going on with %ld",
-                                    tried, memory_cap_));
+      LogWarning("training",
+                 Format("out of memory with a micro-batch of %ld samples; going on with %ld", tried,
+                        memory_cap_));
     }
   }
 }
 
-void SeedDropout(uint64_t seed) { at::manual_seed(seed); }
+void SeedDropout(uint64_t seed) {
+  at::manual_seed(seed);
+}
 
 template class GradientComputer<float>;
 template class GradientComputer<double>;

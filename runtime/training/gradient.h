@@ -1,6 +1,6 @@
-// Loss and gradient of a batch at the model's current parameters, accumulated from micro-batches. Running
-// out of memory halves the micro-batch for good instead of failing: the gradient stays that of the
-// whole batch. Not thread-safe.
+// Loss and gradient of a batch at the model's current parameters, accumulated from micro-batches.
+// Running out of memory halves the micro-batch for good instead of failing: the gradient stays that
+// of the whole batch. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace longstride {
 class Model;
 struct TensorBatch;
 
-// Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as can be
-// (larger ones first). parts is lowered to `batch` where the batch is smaller.
+// Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as
+// can be (larger ones first). parts is lowered to `batch` where the batch is smaller.
 [[nodiscard]] std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap);
 
 // What the micro-batches of step 0 say about the gradient.
@@ -25,7 +25,8 @@ template <typename T>
 struct MicrobatchObserver {
   virtual ~MicrobatchObserver() = default;
   // `segments` hold weight * (mean gradient of the micro-batch), weight = size / batch.
-  virtual void Observe(std::span<const GradientSegment<T>> segments, int64_t size, double weight) = 0;
+  virtual void Observe(std::span<const GradientSegment<T>> segments, int64_t size,
+                       double weight) = 0;
   virtual void Restart() = 0;  // memory ran out on the way: forget what was observed of this batch
 };
 
@@ -36,7 +37,8 @@ class GradientComputer {
 
   // Mean loss over `batch`. Afterwards state.Gradients() is the gradient of that mean loss; with an
   // observer it is that of the last micro-batch alone, weighted, and the observer does the summing.
-  // kResource when a single sample does not fit in memory; kBug for any other failure of the library.
+  // kResource when a single sample does not fit in memory; kBug for any other failure of the
+  // library.
   Result<double> Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
 
   // The batch [begin, begin + count) as tensors that borrow its memory.

@@ -34,7 +34,9 @@ double Power(double base, int64_t exponent) {
 
 template <typename T>
 InnerOptimizer<T>::InnerOptimizer(const OptimizerSpec& spec, int64_t size)
-    : spec_(spec), size_(size), names_(StateNames(spec)),
+    : spec_(spec),
+      size_(size),
+      names_(StateNames(spec)),
       state_(size * static_cast<int64_t>(names_.size())) {}
 
 template <typename T>
@@ -47,11 +49,15 @@ template <typename T>
 void InnerOptimizer<T>::Step(std::span<T> w, std::span<const GradientSegment<T>> gradients,
                              double learning_rate, double gradient_scale) {
   ++steps_;
-  const kernels::SgdStep sgd{.learning_rate = learning_rate, .momentum = spec_.momentum,
-                             .weight_decay = spec_.weight_decay, .gradient_scale = gradient_scale,
+  const kernels::SgdStep sgd{.learning_rate = learning_rate,
+                             .momentum = spec_.momentum,
+                             .weight_decay = spec_.weight_decay,
+                             .gradient_scale = gradient_scale,
                              .nesterov = spec_.nesterov};
-  const kernels::AdagradStep adagrad{.learning_rate = learning_rate, .weight_decay = spec_.weight_decay,
-                                     .gradient_scale = gradient_scale, .epsilon = spec_.epsilon};
+  const kernels::AdagradStep adagrad{.learning_rate = learning_rate,
+                                     .weight_decay = spec_.weight_decay,
+                                     .gradient_scale = gradient_scale,
+                                     .epsilon = spec_.epsilon};
   const kernels::AdamStep adam{.learning_rate = learning_rate,
                                .beta1 = spec_.beta1,
                                .beta2 = spec_.beta2,

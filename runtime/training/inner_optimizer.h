@@ -13,7 +13,8 @@
 
 namespace longstride {
 
-// Where backward left the gradient of elements [offset, offset + gradient.size()) of the flat parameters.
+// Where backward left the gradient of elements [offset, offset + gradient.size()) of the flat
+// parameters.
 template <typename T>
 struct GradientSegment {
   int64_t offset = 0;
@@ -25,16 +26,17 @@ class InnerOptimizer {
  public:
   InnerOptimizer(const OptimizerSpec& spec, int64_t size);
 
-  // One step on the flat parameters `w`. `gradient_scale` multiplies each gradient first (clipping).
-  // Elements that no segment covers are left alone, as PyTorch leaves parameters without a gradient.
+  // One step on the flat parameters `w`. `gradient_scale` multiplies each gradient first
+  // (clipping). Elements that no segment covers are left alone, as PyTorch leaves parameters
+  // without a gradient.
   void Step(std::span<T> w, std::span<const GradientSegment<T>> gradients, double learning_rate,
             double gradient_scale);
 
   // State to zero, step count included.
   void Reset();
 
-  // "momentum"; "sum"; or "exp_avg" and "exp_avg_sq": empty for SGD without momentum. One flat vector
-  // holds them all, the k-th name at [k * size, (k + 1) * size).
+  // "momentum"; "sum"; or "exp_avg" and "exp_avg_sq": empty for SGD without momentum. One flat
+  // vector holds them all, the k-th name at [k * size, (k + 1) * size).
   [[nodiscard]] const std::vector<std::string>& state_names() const { return names_; }
   [[nodiscard]] std::span<T> state() const { return state_.span(); }
 

@@ -39,8 +39,8 @@ inline __attribute__((always_inline)) T Effective(T gradient, T w, T scale, T de
 }
 
 template <typename T>
-LONGSTRIDE_BODY SgdBody(const SgdStep& s, const T* __restrict g, T* __restrict w, T* __restrict v, size_t n,
-                        bool has_momentum) {
+LONGSTRIDE_BODY SgdBody(const SgdStep& s, const T* __restrict g, T* __restrict w, T* __restrict v,
+                        size_t n, bool has_momentum) {
   const T lr = static_cast<T>(s.learning_rate), momentum = static_cast<T>(s.momentum);
   const T decay = static_cast<T>(s.weight_decay), scale = static_cast<T>(s.gradient_scale);
   if (!has_momentum) {
@@ -60,8 +60,8 @@ LONGSTRIDE_BODY SgdBody(const SgdStep& s, const T* __restrict g, T* __restrict w
 }
 
 template <typename T>
-LONGSTRIDE_BODY AdagradBody(const AdagradStep& s, const T* __restrict g, T* __restrict w, T* __restrict sum,
-                            size_t n) {
+LONGSTRIDE_BODY AdagradBody(const AdagradStep& s, const T* __restrict g, T* __restrict w,
+                            T* __restrict sum, size_t n) {
   const T lr = static_cast<T>(s.learning_rate), epsilon = static_cast<T>(s.epsilon);
   const T decay = static_cast<T>(s.weight_decay), scale = static_cast<T>(s.gradient_scale);
   for (size_t i = 0; i < n; ++i) {
@@ -91,29 +91,29 @@ LONGSTRIDE_BODY AdamBody(const AdamStep& s, const T* __restrict g, T* __restrict
 
 }  // namespace
 
-#define LONGSTRIDE_KERNELS(T)                                                                              \
-  LONGSTRIDE_CLONES void ScaledDifference(std::span<const T> a, std::span<const T> b, double scale,        \
-                                          std::span<T> out) {                                              \
-    ScaledDifferenceBody<T>(a.data(), b.data(), static_cast<T>(scale), out.data(), out.size());            \
-  }                                                                                                        \
-  LONGSTRIDE_CLONES void Scale(std::span<const T> x, double scale, std::span<T> out) {                     \
-    ScaleBody<T>(x.data(), static_cast<T>(scale), out.data(), out.size());                                 \
-  }                                                                                                        \
-  LONGSTRIDE_CLONES void AddScaled(std::span<const T> a, std::span<const T> b, double scale,               \
-                                   std::span<T> out) {                                                     \
-    AddScaledBody<T>(a.data(), b.data(), static_cast<T>(scale), out.data(), out.size());                   \
-  }                                                                                                        \
-  LONGSTRIDE_CLONES void Sgd(const SgdStep& step, std::span<const T> gradient, std::span<T> w,             \
-                             std::span<T> v) {                                                             \
-    SgdBody<T>(step, gradient.data(), w.data(), v.data(), w.size(), !v.empty());                           \
-  }                                                                                                        \
-  LONGSTRIDE_CLONES void Adagrad(const AdagradStep& step, std::span<const T> gradient, std::span<T> w,     \
-                                 std::span<T> sum) {                                                       \
-    AdagradBody<T>(step, gradient.data(), w.data(), sum.data(), w.size());                                 \
-  }                                                                                                        \
-  LONGSTRIDE_CLONES void Adam(const AdamStep& step, std::span<const T> gradient, std::span<T> w,           \
-                              std::span<T> m, std::span<T> v) {                                            \
-    AdamBody<T>(step, gradient.data(), w.data(), m.data(), v.data(), w.size());                            \
+#define LONGSTRIDE_KERNELS(T)                                                                    \
+  LONGSTRIDE_CLONES void ScaledDifference(std::span<const T> a, std::span<const T> b,            \
+                                          double scale, std::span<T> out) {                      \
+    ScaledDifferenceBody<T>(a.data(), b.data(), static_cast<T>(scale), out.data(), out.size());  \
+  }                                                                                              \
+  LONGSTRIDE_CLONES void Scale(std::span<const T> x, double scale, std::span<T> out) {           \
+    ScaleBody<T>(x.data(), static_cast<T>(scale), out.data(), out.size());                       \
+  }                                                                                              \
+  LONGSTRIDE_CLONES void AddScaled(std::span<const T> a, std::span<const T> b, double scale,     \
+                                   std::span<T> out) {                                           \
+    AddScaledBody<T>(a.data(), b.data(), static_cast<T>(scale), out.data(), out.size());         \
+  }                                                                                              \
+  LONGSTRIDE_CLONES void Sgd(const SgdStep& step, std::span<const T> gradient, std::span<T> w,   \
+                             std::span<T> v) {                                                   \
+    SgdBody<T>(step, gradient.data(), w.data(), v.data(), w.size(), !v.empty());                 \
+  }                                                                                              \
+  LONGSTRIDE_CLONES void Adagrad(const AdagradStep& step, std::span<const T> gradient,           \
+                                 std::span<T> w, std::span<T> sum) {                             \
+    AdagradBody<T>(step, gradient.data(), w.data(), sum.data(), w.size());                       \
+  }                                                                                              \
+  LONGSTRIDE_CLONES void Adam(const AdamStep& step, std::span<const T> gradient, std::span<T> w, \
+                              std::span<T> m, std::span<T> v) {                                  \
+    AdamBody<T>(step, gradient.data(), w.data(), m.data(), v.data(), w.size());                  \
   }
 
 LONGSTRIDE_KERNELS(float)
@@ -123,7 +123,9 @@ LONGSTRIDE_KERNELS(double)
 uint64_t Digest(std::span<const std::byte> bytes) {
   constexpr uint64_t kPrime = 0x9fb21c651e98df25ULL;
   uint64_t lanes[4] = {1, 2, 3, 4};
-  const auto mix = [](uint64_t lane, uint64_t word) { return std::rotl((lane ^ word) * kPrime, 29); };
+  const auto mix = [](uint64_t lane, uint64_t word) {
+    return std::rotl((lane ^ word) * kPrime, 29);
+  };
   size_t i = 0;
   for (; i + 32 <= bytes.size(); i += 32) {
     uint64_t words[4];

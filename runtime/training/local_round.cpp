@@ -30,14 +30,16 @@ LocalRound<T>::LocalRound(Replica<T>& replica, GradientComputer<T>& gradients, c
       step_zero_(options, replica.size(), replica.flat().parameter_count()) {}
 
 template <typename T>
-Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings, std::span<const PositionRange> positions,
+Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
+                                            std::span<const PositionRange> positions,
                                             const LocalRoundOptions& options, Stopwatch& watch,
                                             ActivitySeconds& seconds) {
   const int64_t steps = settings.local_steps;
   prefetcher_.Clear();  // of a round that was given up
   for (int64_t h = 0; h < steps; ++h) {
     std::vector<int64_t> indices;
-    for (const PositionRange& r : StepPositions(positions, steps, settings.local_batches, options.rank, h)) {
+    for (const PositionRange& r :
+         StepPositions(positions, steps, settings.local_batches, options.rank, h)) {
       order_.AppendIndices(r, indices);
     }
     prefetcher_.Enqueue(std::move(indices));
@@ -51,13 +53,14 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings, std::
     watch.Lap(seconds.data);
 
     if (options.reseed) {
-      SeedDropout(Hash64(options.seed, static_cast<uint64_t>(settings.number), static_cast<uint64_t>(h),
-                         static_cast<uint64_t>(options.rank)));
+      SeedDropout(Hash64(options.seed, static_cast<uint64_t>(settings.number),
+                         static_cast<uint64_t>(h), static_cast<uint64_t>(options.rank)));
     }
     const bool observe = h == 0 && options.observe;
     if (observe) step_zero_.Begin(settings.number);
-    LONGSTRIDE_ASSIGN_OR_RETURN(const double loss, gradients_.Compute(*batch, h == 0 ? options.parts : 1,
-                                                                      observe ? &step_zero_ : nullptr));
+    LONGSTRIDE_ASSIGN_OR_RETURN(
+        const double loss,
+        gradients_.Compute(*batch, h == 0 ? options.parts : 1, observe ? &step_zero_ : nullptr));
     if (observe) step_zero_.Finish();
     const std::span<const GradientSegment<T>> gradients =
         observe ? step_zero_.segments() : replica_.flat().Gradients();

@@ -19,17 +19,17 @@ namespace longstride {
 
 struct LocalRoundOptions {
   int rank = 0;
-  int64_t parts = 1;        // micro-batches that step 0 is split into at least
-  bool observe = false;     // measure step 0's gradient
-  bool reseed = false;      // the model draws random numbers
+  int64_t parts = 1;     // micro-batches that step 0 is split into at least
+  bool observe = false;  // measure step 0's gradient
+  bool reseed = false;   // the model draws random numbers
   uint64_t seed = 0;
   double gradient_clipping = 0;
 };
 
 struct LocalRoundResult {
-  double loss_sum = 0;       // over the samples
-  int64_t samples = 0;       // n_m
-  double step_seconds = 0;   // mean of the steps after step 0 (of step 0 if H = 1)
+  double loss_sum = 0;      // over the samples
+  int64_t samples = 0;      // n_m
+  double step_seconds = 0;  // mean of the steps after step 0 (of step 0 if H = 1)
 };
 
 template <typename T>
@@ -39,10 +39,12 @@ class LocalRound {
   LocalRound(Replica<T>& replica, GradientComputer<T>& gradients, const Dataset& train,
              const StepZeroOptions& options, uint64_t seed);
 
-  // Takes the local steps of `settings`; `positions` are the round's, over all ranks. The caller has called
-  // replica.BeginRound. On an error the replica is somewhere in the round: restore it.
-  Result<LocalRoundResult> Run(const RoundSettings& settings, std::span<const PositionRange> positions,
-                               const LocalRoundOptions& options, Stopwatch& watch, ActivitySeconds& seconds);
+  // Takes the local steps of `settings`; `positions` are the round's, over all ranks. The caller
+  // has called replica.BeginRound. On an error the replica is somewhere in the round: restore it.
+  Result<LocalRoundResult> Run(const RoundSettings& settings,
+                               std::span<const PositionRange> positions,
+                               const LocalRoundOptions& options, Stopwatch& watch,
+                               ActivitySeconds& seconds);
 
   [[nodiscard]] StepZero<T>& step_zero() { return step_zero_; }
 

@@ -1,5 +1,5 @@
-// All tensors of one worker: the model in flat form, the optimizers, the anchor, and the snapshot that a
-// failed round goes back to. Not thread-safe.
+// All tensors of one worker: the model in flat form, the optimizers, the anchor, and the snapshot
+// that a failed round goes back to. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -30,15 +30,16 @@ class Replica {
   [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k
   [[nodiscard]] int64_t size() const { return anchor_.size(); }         // of the flat parameters
 
-  // A round begins at the present parameters. Without `inner_state` (one worker: nothing but its own update
-  // can fail, and then the inner state is reset) the optimizer's state is not kept.
+  // A round begins at the present parameters. Without `inner_state` (one worker: nothing but its
+  // own update can fail, and then the inner state is reset) the optimizer's state is not kept.
   void BeginRound(bool inner_state);
   // As if the round had not begun. Needs a snapshot with inner state.
   void Restore();
   // Parameters and buffers alone, back to the anchor's.
   void RestoreModel();
 
-  // Digest of parameters and buffers: equal on two workers if and (but for chance) only if all bits are.
+  // Digest of parameters and buffers: equal on two workers if and (but for chance) only if all bits
+  // are.
   [[nodiscard]] uint64_t ModelDigest() const;
   // ModelDigest with the outer optimizer's velocity.
   [[nodiscard]] uint64_t CommonDigest() const;

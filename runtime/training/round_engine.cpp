@@ -27,7 +27,8 @@ uint64_t StreamSeed(const TrainingJobSpec& job, SeedStream stream) {
 }
 
 bool DrawsRandomNumbers(const ModelSpec& model) {
-  return (model.kind == ModelKind::kGpt && model.gpt.dropout > 0) || model.kind == ModelKind::kTorchscript;
+  return (model.kind == ModelKind::kGpt && model.gpt.dropout > 0) ||
+         model.kind == ModelKind::kTorchscript;
 }
 
 // Reports are JSON, which has neither infinity nor not-a-number.
@@ -36,7 +37,8 @@ double Reportable(double x) {
   return std::clamp(x, std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
 }
 
-std::vector<int64_t> Difference(const int64_t (&now)[kPurposeCount], const int64_t (&before)[kPurposeCount]) {
+std::vector<int64_t> Difference(const int64_t (&now)[kPurposeCount],
+                                const int64_t (&before)[kPurposeCount]) {
   std::vector<int64_t> difference;
   for (int i = 0; i < kPurposeCount; ++i) difference.push_back(now[i] - before[i]);
   return difference;
@@ -74,7 +76,8 @@ RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset
   replica_.model().SetTraining(true);
   state_.growth.batch = 0;
   if (!options_.checkpoint_directory.empty()) {
-    saver_ = std::make_unique<CheckpointSaver<T>>(options_.checkpoint_directory, options_.job.spec.checkpoint.keep);
+    saver_ = std::make_unique<CheckpointSaver<T>>(options_.checkpoint_directory,
+                                                  options_.job.spec.checkpoint.keep);
   }
 }
 
@@ -107,7 +110,8 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
                                               ControlChannel& control) {
   const TrainingJobSpec& job = options_.job.spec;
   const int ranks = collective.size();
-  if (collective.rank() != generation.rank || ranks != static_cast<int>(generation.members.size())) {
+  if (collective.rank() != generation.rank ||
+      ranks != static_cast<int>(generation.members.size())) {
     return BugError(Format("rank %d of %d in the collective, but rank %ld of %zu in the generation",
                            collective.rank(), ranks, generation.rank, generation.members.size()));
   }
@@ -126,19 +130,20 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
                                   .sketch_size = SketchSize(job.training.batch, ranks),
                                   .inner_products = measure.inner_products,
                                   .seed = StreamSeed(job, kSketchSeed)};
-  Context context{.generation = generation,
-                  .collective = collective,
-                  .control = control,
-                  .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job)),
-                  .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
-                  .options = {.rank = collective.rank(),
-                              .parts = measure.within ? 2 : 1,
-                              .observe = observe,
-                              .reseed = DrawsRandomNumbers(job.model),
-                              .seed = StreamSeed(job, kDropoutSeed),
-                              .gradient_clipping = job.training.gradient_clipping},
-                  .plans = generation.plans,
-                  .agreed = NewestVersion(generation.plans)};
+  Context context{
+      .generation = generation,
+      .collective = collective,
+      .control = control,
+      .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job)),
+      .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
+      .options = {.rank = collective.rank(),
+                  .parts = measure.within ? 2 : 1,
+                  .observe = observe,
+                  .reseed = DrawsRandomNumbers(job.model),
+                  .seed = StreamSeed(job, kDropoutSeed),
+                  .gradient_clipping = job.training.gradient_clipping},
+      .plans = generation.plans,
+      .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
   while (!Finished()) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const bool stop, RunRound(context));
@@ -162,7 +167,8 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   if (state_.growth.batch == 0) {
     state_.growth = InitialGrowth(job.training.batch, LimitsOf(*plan, job.limits));
   }
-  LONGSTRIDE_ASSIGN_OR_RETURN(const RoundSettings settings, PlanRound(job, train_->size(), state_, *plan));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const RoundSettings settings,
+                              PlanRound(job, train_->size(), state_, *plan));
   const std::vector<PositionRange> positions =
       state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
   gradients_.set_cap(settings.plan.shares[context.options.rank].micro_batch_cap);
@@ -177,7 +183,8 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   LONGSTRIDE_RETURN_IF_ERROR(Advance(context, settings, positions, *exchange, report));
   watch.Lap(report.seconds.outer);
 
-  // The round is committed; what fails from here on does not undo it, and it is reported all the same.
+  // The round is committed; what fails from here on does not undo it, and it is reported all the
+  // same.
   const bool stop = std::ranges::any_of(exchange->slots, [](const RankSlot& s) { return s.stop; });
   Status boundary = Evaluate(context, settings, report);
   watch.Lap(report.seconds.evaluation);
@@ -190,19 +197,21 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   context.control.Report(report);
   if (!boundary.ok()) return boundary.error();
   if (wasted_rounds_ >= kWastedRoundsAllowed) {
-    return UserError(Format("training diverged: in the last %ld rounds no worker's update was finite; lower "
-                            "training.learningRate.value or set training.gradientClipping",
-                            wasted_rounds_));
+    return UserError(
+        Format("training diverged: in the last %ld rounds no worker's update was finite; lower "
+               "training.learningRate.value or set training.gradientClipping",
+               wasted_rounds_));
   }
   return stop;
 }
 
 template <typename T>
 Result<Exchange> RoundEngine<T>::RunLocally(Context& context, const RoundSettings& settings,
-                                            std::span<const PositionRange> positions, Stopwatch& watch,
-                                            RoundReport& report) {
-  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRoundResult local,
-                              context.local.Run(settings, positions, context.options, watch, report.seconds));
+                                            std::span<const PositionRange> positions,
+                                            Stopwatch& watch, RoundReport& report) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const LocalRoundResult local,
+      context.local.Run(settings, positions, context.options, watch, report.seconds));
   for (const Plan& plan : context.control.Plans()) {
     const auto same = [&](const Plan& known) { return known.version == plan.version; };
     if (std::ranges::none_of(context.plans, same)) context.plans.push_back(plan);
@@ -220,8 +229,9 @@ Result<Exchange> RoundEngine<T>::RunLocally(Context& context, const RoundSetting
 
   report.local_samples = local.samples;
   report.step_times = {{settings.local_batches[context.options.rank], local.step_seconds}};
-  return context.synchronizer.Run(settings, context.generation.members, slot, context.local.step_zero(),
-                                  context.collective, watch, report.seconds);
+  return context.synchronizer.Run(settings, context.generation.members, slot,
+                                  context.local.step_zero(), context.collective, watch,
+                                  report.seconds);
 }
 
 template <typename T>
@@ -257,8 +267,8 @@ Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
     ratio = step.outcome.ratio;
     const NoiseAverages& average = state_.growth.average;
     if (state_.growth.observed > 0) {
-      state_.gain =
-          AdaScaleGain(average.variance, average.corrected_norm_squared, state_.growth.batch, batch.initial);
+      state_.gain = AdaScaleGain(average.variance, average.corrected_norm_squared,
+                                 state_.growth.batch, batch.initial);
     }
   }
   model_digest_ = replica_.ModelDigest();
@@ -288,14 +298,18 @@ Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
 }
 
 template <typename T>
-Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings, RoundReport& report) {
+Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
+                                RoundReport& report) {
   const EvaluationSpec& spec = options_.job.spec.evaluation;
   const int64_t marks = EvaluationMarks(spec, train_->size(), state_.ledger.cursor());
-  if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished())) return {};
-  const int64_t cap = std::min(settings.plan.shares[context.options.rank].micro_batch_cap, gradients_.memory_cap());
-  LONGSTRIDE_ASSIGN_OR_RETURN(const EvaluationResult result,
-                              longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
-                                                   std::min(kEvaluationBatch, cap), context.collective));
+  if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished()))
+    return {};
+  const int64_t cap =
+      std::min(settings.plan.shares[context.options.rank].micro_batch_cap, gradients_.memory_cap());
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const EvaluationResult result,
+      longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
+                           std::min(kEvaluationBatch, cap), context.collective));
   state_.evaluations = marks;
   report.evaluation_loss = result.loss;
   report.evaluation_accuracy = result.accuracy;
@@ -309,14 +323,14 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
 }
 
 template <typename T>
-Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange,
-                                  bool stop, RoundReport& report) {
+Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings,
+                                  const Exchange& exchange, bool stop, RoundReport& report) {
   const int rank = context.options.rank;
   const int64_t every = options_.job.spec.checkpoint.every_rounds;
   const bool last = stop || Finished();
   const bool due = last || (every > 0 && state_.round % every == 0);
-  // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a later round say
-  // so; when the next checkpoint or the end comes first, all wait.
+  // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
+  // later round say so; when the next checkpoint or the end comes first, all wait.
   const auto complete_now = [&]() -> Status {
     LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
     if (context.collective.size() > 1) LONGSTRIDE_RETURN_IF_ERROR(context.collective.Barrier());
@@ -370,7 +384,9 @@ Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
     const bool fitted = gradients_.memory_cap() == INT64_MAX;
     restore();
     if (!loss.ok()) return loss.error();
-    if (!fitted) return ResourceError(Format("a micro-batch of %ld samples does not fit in memory", micro_batch));
+    if (!fitted)
+      return ResourceError(
+          Format("a micro-batch of %ld samples does not fit in memory", micro_batch));
     return seconds;
   } catch (const std::bad_alloc&) {
     restore();

@@ -21,9 +21,12 @@ class RoundEngine final : public Engine {
   RoundEngine(EngineOptions options, std::shared_ptr<const Dataset> train,
               std::shared_ptr<const Dataset> evaluation, std::unique_ptr<Model> model);
 
-  Result<Outcome> Run(const Generation& generation, Collective& collective, ControlChannel& control) override;
+  Result<Outcome> Run(const Generation& generation, Collective& collective,
+                      ControlChannel& control) override;
   [[nodiscard]] int64_t round() const override { return state_.round; }
-  [[nodiscard]] int64_t parameter_count() const override { return replica_.flat().parameter_count(); }
+  [[nodiscard]] int64_t parameter_count() const override {
+    return replica_.flat().parameter_count();
+  }
   Status Resume(const std::string& directory) override;
   Result<double> TimeStep(int64_t batch, int64_t micro_batch) override;
 
@@ -40,19 +43,22 @@ class RoundEngine final : public Engine {
     int64_t agreed = 0;       // plan version that every member has
   };
 
-  Result<Outcome> RunGeneration(const Generation& generation, Collective& collective, ControlChannel& control);
-  // One round from its anchor to its report. True: a stop was asked for. On an error before the commit the replica
-  // and the state are those of the anchor.
+  Result<Outcome> RunGeneration(const Generation& generation, Collective& collective,
+                                ControlChannel& control);
+  // One round from its anchor to its report. True: a stop was asked for. On an error before the
+  // commit the replica and the state are those of the anchor.
   Result<bool> RunRound(Context& context);
   Result<Exchange> RunLocally(Context& context, const RoundSettings& settings,
-                              std::span<const PositionRange> positions, Stopwatch& watch, RoundReport& report);
+                              std::span<const PositionRange> positions, Stopwatch& watch,
+                              RoundReport& report);
   // Books the round: cursor, next batch, plan history; the report's common part.
-  Status Advance(Context& context, const RoundSettings& settings, std::span<const PositionRange> positions,
-                 const Exchange& exchange, RoundReport& report);
+  Status Advance(Context& context, const RoundSettings& settings,
+                 std::span<const PositionRange> positions, const Exchange& exchange,
+                 RoundReport& report);
   // Where they are due at this boundary.
   Status Evaluate(Context& context, const RoundSettings& settings, RoundReport& report);
-  Status Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange, bool stop,
-                    RoundReport& report);
+  Status Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange,
+                    bool stop, RoundReport& report);
   [[nodiscard]] bool Finished() const;
 
   EngineOptions options_;
@@ -63,8 +69,8 @@ class RoundEngine final : public Engine {
   TrainingState state_;
   std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
   std::optional<checkpoint::Checkpoint> resume_from_;
-  uint64_t model_digest_ = 0;   // at the present boundary
-  int64_t wasted_rounds_ = 0;   // in a row, in which no worker's update was finite
+  uint64_t model_digest_ = 0;  // at the present boundary
+  int64_t wasted_rounds_ = 0;  // in a row, in which no worker's update was finite
 };
 
 extern template class RoundEngine<float>;

@@ -8,8 +8,25 @@ namespace longstride {
 namespace {
 
 enum Field {
-  kTerm, kCounter, kRound, kNewestPlan, kSamples, kDigestHigh, kDigestLow, kFinite, kStatisticsFinite, kStop, kSaved,
-  kLossSum, kBatch, kGradientNorm, kWithinNorm, kWithinSpread, kWithinDegrees, kUpdateNorm, kInnerSteps,
+  kTerm,
+  kCounter,
+  kRound,
+  kNewestPlan,
+  kSamples,
+  kDigestHigh,
+  kDigestLow,
+  kFinite,
+  kStatisticsFinite,
+  kStop,
+  kSaved,
+  kLossSum,
+  kBatch,
+  kGradientNorm,
+  kWithinNorm,
+  kWithinSpread,
+  kWithinDegrees,
+  kUpdateNorm,
+  kInnerSteps,
   kFields
 };
 
@@ -31,7 +48,9 @@ std::string Names(const std::vector<int>& ranks, const std::vector<Member>& memb
 StatisticsBlock::StatisticsBlock(int size, int64_t sketch_size, int64_t integers)
     : size_(size), sketch_size_(sketch_size), data_(size * kFields + sketch_size + integers) {}
 
-void StatisticsBlock::Clear() { std::ranges::fill(data_, 0.0); }
+void StatisticsBlock::Clear() {
+  std::ranges::fill(data_, 0.0);
+}
 
 void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   double* f = data_.data() + rank * kFields;
@@ -100,13 +119,14 @@ Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Memb
   }
   if (!other_round.empty()) {
     return BugError(Format("ranks %s are not in rank 0's round %ld of generation (%ld, %ld)",
-                           Names(other_round, members).c_str(), slots[0].round, slots[0].generation.term,
-                           slots[0].generation.counter));
+                           Names(other_round, members).c_str(), slots[0].round,
+                           slots[0].generation.term, slots[0].generation.counter));
   }
   if (!other_state.empty()) {
-    return BugError(Format("in round %ld the model or schedule of rank %s differs from rank 0's (digest "
-                           "%016lx): replicas have diverged; resume from the last checkpoint and report this",
-                           slots[0].round, Names(other_state, members).c_str(), slots[0].digest));
+    return BugError(
+        Format("in round %ld the model or schedule of rank %s differs from rank 0's (digest "
+               "%016lx): replicas have diverged; resume from the last checkpoint and report this",
+               slots[0].round, Names(other_state, members).c_str(), slots[0].digest));
   }
   return {};
 }

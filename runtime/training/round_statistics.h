@@ -1,7 +1,7 @@
-// The fp64 block that all-reduces beside the averaged message: one slot of numbers per rank, zero elsewhere,
-// so that the sum is an all-gather; then the sum of the ranks' weighted gradient sketches; then rank 0's integer
-// buffers. Whatever needs a minimum, a maximum or an order is computed by every rank from the slots.
-// All numbers are exact as doubles. Not thread-safe.
+// The fp64 block that all-reduces beside the averaged message: one slot of numbers per rank, zero
+// elsewhere, so that the sum is an all-gather; then the sum of the ranks' weighted gradient
+// sketches; then rank 0's integer buffers. Whatever needs a minimum, a maximum or an order is
+// computed by every rank from the slots. All numbers are exact as doubles. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,20 +17,21 @@ namespace longstride {
 // What one rank says about its round.
 struct RankSlot {
   GenerationId generation;
-  int64_t round = 0;         // number of the round, 1 for the first
-  int64_t newest_plan = 0;   // largest plan version that the rank has
-  int64_t samples = 0;       // n_m that count: 0 when the update is not finite
-  uint64_t digest = 0;       // of w_k, the buffers and the schedule's state
-  bool finite = true;        // Delta_m and the buffers are finite
+  int64_t round = 0;        // number of the round, 1 for the first
+  int64_t newest_plan = 0;  // largest plan version that the rank has
+  int64_t samples = 0;      // n_m that count: 0 when the update is not finite
+  uint64_t digest = 0;      // of w_k, the buffers and the schedule's state
+  bool finite = true;       // Delta_m and the buffers are finite
   bool statistics_finite = true;
-  bool stop = false;         // stop at this boundary
-  bool saved = false;        // this rank's files of the pending checkpoint are on the disk
-  double loss_sum = 0;       // over the samples that count
-  double batch = 0;          // b_m
-  double gradient_norm_squared = 0;  // ||g_m||^2 of step 0, raw; with the sketch estimator ||S_m||^2
+  bool stop = false;    // stop at this boundary
+  bool saved = false;   // this rank's files of the pending checkpoint are on the disk
+  double loss_sum = 0;  // over the samples that count
+  double batch = 0;     // b_m
+  // ||g_m||^2 of step 0, raw; with the sketch estimator ||S_m||^2.
+  double gradient_norm_squared = 0;
   WorkerMicrobatches within;
-  double update_norm_squared = 0;    // ||Delta_m||^2
-  int64_t inner_steps = 0;   // of the inner optimizer, after the round
+  double update_norm_squared = 0;  // ||Delta_m||^2
+  int64_t inner_steps = 0;         // of the inner optimizer, after the round
 };
 
 class StatisticsBlock {
@@ -51,8 +52,9 @@ class StatisticsBlock {
   std::vector<double> data_;
 };
 
-// The ranks' slots must be of one generation, round and digest: kBug naming those that differ from rank 0.
-// `members` name the ranks.
-[[nodiscard]] Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Member>& members);
+// The ranks' slots must be of one generation, round and digest: kBug naming those that differ from
+// rank 0. `members` name the ranks.
+[[nodiscard]] Status CheckAgreement(const std::vector<RankSlot>& slots,
+                                    const std::vector<Member>& members);
 
 }  // namespace longstride

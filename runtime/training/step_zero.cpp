@@ -9,7 +9,9 @@ namespace longstride {
 
 template <typename T>
 StepZero<T>::StepZero(const StepZeroOptions& options, int64_t size, int64_t covered)
-    : options_(options), covered_(covered), gradient_(options.observe ? size : 0),
+    : options_(options),
+      covered_(covered),
+      gradient_(options.observe ? size : 0),
       sketch_(std::max<int64_t>(1, options.sketch_size), options.seed, 0) {}
 
 template <typename T>
@@ -27,7 +29,8 @@ void StepZero<T>::Restart() {
 }
 
 template <typename T>
-void StepZero<T>::Observe(std::span<const GradientSegment<T>> segments, int64_t size, double weight) {
+void StepZero<T>::Observe(std::span<const GradientSegment<T>> segments, int64_t size,
+                          double weight) {
   const bool first = microbatches_.empty();
   int64_t elements = 0;
   for (const GradientSegment<T>& s : segments) elements += static_cast<int64_t>(s.gradient.size());
@@ -44,7 +47,8 @@ void StepZero<T>::Observe(std::span<const GradientSegment<T>> segments, int64_t 
     }
     norm_squared += SquaredNorm(s.gradient);
   }
-  microbatches_.push_back({.batch = static_cast<double>(size), .norm_squared = norm_squared / (weight * weight)});
+  microbatches_.push_back(
+      {.batch = static_cast<double>(size), .norm_squared = norm_squared / (weight * weight)});
   weights_.push_back(weight);
 
   if (!options_.inner_products) return;
@@ -59,7 +63,8 @@ void StepZero<T>::Observe(std::span<const GradientSegment<T>> segments, int64_t 
 template <typename T>
 void StepZero<T>::Finish() {
   // With one micro-batch its norm is known already.
-  norm_squared_ = microbatches_.size() == 1 ? microbatches_[0].norm_squared : SquaredNorm(gradient());
+  norm_squared_ =
+      microbatches_.size() == 1 ? microbatches_[0].norm_squared : SquaredNorm(gradient());
   within_ = SummarizeMicrobatches(microbatches_, norm_squared_);
   if (options_.sketch_size == 0) return;
   sketch_ = GradientSketch(options_.sketch_size, options_.seed, static_cast<uint64_t>(round_));
@@ -71,7 +76,8 @@ double StepZero<T>::InnerProductSpread(std::span<const double> mean_sketch) cons
   const double mean = sketch_.InnerProduct(mean_sketch);
   double spread = 0;
   for (size_t j = 0; j < microbatch_sketches_.size(); ++j) {
-    const double difference = microbatch_sketches_[j].InnerProduct(mean_sketch) / weights_[j] - mean;
+    const double difference =
+        microbatch_sketches_[j].InnerProduct(mean_sketch) / weights_[j] - mean;
     spread += microbatches_[j].batch * difference * difference;
   }
   return spread;

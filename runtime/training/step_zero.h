@@ -1,5 +1,5 @@
-// What is measured of the raw gradient at the anchor, in step 0 of a round: its sum over micro-batches, its
-// norm, the spread of the micro-batches and the sketch. Not thread-safe.
+// What is measured of the raw gradient at the anchor, in step 0 of a round: its sum over
+// micro-batches, its norm, the spread of the micro-batches and the sketch. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@
 namespace longstride {
 
 struct StepZeroOptions {
-  bool observe = false;          // false: nothing is kept and Begin is never called
-  int64_t sketch_size = 0;       // 0 = no sketch
-  bool inner_products = false;   // keep a sketch of every micro-batch, for <g_j, gbar>
-  uint64_t seed = 0;             // of the sketch
+  bool observe = false;         // false: nothing is kept and Begin is never called
+  int64_t sketch_size = 0;      // 0 = no sketch
+  bool inner_products = false;  // keep a sketch of every micro-batch, for <g_j, gbar>
+  uint64_t seed = 0;            // of the sketch
 };
 
 template <typename T>
@@ -35,7 +35,7 @@ class StepZero final : public MicrobatchObserver<T> {
   [[nodiscard]] std::span<T> gradient() const { return gradient_.span(); }  // g_m, flat
   // The same for the optimizer: only parameters that have a gradient.
   [[nodiscard]] std::span<const GradientSegment<T>> segments() const { return segments_; }
-  [[nodiscard]] double norm_squared() const { return norm_squared_; }       // ||g_m||^2
+  [[nodiscard]] double norm_squared() const { return norm_squared_; }  // ||g_m||^2
   [[nodiscard]] const WorkerMicrobatches& within() const { return within_; }
   [[nodiscard]] const GradientSketch& sketch() const { return sketch_; }
 

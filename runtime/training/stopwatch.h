@@ -1,4 +1,5 @@
-// Splits a stretch of wall time among activities, for reports only: no decision of the engine reads it.
+// Splits a stretch of wall time among activities, for reports only: no decision of the engine reads
+// it.
 #pragma once
 
 #include "core/base/clock.h"

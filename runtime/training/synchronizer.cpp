@@ -35,7 +35,8 @@ MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers) {
 
 int64_t SketchSize(const BatchSpec& batch, int workers) {
   const MeasurementPlan plan = PlanMeasurements(batch, workers);
-  const bool needed = plan.inner_products || (plan.between && plan.estimator == NoiseEstimator::kSketch);
+  const bool needed =
+      plan.inner_products || (plan.between && plan.estimator == NoiseEstimator::kSketch);
   return needed ? batch.norm_test.sketch_size : 0;
 }
 
@@ -55,8 +56,9 @@ Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training,
 }
 
 template <typename T>
-Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings, const std::vector<Member>& members,
-                                      RankSlot slot, StepZero<T>& step_zero, Collective& collective,
+Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
+                                      const std::vector<Member>& members, RankSlot slot,
+                                      StepZero<T>& step_zero, Collective& collective,
                                       Stopwatch& watch, ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
@@ -81,15 +83,18 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings, const std::
   if (observed) {
     const bool sketched = measure_.between && measure_.estimator == NoiseEstimator::kSketch;
     slot.within = step_zero.within();
-    slot.gradient_norm_squared = sketched ? step_zero.sketch().SquaredNorm() : step_zero.norm_squared();
-    slot.statistics_finite = std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
+    slot.gradient_norm_squared =
+        sketched ? step_zero.sketch().SquaredNorm() : step_zero.norm_squared();
+    slot.statistics_finite =
+        std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
     if (!block_.sketch().empty() && slot.statistics_finite) {
       step_zero.sketch().WriteScaled(slot.batch, block_.sketch());
     }
   }
   block_.SetSlot(rank, slot);
   if (rank == 0) {
-    std::ranges::copy(flat.ReadIntegers(), block_.integers().begin());  // counts below 2^53 are exact
+    std::ranges::copy(flat.ReadIntegers(),
+                      block_.integers().begin());  // counts below 2^53 are exact
   }
   watch.Lap(seconds.outer);
   if (ranks > 1) {
@@ -101,7 +106,8 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings, const std::
   for (int r = 0; r < ranks; ++r) {
     exchange.slots.push_back(block_.slot(r));
     exchange.samples += exchange.slots.back().samples;
-    exchange.statistics_finite = exchange.statistics_finite && exchange.slots.back().statistics_finite;
+    exchange.statistics_finite =
+        exchange.statistics_finite && exchange.slots.back().statistics_finite;
   }
   LONGSTRIDE_RETURN_IF_ERROR(CheckAgreement(exchange.slots, members));
 
@@ -137,7 +143,8 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
   if (training_.synchronization.message == MessageType::kBfloat16) {
     LONGSTRIDE_RETURN_IF_ERROR(AllReduceRounded(message.first(d + inner), collective));
     // Running statistics are few, and move by less than a bfloat16 can show.
-    if (b > 0) LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message.last(b), Purpose::kBuffers));
+    if (b > 0)
+      LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message.last(b), Purpose::kBuffers));
   } else {
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(message, Purpose::kModel));
   }
@@ -146,8 +153,9 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
 }
 
 template <typename T>
-Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
-                                          Stopwatch& watch, ActivitySeconds& seconds) {
+Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero,
+                                          Collective& collective, Stopwatch& watch,
+                                          ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
   double batch = 0;
@@ -160,7 +168,8 @@ Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_
   for (const RankSlot& slot : exchange.slots) {
     m.workers.push_back({.batch = slot.batch, .norm_squared = slot.gradient_norm_squared});
     m.microbatches.push_back(slot.within);
-    m.updates.push_back({.samples = static_cast<double>(slot.samples), .norm_squared = slot.update_norm_squared});
+    m.updates.push_back(
+        {.samples = static_cast<double>(slot.samples), .norm_squared = slot.update_norm_squared});
   }
   m.mean_norm_squared = kNotMeasured;
   m.mean_update_norm_squared = kNotMeasured;
@@ -192,7 +201,8 @@ Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_
     products[static_cast<size_t>(2 * rank + 1)] = step_zero.InnerProductSpread(mean_sketch);
     watch.Lap(seconds.outer);
     if (ranks > 1) {
-      LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(std::span<double>(products), Purpose::kStatistics));
+      LONGSTRIDE_RETURN_IF_ERROR(
+          collective.AllReduceSum(std::span<double>(products), Purpose::kStatistics));
       watch.Lap(seconds.communication);
     }
     for (int r = 0; r < ranks; ++r) {
@@ -202,7 +212,8 @@ Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_
   }
 
   exchange.noise = EstimateNoise(measure_.estimator, m);
-  if (measure_.between && measure_.within && (exact || measure_.estimator == NoiseEstimator::kSketch)) {
+  if (measure_.between && measure_.within &&
+      (exact || measure_.estimator == NoiseEstimator::kSketch)) {
     exchange.skew = Skew(EstimateBetweenWorkers(m.workers, m.mean_norm_squared),
                          EstimateWithinWorkers(m.microbatches));
   }
@@ -236,7 +247,8 @@ void Synchronizer<T>::Commit(const Exchange& exchange, const RoundSettings& sett
       flat.WriteIntegers(integers);
     }
   }
-  if (policy == InnerStatePolicy::kReset || (policy == InnerStatePolicy::kKeep && !exchange.slots[rank].finite)) {
+  if (policy == InnerStatePolicy::kReset ||
+      (policy == InnerStatePolicy::kKeep && !exchange.slots[rank].finite)) {
     inner.Reset();
   } else if (policy == InnerStatePolicy::kAverage && !alone) {
     std::ranges::copy(message_.span().subspan(d, inner.state().size()), inner.state().begin());

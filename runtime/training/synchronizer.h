@@ -1,6 +1,6 @@
-// The exchange at a round's end: the fp64 block, one weighted average of updates and buffers, and for the
-// tests that ask for it a second exchange. Nothing of the replica's committed state changes until every
-// collective call has succeeded. Not thread-safe.
+// The exchange at a round's end: the fp64 block, one weighted average of updates and buffers, and
+// for the tests that ask for it a second exchange. Nothing of the replica's committed state changes
+// until every collective call has succeeded. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct MeasurementPlan {
 // What all ranks know after the exchange, the same on all of them.
 struct Exchange {
   std::vector<RankSlot> slots;
-  int64_t samples = 0;                // that count
+  int64_t samples = 0;  // that count
   bool statistics_finite = true;
-  NoiseStatistics noise;              // by the job's estimator
+  NoiseStatistics noise;  // by the job's estimator
   double skew = kNotMeasured;
 };
 
@@ -43,16 +43,16 @@ class Synchronizer {
  public:
   Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers);
 
-  // `slot` is this rank's, without what is computed here (digest and counters are the caller's). Applies the
-  // outer step on success: parameters, buffers, inner state are those of the next round. kBug when ranks
-  // disagree; the collective's error when it fails.
-  Result<Exchange> Run(const RoundSettings& settings, const std::vector<Member>& members, RankSlot slot,
-                       StepZero<T>& step_zero, Collective& collective, Stopwatch& watch,
-                       ActivitySeconds& seconds);
+  // `slot` is this rank's, without what is computed here (digest and counters are the caller's).
+  // Applies the outer step on success: parameters, buffers, inner state are those of the next
+  // round. kBug when ranks disagree; the collective's error when it fails.
+  Result<Exchange> Run(const RoundSettings& settings, const std::vector<Member>& members,
+                       RankSlot slot, StepZero<T>& step_zero, Collective& collective,
+                       Stopwatch& watch, ActivitySeconds& seconds);
 
  private:
-  Status AverageUpdates(const Exchange& exchange, int rank, Collective& collective, Stopwatch& watch,
-                        ActivitySeconds& seconds);
+  Status AverageUpdates(const Exchange& exchange, int rank, Collective& collective,
+                        Stopwatch& watch, ActivitySeconds& seconds);
   Status ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
                            Stopwatch& watch, ActivitySeconds& seconds);
   void Commit(const Exchange& exchange, const RoundSettings& settings, int rank);

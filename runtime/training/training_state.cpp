@@ -13,14 +13,20 @@
 namespace longstride {
 namespace {
 
-// Doubles travel as their 64 bits: exact, and able to say infinity and not-a-number, which JSON is not.
-int64_t Bits(double x) { return std::bit_cast<int64_t>(x); }
-double Real(const nlohmann::json& bits) { return std::bit_cast<double>(bits.get<int64_t>()); }
+// Doubles travel as their 64 bits: exact, and able to say infinity and not-a-number, which JSON is
+// not.
+int64_t Bits(double x) {
+  return std::bit_cast<int64_t>(x);
+}
+double Real(const nlohmann::json& bits) {
+  return std::bit_cast<double>(bits.get<int64_t>());
+}
 
 std::vector<WorkerCost> Costs(const Plan& plan) {
   std::vector<WorkerCost> costs;
   for (const PlanShare& s : plan.shares) {
-    costs.push_back({s.alpha, s.beta, std::max<int64_t>(1, s.micro_batch_cap), s.min_batch, s.max_batch});
+    costs.push_back(
+        {s.alpha, s.beta, std::max<int64_t>(1, s.micro_batch_cap), s.min_batch, s.max_batch});
   }
   return costs;
 }
@@ -71,13 +77,16 @@ Plan PlanFromJson(const nlohmann::json& json) {
 
 }  // namespace
 
-uint64_t SampleOrderSeed(const TrainingJobSpec& job) { return Hash64(static_cast<uint64_t>(job.seed), 1); }
+uint64_t SampleOrderSeed(const TrainingJobSpec& job) {
+  return Hash64(static_cast<uint64_t>(job.seed), 1);
+}
 
 int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size) {
   int64_t limit = INT64_MAX;
   if (spec.max_samples > 0) limit = spec.max_samples;
   if (spec.max_epochs > 0) {
-    limit = std::min(limit, static_cast<int64_t>(std::ceil(spec.max_epochs * static_cast<double>(dataset_size))));
+    limit = std::min(limit, static_cast<int64_t>(
+                                std::ceil(spec.max_epochs * static_cast<double>(dataset_size))));
   }
   return limit;
 }
@@ -90,7 +99,8 @@ const Plan* GoverningPlan(const std::vector<Plan>& plans, int64_t number, int64_
   const Plan* best = nullptr;
   for (const Plan& plan : plans) {
     if (plan.version > agreed || plan.first_round > number) continue;
-    if (!best || std::pair(plan.first_round, plan.version) > std::pair(best->first_round, best->version)) {
+    if (!best ||
+        std::pair(plan.first_round, plan.version) > std::pair(best->first_round, best->version)) {
       best = &plan;
     }
   }
@@ -108,8 +118,8 @@ GlobalBatchLimits LimitsOf(const Plan& plan, const LimitsSpec& limits) {
   return out;
 }
 
-Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size, const TrainingState& state,
-                                const Plan& plan) {
+Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
+                                const TrainingState& state, const Plan& plan) {
   const TrainingSpec& training = job.training;
   RoundSettings settings;
   settings.number = state.round + 1;
@@ -118,8 +128,9 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   settings.global_batch = std::clamp(state.growth.batch, settings.limits.min, settings.limits.max);
 
   const std::vector<WorkerCost> costs = Costs(plan);
-  LONGSTRIDE_ASSIGN_OR_RETURN(settings.local_batches, Profiled(plan) ? AllocateBatch(costs, settings.global_batch)
-                                                                     : SplitEqually(costs, settings.global_batch));
+  LONGSTRIDE_ASSIGN_OR_RETURN(settings.local_batches,
+                              Profiled(plan) ? AllocateBatch(costs, settings.global_batch)
+                                             : SplitEqually(costs, settings.global_batch));
 
   const int64_t batch = settings.global_batch, initial = training.batch.initial;
   const int64_t limit = SampleLimit(training, dataset_size);
@@ -128,12 +139,12 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   const double factor = CouplingFactor(rate.coupling, batch, initial, state.gain);
   settings.progress_per_step = ProgressOfStep(rate.coupling, batch, initial, state.gain);
 
-  settings.local_steps = LocalSteps(
-      training.local_steps,
-      {.samples = state.ledger.cursor(),
-       .learning_rate = factor * RateAfterWarmup(rate, schedule_end, state.progress),
-       .step_seconds = Profiled(plan) ? Makespan(costs, settings.local_batches) : 0,
-       .sync_seconds = plan.sync_seconds});
+  settings.local_steps =
+      LocalSteps(training.local_steps,
+                 {.samples = state.ledger.cursor(),
+                  .learning_rate = factor * RateAfterWarmup(rate, schedule_end, state.progress),
+                  .step_seconds = Profiled(plan) ? Makespan(costs, settings.local_batches) : 0,
+                  .sync_seconds = plan.sync_seconds});
   if (limit != INT64_MAX) {
     const int64_t left = std::max<int64_t>(1, limit - state.ledger.cursor());
     settings.local_steps = std::min(settings.local_steps, (left + batch - 1) / batch);
@@ -141,8 +152,8 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
 
   for (int64_t h = 0; h < settings.local_steps; ++h) {
     const double position = state.progress + static_cast<double>(h) * settings.progress_per_step;
-    settings.learning_rates.push_back(factor *
-                                      ScheduledRate(rate, schedule_end, {position, settings.progress_per_step}));
+    settings.learning_rates.push_back(
+        factor * ScheduledRate(rate, schedule_end, {position, settings.progress_per_step}));
   }
   return settings;
 }
@@ -152,7 +163,8 @@ uint64_t ScheduleDigest(const TrainingState& state) {
   return Hash64(static_cast<uint64_t>(state.round), static_cast<uint64_t>(state.ledger.cursor()),
                 static_cast<uint64_t>(state.ledger.discarded().size()),
                 static_cast<uint64_t>(state.growth.batch), bits(state.growth.average.variance),
-                bits(state.growth.average.gradient_norm_squared), bits(state.progress), bits(state.gain));
+                bits(state.growth.average.gradient_norm_squared), bits(state.progress),
+                bits(state.gain));
 }
 
 nlohmann::json ToJson(const TrainingState& state) {
@@ -168,8 +180,8 @@ nlohmann::json ToJson(const TrainingState& state) {
           {"observedRounds", state.growth.observed},
           {"skippedRounds", state.growth.skipped},
           {"averageBits",
-           {Bits(average.variance), Bits(average.gradient_norm_squared), Bits(average.corrected_norm_squared),
-            Bits(average.inner_product_variance)}},
+           {Bits(average.variance), Bits(average.gradient_norm_squared),
+            Bits(average.corrected_norm_squared), Bits(average.inner_product_variance)}},
           {"progressBits", Bits(state.progress)},
           {"gainBits", Bits(state.gain)},
           {"evaluations", state.evaluations},
@@ -181,7 +193,8 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
   try {
     TrainingState state;
     state.round = json.at("round").get<int64_t>();
-    state.generation = {json.at("generation").at(0).get<int64_t>(), json.at("generation").at(1).get<int64_t>()};
+    state.generation = {json.at("generation").at(0).get<int64_t>(),
+                        json.at("generation").at(1).get<int64_t>()};
     LONGSTRIDE_ASSIGN_OR_RETURN(state.ledger, Ledger::Restore(json.at("cursor").get<int64_t>(),
                                                               RangesFromJson(json.at("discarded")),
                                                               RangesFromJson(json.at("holes"))));

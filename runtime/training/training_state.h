@@ -1,6 +1,6 @@
-// What is committed at a round's end besides tensors: the cursor, the batch schedule, the plan history. The
-// same on every worker, a plain value, part of the checkpoint. And the pure functions from it to the next
-// round.
+// What is committed at a round's end besides tensors: the cursor, the batch schedule, the plan
+// history. The same on every worker, a plain value, part of the checkpoint. And the pure functions
+// from it to the next round.
 #pragma once
 
 #include <cstdint>
@@ -16,25 +16,26 @@
 namespace longstride {
 
 struct TrainingState {
-  int64_t round = 0;         // rounds committed
-  GenerationId generation;   // that committed the last one
-  Ledger ledger;             // its cursor is the position that the next round reads from
-  GrowthState growth;        // its batch is B of the next round; 0 before the first
-  double progress = 0;       // of the learning-rate schedule, samples
-  double gain = 1;           // AdaScale's, for the next round
-  int64_t evaluations = 0;   // evaluation marks (multiples of everySamples) that were evaluated
+  int64_t round = 0;        // rounds committed
+  GenerationId generation;  // that committed the last one
+  Ledger ledger;            // its cursor is the position that the next round reads from
+  GrowthState growth;       // its batch is B of the next round; 0 before the first
+  double progress = 0;      // of the learning-rate schedule, samples
+  double gain = 1;          // AdaScale's, for the next round
+  int64_t evaluations = 0;  // evaluation marks (multiples of everySamples) that were evaluated
   bool target_reached = false;
-  std::vector<Plan> plans;   // those that governed rounds; first_round = the first that each really governed
+  std::vector<Plan>
+      plans;  // those that governed rounds; first_round = the first that each really governed
 };
 
 // A round as it will be run, the same on every worker.
 struct RoundSettings {
-  int64_t number = 0;                 // 1 for the first
-  Plan plan;                          // that governs it
+  int64_t number = 0;  // 1 for the first
+  Plan plan;           // that governs it
   GlobalBatchLimits limits;
-  int64_t global_batch = 0;           // B
+  int64_t global_batch = 0;            // B
   std::vector<int64_t> local_batches;  // b_m by rank, sum B
-  int64_t local_steps = 0;            // H
+  int64_t local_steps = 0;             // H
   std::vector<double> learning_rates;  // by local step, coupling included
   double progress_per_step = 0;
 };
@@ -46,17 +47,20 @@ struct RoundSettings {
 [[nodiscard]] int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size);
 
 // Multiples of evaluation.everySamples (default: one epoch) in [1, cursor].
-[[nodiscard]] int64_t EvaluationMarks(const EvaluationSpec& spec, int64_t dataset_size, int64_t cursor);
+[[nodiscard]] int64_t EvaluationMarks(const EvaluationSpec& spec, int64_t dataset_size,
+                                      int64_t cursor);
 
-// The plan for round `number` among those with version <= `agreed` (which every member has): the one with
-// the largest first_round <= number, the newest of equals. Null if there is none.
-[[nodiscard]] const Plan* GoverningPlan(const std::vector<Plan>& plans, int64_t number, int64_t agreed);
+// The plan for round `number` among those with version <= `agreed` (which every member has): the
+// one with the largest first_round <= number, the newest of equals. Null if there is none.
+[[nodiscard]] const Plan* GoverningPlan(const std::vector<Plan>& plans, int64_t number,
+                                        int64_t agreed);
 
 // Bounds of B under a plan.
 [[nodiscard]] GlobalBatchLimits LimitsOf(const Plan& plan, const LimitsSpec& limits);
 
 // The next round under `plan`. The last one takes fewer steps H, so that the
-// run ends at the sample limit or less than one global batch beyond it. kUser when the batch cannot be split.
+// run ends at the sample limit or less than one global batch beyond it. kUser when the batch cannot
+// be split.
 [[nodiscard]] Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
                                               const TrainingState& state, const Plan& plan);
 

@@ -1,5 +1,5 @@
-// Any bytes as a safetensors file: tensors that lie in the file and fit their shapes, or an error. What
-// was accepted is written and must be accepted again with the same tensors.
+// Any bytes as a safetensors file: tensors that lie in the file and fit their shapes, or an error.
+// What was accepted is written and must be accepted again with the same tensors.
 #include <cstdlib>
 
 #include "runtime/checkpoint/safetensors.h"

@@ -149,7 +149,7 @@ TEST_F(RunTest, FaultsOfTheCommandLineAreUserErrors) {
   for (const Case& c : {Case{{"rum"}, "did you mean \"run\"?"}, Case{{"run"}, "which job?"},
                         Case{{"run", "/none.yaml"}, "/none.yaml"}, Case{{"run", "--resume", "/none"}, "/none"},
                         Case{{"explain", "training.localSteps.polcy"}, "policy"},
-                        Case{{"run", kSmoke, "--set", "training.nothing=1"}, "training.nothing"}}) {
+                        Case{{"run", "--set", "training.nothing=1", kSmoke}, "training.nothing"}}) {
     auto program = Start(c.arguments);
     EXPECT_EQ(program->Wait(), 2) << program->Output();
     EXPECT_THAT(program->Output(), HasSubstr(c.says));

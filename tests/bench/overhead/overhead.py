@@ -31,7 +31,7 @@ CASES = {  # batch, blocks of 16 steps in a turn, model and data of the manifest
     "cnn": (64, 24, "{name: cnn}", "{format: synthetic, synthetic: " + IMAGES.format(shape=[1, 28, 28]) + "}"),
     "resnet20": (64, 4, "{name: resnet, resnet: {style: cifar, depth: 20}}",
                  "{format: synthetic, synthetic: " + IMAGES.format(shape=[3, 32, 32]) + "}"),
-    "gpt": (16, 6, "{name: gpt, gpt: {layers: 4, heads: 4, width: 128}}",
+    "gpt": (16, 4, "{name: gpt, gpt: {layers: 4, heads: 4, width: 128}}",
             "{format: synthetic, context: 128, "
             "synthetic: {task: tokens, samples: 2048, evaluationSamples: 64, classes: 256}}"),
 }

@@ -27,16 +27,20 @@ class QuietLog : public testing::Environment {
 const auto* const kQuietLog = testing::AddGlobalTestEnvironment(new QuietLog);
 
 // A file system without faults that does not flush, for the parts of a test that no fault meets.
-std::shared_ptr<FileSystem> FastFileSystem() { return std::make_shared<FaultyFileSystem>(); }
+std::shared_ptr<FileSystem> FastFileSystem() {
+  return std::make_shared<FaultyFileSystem>();
+}
 
 const std::vector<std::string> kFiles = {"model.safetensors", "rank-000.safetensors",
                                          "rank-001.safetensors"};
 
-// Two ranks write, the barrier has passed, the lowest commits; `mark` tells commits of a round apart.
+// Two ranks write, the barrier has passed, the lowest commits; `mark` tells commits of a round
+// apart.
 Status WriteRound(CheckpointDirectory& directory, int64_t round, int mark = 0) {
   for (const std::string& file : kFiles) {
     const std::vector<float> values(100, static_cast<float>(round * 1000 + mark));
-    const OwnedTensor tensor = CopyTensor("values", TensorType::kFloat32, {100}, values.data(), 400);
+    const OwnedTensor tensor =
+        CopyTensor("values", TensorType::kFloat32, {100}, values.data(), 400);
     LONGSTRIDE_RETURN_IF_ERROR(directory.Write(round, file, std::vector{tensor.View()}));
   }
   return directory.Commit(round, {{"round", round}, {"mark", mark}}, kFiles);
@@ -156,10 +160,18 @@ TEST(CheckpointDirectory, BrokenNewestIsPassedOverWithOneClearWarning) {
     const auto size = std::filesystem::file_size(path);
     const int damage = trial / static_cast<int>(victims.size()) % 5;
     switch (damage) {
-      case 0: std::filesystem::remove(path); break;
-      case 1: std::filesystem::resize_file(path, 0); break;
-      case 2: std::filesystem::resize_file(path, random.NextBelow(size - 1)); break;
-      case 3: std::ofstream(path, std::ios::app) << "!"; break;
+      case 0:
+        std::filesystem::remove(path);
+        break;
+      case 1:
+        std::filesystem::resize_file(path, 0);
+        break;
+      case 2:
+        std::filesystem::resize_file(path, random.NextBelow(size - 1));
+        break;
+      case 3:
+        std::ofstream(path, std::ios::app) << "!";
+        break;
       default: {
         std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
         const auto at = static_cast<std::streamoff>(random.NextBelow(size - 1));
@@ -209,9 +221,9 @@ class Faults : public testing::TestWithParam<Fault> {};
 // What the interrupted run did, at every point of which the fault may strike.
 struct Scenario {
   const char* name;
-  std::vector<int64_t> before;            // committed rounds
-  int64_t round;                          // the commit that the fault meets
-  std::vector<int64_t> allowed;           // rounds that may be the latest afterwards
+  std::vector<int64_t> before;   // committed rounds
+  int64_t round;                 // the commit that the fault meets
+  std::vector<int64_t> allowed;  // rounds that may be the latest afterwards
 };
 const Scenario kScenarios[] = {
     {"first checkpoint", {}, 10, {10}},
@@ -271,8 +283,8 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
 INSTANTIATE_TEST_SUITE_P(Kinds, Faults,
                          testing::Values(Fault::kDiskFull, Fault::kKilled, Fault::kPowerLost));
 
-// A real process, really killed: it commits rounds 1, 2, 3, ... and reports each; after a seeded number
-// of reports it is killed wherever it is.
+// A real process, really killed: it commits rounds 1, 2, 3, ... and reports each; after a seeded
+// number of reports it is killed wherever it is.
 TEST(CheckpointDirectory, KilledProcessLeavesAllThatItReported) {
   const uint64_t seed = 31;
   SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -50,7 +50,8 @@ TEST(Checksum, LengthCountsEvenForZeros) {
 // Pinned: checkpoints on disks hold these.
 TEST(Checksum, ValuesArePinned) {
   const std::string text = "longstride writes this in every checkpoint";
-  EXPECT_EQ(ChecksumOf({reinterpret_cast<const uint8_t*>(text.data()), text.size()}), 6221475909258796022ULL);
+  EXPECT_EQ(ChecksumOf({reinterpret_cast<const uint8_t*>(text.data()), text.size()}),
+            6221475909258796022ULL);
 }
 
 }  // namespace

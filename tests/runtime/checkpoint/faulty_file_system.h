@@ -14,16 +14,15 @@
 namespace longstride::checkpoint {
 
 enum class Fault {
-  kDiskFull,   // that operation fails after half its work; later ones work
-  kKilled,     // the process stops in the middle of that operation; the kernel keeps what was written
+  kDiskFull,  // that operation fails after half its work; later ones work
+  kKilled,  // the process stops in the middle of that operation; the kernel keeps what was written
   kPowerLost,  // as kKilled, and what was not flushed is lost: half of a file, renames, new names
 };
 
 // Counts operations from 0, over all files. Not thread-safe.
 class FaultyFileSystem final : public FileSystem {
  public:
-  explicit FaultyFileSystem(Fault fault = Fault::kKilled,
-                            int at = std::numeric_limits<int>::max())
+  explicit FaultyFileSystem(Fault fault = Fault::kKilled, int at = std::numeric_limits<int>::max())
       : fault_(fault), at_(at) {}
 
   [[nodiscard]] int operations() const { return operations_; }

@@ -48,7 +48,8 @@ void ExpectSample(const Safetensors& file) {
   for (const OwnedTensor& wanted : Sample()) {
     const auto found = file.Find(wanted.name, wanted.type, wanted.shape);
     ASSERT_TRUE(found.ok()) << found.error().message;
-    EXPECT_EQ(std::vector<uint8_t>(found->data.begin(), found->data.end()), wanted.data) << wanted.name;
+    EXPECT_EQ(std::vector<uint8_t>(found->data.begin(), found->data.end()), wanted.data)
+        << wanted.name;
   }
 }
 
@@ -58,11 +59,10 @@ TEST(Safetensors, WritesThePinnedBytes) {
   ASSERT_TRUE(bytes.ok());
   const std::string header =
       std::string(R"({"a":{"data_offsets":[0,4],"dtype":"F32","shape":[1]},)") +
-      R"("b":{"data_offsets":[4,6],"dtype":"U8","shape":[2]}})" +
-      std::string(6, ' ');
+      R"("b":{"data_offsets":[4,6],"dtype":"U8","shape":[2]}})" + std::string(6, ' ');
   EXPECT_EQ(header.size() % 8, 0U);
-  EXPECT_EQ(*bytes, data::Little<uint64_t>({header.size()}) + header +
-                        std::string("\0\0\x80\x3f\1\2", 6));
+  EXPECT_EQ(*bytes,
+            data::Little<uint64_t>({header.size()}) + header + std::string("\0\0\x80\x3f\1\2", 6));
 }
 
 TEST(Safetensors, ReadsBackWhatItWrote) {
@@ -80,8 +80,8 @@ TEST(Safetensors, ReadsTheReferenceImplementationsFile) {
   ExpectSample(*file);
 }
 
-// Both directions with the Python package, where the comparison environment is installed; the two tests
-// above hold the same promises with pinned bytes everywhere.
+// Both directions with the Python package, where the comparison environment is installed; the two
+// tests above hold the same promises with pinned bytes everywhere.
 TEST(Safetensors, PythonReadsOursAndWeReadPythons) {
   const char* home = std::getenv("HOME");
   const std::string python =
@@ -113,7 +113,8 @@ save_file(ours, sys.argv[1] + "/theirs.safetensors", metadata={"note": "any"})
 TEST(Safetensors, WriterRefusesWhatWouldNotBeAFile) {
   const std::vector<OwnedTensor> bad[] = {
       {Tensor<float>("w", TensorType::kFloat32, {2}, {1})},
-      {Tensor<float>("w", TensorType::kFloat32, {1}, {1}), Tensor<float>("w", TensorType::kFloat32, {1}, {1})},
+      {Tensor<float>("w", TensorType::kFloat32, {1}, {1}),
+       Tensor<float>("w", TensorType::kFloat32, {1}, {1})},
       {Tensor<float>("__metadata__", TensorType::kFloat32, {1}, {1})},
   };
   for (const auto& tensors : bad) {
@@ -150,17 +151,21 @@ const Case kCases[] = {
     {"header-not-utf8", "byte 8: found text that is no JSON object"},
     {"header-deep", "byte 8: found JSON nested deeper than three levels"},
     {"key-twice", "byte 8: found the key \"w\" twice"},
-    {"entry-number", "found an entry for tensor 'w', expected an object of dtype, shape and data_offsets"},
+    {"entry-number",
+     "found an entry for tensor 'w', expected an object of dtype, shape and data_offsets"},
     {"entry-without-shape", "found an entry for tensor 'w', expected an object of dtype, shape"},
     {"dtype-bf16", "found dtype \"BF16\" for tensor 'w', expected F32, F64, I64 or U8"},
     {"dtype-number", "found dtype 32 for tensor 'w', expected F32, F64, I64 or U8"},
     {"shape-negative", "found a shape for tensor 'w', expected an array of whole numbers from 0"},
     {"shape-fraction", "found a shape for tensor 'w', expected an array of whole numbers from 0"},
     {"shape-overflow", "expected an impossible number of bytes for shape [4611686018427387904, "},
-    {"shape-too-large-for-offsets", "found data_offsets [0, 8] for tensor 'w', expected 12 bytes for shape [3] of F32"},
+    {"shape-too-large-for-offsets",
+     "found data_offsets [0, 8] for tensor 'w', expected 12 bytes for shape [3] of F32"},
     {"offsets-three", "found data_offsets for tensor 'w', expected two whole numbers from 0"},
-    {"offsets-backwards", "found data_offsets [8, 0] for tensor 'w', expected 0 bytes for shape [0] of F32"},
-    {"offsets-overlap", "found tensor 'b' at data offset 4, expected 8, where the one before it ends"},
+    {"offsets-backwards",
+     "found data_offsets [8, 0] for tensor 'w', expected 0 bytes for shape [0] of F32"},
+    {"offsets-overlap",
+     "found tensor 'b' at data offset 4, expected 8, where the one before it ends"},
     {"offsets-gap", "found tensor 'b' at data offset 12, expected 8, where the one before it ends"},
     {"data-cut", "found 7 bytes of data, expected 8 as its header says"},
     {"data-too-long", "found 9 bytes of data, expected 8 as its header says"},

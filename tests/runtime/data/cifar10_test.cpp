@@ -8,7 +8,8 @@
 namespace longstride::data {
 namespace {
 
-// Batch file b holds b records; record r of it has label b - 1 and planes 10 b + r, +100, +200 (mod 256).
+// Batch file b holds b records; record r of it has label b - 1 and planes 10 b + r, +100, +200 (mod
+// 256).
 TEST(Cifar10, ReadsRecordsAcrossBatchFiles) {
   TemporaryFolder folder;
   const auto record = [](int b, int r) {

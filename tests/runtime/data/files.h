@@ -1,4 +1,5 @@
-// Small files for tests: a folder that goes away, and encoders of the formats that the readers decode.
+// Small files for tests: a folder that goes away, and encoders of the formats that the readers
+// decode.
 #pragma once
 
 #include <zlib.h>
@@ -72,6 +73,8 @@ inline std::string Deflate(const std::string& content, int window) {
   deflateEnd(&z);
   return out;
 }
-inline std::string Gzip(const std::string& content) { return Deflate(content, 31); }
+inline std::string Gzip(const std::string& content) {
+  return Deflate(content, 31);
+}
 
 }  // namespace longstride::data

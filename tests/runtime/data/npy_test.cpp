@@ -10,8 +10,8 @@ namespace {
 std::string Npy(const std::string& descr, const std::string& shape, const std::string& elements) {
   const std::string header =
       "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
-  return "\x93NUMPY" + std::string("\1\0", 2) + Little<uint16_t>({static_cast<uint16_t>(header.size())}) +
-         header + elements;
+  return "\x93NUMPY" + std::string("\1\0", 2) +
+         Little<uint16_t>({static_cast<uint16_t>(header.size())}) + header + elements;
 }
 
 DataSpec SpecOf(const std::string& path) {
@@ -30,7 +30,8 @@ TEST(Npz, ReadsWhatNumpyWrites) {
   Batch batch;
   pair->train->Read(std::vector<int64_t>{1, 0}, batch);
   EXPECT_EQ(batch.labels, (std::vector<int64_t>{0, 2}));
-  EXPECT_EQ(batch.floats, (std::vector<float>{1.5, 1.75, 2, 2.25, 2.5, 2.75, 0, 0.25, 0.5, 0.75, 1, 1.25}));
+  EXPECT_EQ(batch.floats,
+            (std::vector<float>{1.5, 1.75, 2, 2.25, 2.5, 2.75, 0, 0.25, 0.5, 0.75, 1, 1.25}));
   pair->evaluation->Read(std::vector<int64_t>{0}, batch);
   EXPECT_EQ(batch.floats, (std::vector<float>{1, 1.25, 1.5, 1.75, 2, 2.25}));
   EXPECT_EQ(batch.labels, std::vector<int64_t>{1});
@@ -47,7 +48,8 @@ class NpyTypes : public testing::TestWithParam<Typed> {};
 TEST_P(NpyTypes, AreConvertedAndNormalizedPerChannel) {
   TemporaryFolder folder;
   for (const char* part : {"train", "test"}) {
-    folder.Write(std::string(part) + "_x.npy", Npy(GetParam().descr, "(1, 2)", GetParam().elements));
+    folder.Write(std::string(part) + "_x.npy",
+                 Npy(GetParam().descr, "(1, 2)", GetParam().elements));
     folder.Write(std::string(part) + "_y.npy", Npy("<f8", "(1,)", Little<double>({0.5})));
   }
   DataSpec spec = SpecOf(folder.path());
@@ -73,7 +75,8 @@ TEST(Npy, FloatingPointTargetsMakeARegression) {
   TemporaryFolder folder;
   for (const char* part : {"train", "test"}) {
     folder.Write(std::string(part) + "_x.npy", Npy("<f4", "(2, 1)", Little<float>({1, 2})));
-    folder.Write(std::string(part) + "_y.npy", Npy("<f4", "(2, 3)", Little<float>({1, 2, 3, 4, 5, 6})));
+    folder.Write(std::string(part) + "_y.npy",
+                 Npy("<f4", "(2, 3)", Little<float>({1, 2, 3, 4, 5, 6})));
   }
   auto pair = OpenDatasets(SpecOf(folder.path()), 1);
   ASSERT_TRUE(pair.ok()) << pair.error().message;

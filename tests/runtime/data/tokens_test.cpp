@@ -57,8 +57,12 @@ void ExpectReads(TokenType type) {
   EXPECT_EQ(batch.labels, (std::vector<int64_t>{307, 308, 309}));
 }
 
-TEST(Tokens, ReadsUint16) { ExpectReads<uint16_t>(TokenType::kUint16); }
-TEST(Tokens, ReadsUint32) { ExpectReads<uint32_t>(TokenType::kUint32); }
+TEST(Tokens, ReadsUint16) {
+  ExpectReads<uint16_t>(TokenType::kUint16);
+}
+TEST(Tokens, ReadsUint32) {
+  ExpectReads<uint32_t>(TokenType::kUint32);
+}
 
 TEST(Tokens, VocabularyOfTheManifestHolds) {
   TemporaryFolder folder;

@@ -73,6 +73,30 @@ TEST(MeasureThroughput, StopsWithinItsBudget) {
   EXPECT_EQ(profile.value().micro_batch_cap, 8 * 64);  // trusted eightfold beyond what was seen
 }
 
+// Neighbours that start and stop to compute disturb all points alike.
+TEST(MeasureThroughput, SpendsItsBudgetSoThatContentionIsSeenByAllPoints) {
+  FakeWorker worker;
+  worker.beta = 0.001;
+  ThroughputProbe probe = worker.Probe();
+  const auto inner = probe.time_step;
+  probe.time_step = [&](int64_t batch, int64_t micro) {
+    if (ToSeconds(worker.clock.Now().time_since_epoch()) > 0.3) worker.beta = 0.002;
+    return inner(batch, micro);
+  };
+  const auto profile = MeasureThroughput(probe, {64, 0, 2.0}, worker.clock);
+  ASSERT_TRUE(profile.ok());
+  EXPECT_NEAR(ToSeconds(worker.clock.Now().time_since_epoch()), 2.0, 0.1);
+  EXPECT_NEAR(profile.value().beta, 0.002, 1e-5);
+}
+
+TEST(MeasureThroughput, AShortRowIsNotDrawnOut) {
+  FakeWorker worker;
+  worker.alpha = 1e-5;
+  worker.beta = 1e-6;
+  ASSERT_TRUE(MeasureThroughput(worker.Probe(), {1024, 0, 2.0}, worker.clock).ok());
+  EXPECT_LT(ToSeconds(worker.clock.Now().time_since_epoch()), 0.05);
+}
+
 TEST(MeasureThroughput, ARefusedStepEndsTheRow) {
   FakeWorker worker;
   worker.refuses_above = 100;

@@ -21,13 +21,15 @@ std::vector<double> Flatten(Model& model) {
   std::vector<double> all;
   for (const NamedTensor& p : model.parameters()) {
     const at::Tensor wide = p.tensor.detach().to(at::kDouble).contiguous();
-    all.insert(all.end(), wide.const_data_ptr<double>(), wide.const_data_ptr<double>() + wide.numel());
+    all.insert(all.end(), wide.const_data_ptr<double>(),
+               wide.const_data_ptr<double>() + wide.numel());
   }
   return all;
 }
 
 std::unique_ptr<Model> NewModel(const TrainingJob& job, const DataShape& shape) {
-  auto model = MakeModel(job.spec.model, shape, job.spec.training.precision, static_cast<uint64_t>(job.spec.seed));
+  auto model = MakeModel(job.spec.model, shape, job.spec.training.precision,
+                         static_cast<uint64_t>(job.spec.seed));
   if (!model.ok()) throw std::runtime_error(model.error().message);
   return std::move(*model);
 }
@@ -40,8 +42,12 @@ TrainingJob SmallJob() {
   job.spec.model.kind = ModelKind::kMlp;
   job.spec.model.mlp.hidden = {16};
   job.spec.data.format = DataFormat::kSynthetic;
-  job.spec.data.synthetic = {.task = SyntheticTask::kClassification, .samples = 512, .evaluation_samples = 101,
-                             .shape = {8}, .classes = 4, .noise = 0.1};
+  job.spec.data.synthetic = {.task = SyntheticTask::kClassification,
+                             .samples = 512,
+                             .evaluation_samples = 101,
+                             .shape = {8},
+                             .classes = 4,
+                             .noise = 0.1};
   TrainingSpec& training = job.spec.training;
   training.precision = Precision::kFloat64;
   training.max_samples = 1600;
@@ -63,7 +69,8 @@ TrainingJob SmallCnnJob() {
 
 Plan EqualPlan(int workers, int64_t version, int64_t first_round) {
   Plan plan{.version = version, .first_round = first_round, .shares = {}};
-  plan.shares.assign(static_cast<size_t>(workers), {.micro_batch_cap = 4096, .min_batch = 1, .max_batch = 4096});
+  plan.shares.assign(static_cast<size_t>(workers),
+                     {.micro_batch_cap = 4096, .min_batch = 1, .max_batch = 4096});
   return plan;
 }
 
@@ -80,11 +87,14 @@ std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job) {
 }
 
 std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job) {
-  return std::move(OpenDatasets(job.spec.data, static_cast<uint64_t>(job.spec.seed)).value().evaluation);
+  return std::move(
+      OpenDatasets(job.spec.data, static_cast<uint64_t>(job.spec.seed)).value().evaluation);
 }
 
 Cluster::Cluster(TrainingJob job, int workers, std::string checkpoint_directory)
-    : Cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), TrainingSet(job)),
+    : Cluster(job,
+              std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers),
+                                                          TrainingSet(job)),
               std::move(checkpoint_directory)) {}
 
 Cluster::Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train,
@@ -95,8 +105,8 @@ Cluster::Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> tr
   for (size_t r = 0; r < train.size(); ++r) {
     std::unique_ptr<Model> model = NewModel(job, train[r]->shape());
     workers_[r].model = model.get();
-    auto engine = MakeEngine({.job = job, .checkpoint_directory = checkpoint_directory}, train[r], evaluation,
-                             std::move(model));
+    auto engine = MakeEngine({.job = job, .checkpoint_directory = checkpoint_directory}, train[r],
+                             evaluation, std::move(model));
     if (!engine.ok()) throw std::runtime_error(engine.error().message);
     workers_[r].engine = std::move(*engine);
   }
@@ -109,14 +119,16 @@ void Cluster::Adopt(Cluster&& other) {
   other.workers_.clear();
 }
 
-std::vector<Result<Outcome>> Cluster::Run(const std::vector<Plan>& plans, int64_t counter, const Wrap& wrap) {
+std::vector<Result<Outcome>> Cluster::Run(const std::vector<Plan>& plans, int64_t counter,
+                                          const Wrap& wrap) {
   std::vector<std::unique_ptr<Collective>> collectives = MakeInProcessCollectives(size());
   std::vector<Result<Outcome>> outcomes(workers_.size(), Result<Outcome>(BugError("did not run")));
   std::vector<std::thread> threads;
   for (int r = 0; r < size(); ++r) {
     threads.emplace_back([&, r] {
       Generation generation{.id = {1, counter}, .rank = r, .members = {}, .plans = plans};
-      for (int m = 0; m < size(); ++m) generation.members.push_back({{"worker", m, "1"}, "127.0.0.1"});
+      for (int m = 0; m < size(); ++m)
+        generation.members.push_back({{"worker", m, "1"}, "127.0.0.1"});
       std::unique_ptr<Collective> collective = std::move(collectives[r]);
       if (wrap) collective = wrap(std::move(collective));
       outcomes[r] = workers_[r].engine->Run(generation, *collective, workers_[r].channel);
@@ -134,7 +146,9 @@ void Cluster::RunToEnd(const std::vector<Plan>& plans) {
   }
 }
 
-std::vector<double> Cluster::Parameters(int rank) const { return Flatten(*workers_[rank].model); }
+std::vector<double> Cluster::Parameters(int rank) const {
+  return Flatten(*workers_[rank].model);
+}
 
 std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t steps) {
   at::set_num_threads(1);
@@ -150,9 +164,11 @@ std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t step
     train->Read(indices, samples);
     std::vector<int64_t> shape = train->shape().features;
     shape.insert(shape.begin(), batch);
-    const at::Tensor features = at::from_blob(samples.floats.data(), shape, at::TensorOptions().dtype(at::kFloat))
-                                    .to(wide ? at::kDouble : at::kFloat);
-    const at::Tensor target = at::from_blob(samples.labels.data(), {batch}, at::TensorOptions().dtype(at::kLong));
+    const at::Tensor features =
+        at::from_blob(samples.floats.data(), shape, at::TensorOptions().dtype(at::kFloat))
+            .to(wide ? at::kDouble : at::kFloat);
+    const at::Tensor target =
+        at::from_blob(samples.labels.data(), {batch}, at::TensorOptions().dtype(at::kLong));
     for (NamedTensor& p : model->parameters()) p.tensor.mutable_grad().reset();
     model->Loss(model->Forward(features), target).backward();
     at::NoGradGuard no_grad;
@@ -175,7 +191,8 @@ double RelativeDifference(const std::vector<double>& a, const std::vector<double
 }
 
 std::string FreshFolder(const std::string& name) {
-  const std::filesystem::path path = std::filesystem::path(LONGSTRIDE_BINARY_DIR) / "tests" / "training" / name;
+  const std::filesystem::path path =
+      std::filesystem::path(LONGSTRIDE_BINARY_DIR) / "tests" / "training" / name;
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path.string();

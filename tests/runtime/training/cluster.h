@@ -1,4 +1,5 @@
-// M engines in threads of this process, joined by in-process collectives: the fixture of the engine's tests.
+// M engines in threads of this process, joined by in-process collectives: the fixture of the
+// engine's tests.
 #pragma once
 
 #include <functional>
@@ -14,7 +15,8 @@
 
 namespace longstride::testing {
 
-// A small MLP (8 features, 4 classes) in double precision with SGD, fixed batch 32, H = 1; 512 samples.
+// A small MLP (8 features, 4 classes) in double precision with SGD, fixed batch 32, H = 1; 512
+// samples.
 TrainingJob SmallJob();
 // The same with a small CNN over 1x8x8 images.
 TrainingJob SmallCnnJob();
@@ -55,7 +57,9 @@ class ForwardingCollective : public Collective {
   Status AllToAll(std::span<const std::byte> s, std::span<std::byte> r, Purpose p) override {
     return to_->AllToAll(s, r, p);
   }
-  Status Broadcast(std::span<std::byte> d, int root, Purpose p) override { return to_->Broadcast(d, root, p); }
+  Status Broadcast(std::span<std::byte> d, int root, Purpose p) override {
+    return to_->Broadcast(d, root, p);
+  }
   Status Barrier() override { return to_->Barrier(); }
   void SetTimeout(Duration timeout) override { to_->SetTimeout(timeout); }
   void Abort() override { to_->Abort(); }
@@ -70,7 +74,8 @@ class Cluster {
   // Datasets are the job's.
   Cluster(TrainingJob job, int workers, std::string checkpoint_directory = "");
   // With each rank's own training set, and another evaluation set than the job's if not null.
-  Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train, std::string checkpoint_directory = "",
+  Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train,
+          std::string checkpoint_directory = "",
           std::shared_ptr<const Dataset> evaluation = nullptr);
   Cluster(Cluster&&) = default;
   ~Cluster();
@@ -79,7 +84,8 @@ class Cluster {
 
   using Wrap = std::function<std::unique_ptr<Collective>(std::unique_ptr<Collective>)>;
   // One generation on all workers; returns what each said. `wrap` may decorate each collective.
-  std::vector<Result<Outcome>> Run(const std::vector<Plan>& plans, int64_t counter = 1, const Wrap& wrap = {});
+  std::vector<Result<Outcome>> Run(const std::vector<Plan>& plans, int64_t counter = 1,
+                                   const Wrap& wrap = {});
   // Run that must complete on all workers.
   void RunToEnd(const std::vector<Plan>& plans);
 
@@ -102,8 +108,8 @@ class Cluster {
 std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job);
 std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job);
 
-// Parameters after `steps` steps of plain SGD on batches of B samples in the job's order, by a bare loop that
-// shares nothing with the engine but the model and the data.
+// Parameters after `steps` steps of plain SGD on batches of B samples in the job's order, by a bare
+// loop that shares nothing with the engine but the model and the data.
 std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t steps);
 
 // max |a - b| / max |b|.

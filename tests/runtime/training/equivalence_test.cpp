@@ -1,4 +1,5 @@
-// With H = 1, plain averaging and SGD, M workers compute what one process computes with the whole batch.
+// With H = 1, plain averaging and SGD, M workers compute what one process computes with the whole
+// batch.
 #include <gtest/gtest.h>
 
 #include "cluster.h"
@@ -42,13 +43,15 @@ constexpr Precision kWide = Precision::kFloat64, kNarrow = Precision::kFloat32;
 
 INSTANTIATE_TEST_SUITE_P(
     , Equivalence,
-    ::testing::Values(EquivalenceCase{"mlp_1", false, kWide, {32}}, EquivalenceCase{"mlp_2", false, kWide, {16, 16}},
+    ::testing::Values(EquivalenceCase{"mlp_1", false, kWide, {32}},
+                      EquivalenceCase{"mlp_2", false, kWide, {16, 16}},
                       EquivalenceCase{"mlp_3_unequal", false, kWide, {5, 20, 7}},
                       EquivalenceCase{"mlp_4", false, kWide, {8, 8, 8, 8}},
                       EquivalenceCase{"mlp_4_unequal", false, kWide, {1, 17, 4, 10}},
                       EquivalenceCase{"mlp_2_accumulated", false, kWide, {19, 13}, 4},
                       EquivalenceCase{"mlp_4_float", false, kNarrow, {1, 17, 4, 10}},
-                      EquivalenceCase{"mlp_1_float", false, kNarrow, {32}}, EquivalenceCase{"cnn_1", true, kWide, {32}},
+                      EquivalenceCase{"mlp_1_float", false, kNarrow, {32}},
+                      EquivalenceCase{"cnn_1", true, kWide, {32}},
                       EquivalenceCase{"cnn_2_unequal", true, kWide, {11, 21}},
                       EquivalenceCase{"cnn_3", true, kWide, {11, 11, 10}},
                       EquivalenceCase{"cnn_4_unequal", true, kWide, {3, 9, 14, 6}},

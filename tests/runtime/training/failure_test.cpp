@@ -21,7 +21,8 @@ TrainingJob MomentumJob() {
 // Dies in the `at`-th exchange of updates.
 class DyingCollective final : public ForwardingCollective {
  public:
-  DyingCollective(std::unique_ptr<Collective> to, int at) : ForwardingCollective(std::move(to)), at_(at) {}
+  DyingCollective(std::unique_ptr<Collective> to, int at)
+      : ForwardingCollective(std::move(to)), at_(at) {}
   Status AllReduceSum(std::span<double> data, Purpose purpose) override {
     if (purpose == Purpose::kModel && ++calls_ == at_) Abort();
     return ForwardingCollective::AllReduceSum(data, purpose);
@@ -39,17 +40,19 @@ TEST(LostPeer, LeavesTheLastCommittedStateAndTheNextGenerationGoesOnFromIt) {
   undisturbed.RunToEnd(plans);
 
   Cluster cluster(job, 3);
-  const auto failed = cluster.Run(plans, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
-    if (c->rank() != 1) return c;
-    return std::make_unique<DyingCollective>(std::move(c), 5);
-  });
+  const auto failed =
+      cluster.Run(plans, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<DyingCollective>(std::move(c), 5);
+      });
   for (int r = 0; r < 3; ++r) {
     ASSERT_FALSE(failed[r].ok());
     EXPECT_EQ(failed[r].error().code, ErrorCode::kLostPeer) << failed[r].error().message;
     EXPECT_EQ(cluster.engine(r).round(), 4);
     EXPECT_EQ(cluster.reports(r).size(), 4u);
   }
-  for (const auto& outcome : cluster.Run(plans, 2)) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  for (const auto& outcome : cluster.Run(plans, 2))
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
   EXPECT_EQ(cluster.Parameters(), undisturbed.Parameters());
   EXPECT_EQ(cluster.reports().size(), undisturbed.reports().size());
   EXPECT_EQ(cluster.reports()[4].generation, (GenerationId{1, 2}));
@@ -78,14 +81,16 @@ TEST(NewGeneration, BringsANewcomerToTheMostAdvancedState) {
 // Gives not-a-number in place of sample `index`.
 class PoisonedDataset final : public Dataset {
  public:
-  PoisonedDataset(std::shared_ptr<const Dataset> from, int64_t index) : from_(std::move(from)), index_(index) {}
+  PoisonedDataset(std::shared_ptr<const Dataset> from, int64_t index)
+      : from_(std::move(from)), index_(index) {}
   int64_t size() const override { return from_->size(); }
   const DataShape& shape() const override { return from_->shape(); }
   void Read(std::span<const int64_t> indices, Batch& batch) const override {
     from_->Read(indices, batch);
     const size_t width = batch.floats.size() / indices.size();
     for (size_t i = 0; i < indices.size(); ++i) {
-      if (index_ < 0 || indices[i] == index_) batch.floats[i * width] = std::numeric_limits<float>::quiet_NaN();
+      if (index_ < 0 || indices[i] == index_)
+        batch.floats[i * width] = std::numeric_limits<float>::quiet_NaN();
     }
   }
 
@@ -142,7 +147,8 @@ TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
     TrainingJob job = SmallJob();
     job.spec.training.max_samples = 100000;
     const auto poisoned = std::make_shared<PoisonedDataset>(TrainingSet(job), -1);
-    Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), poisoned));
+    Cluster cluster(
+        job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), poisoned));
     const std::vector<double> before = cluster.Parameters();
     for (const auto& outcome : cluster.Run({EqualPlan(workers)})) {
       ASSERT_FALSE(outcome.ok());
@@ -169,15 +175,16 @@ class CorruptingCollective final : public ForwardingCollective {
 
 TEST(Replicas, ThatDivergeAreFoundAndNamed) {
   Cluster cluster(SmallJob(), 3);
-  const auto outcomes =
-      cluster.Run({EqualPlan(3)}, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+  const auto outcomes = cluster.Run(
+      {EqualPlan(3)}, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
         if (c->rank() != 2) return c;
         return std::make_unique<CorruptingCollective>(std::move(c));
       });
   for (const auto& outcome : outcomes) {
     ASSERT_FALSE(outcome.ok());
     EXPECT_EQ(outcome.error().code, ErrorCode::kBug);
-    EXPECT_NE(outcome.error().message.find("rank 2 (worker-2)"), std::string::npos) << outcome.error().message;
+    EXPECT_NE(outcome.error().message.find("rank 2 (worker-2)"), std::string::npos)
+        << outcome.error().message;
   }
   EXPECT_EQ(cluster.engine(0).round(), 3);
 }

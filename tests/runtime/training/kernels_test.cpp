@@ -46,7 +46,11 @@ TEST(Kernels, RoundEveryOperationAloneAtAnyLength) {
 
     std::vector<float> m = b, second(n, 0.5f);
     w = a;
-    kernels::Adam({.learning_rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .correction1 = 0.1,
+    kernels::Adam({.learning_rate = 0.1,
+                   .beta1 = 0.9,
+                   .beta2 = 0.99,
+                   .epsilon = 1e-8,
+                   .correction1 = 0.1,
                    .correction2 = 0.01},
                   g, w, m, second);
     const auto f = [](double x) { return static_cast<float>(x); };

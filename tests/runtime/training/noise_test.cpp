@@ -1,15 +1,18 @@
-// The norm test in whole runs: what the four estimators say of the same trajectory, and what B does.
+// The norm test in whole runs: what the four estimators say of the same trajectory, and what B
+// does.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "cluster.h"
+#include "core/base/format.h"
 
 namespace longstride::testing {
 namespace {
 
 // B held fixed, so that the trajectory does not depend on the estimator.
-double MeanVariance(NoiseEstimator estimator, int64_t local_steps, bool cnn, double* mean_norm = nullptr) {
+double MeanVariance(NoiseEstimator estimator, int64_t local_steps, bool cnn,
+                    double* mean_norm = nullptr) {
   TrainingJob job = cnn ? SmallCnnJob() : SmallJob();
   TrainingSpec& training = job.spec.training;
   job.spec.data.synthetic.noise = 1.0;
@@ -38,8 +41,9 @@ TEST(Estimators, ExactSketchAndMicrobatchAgreeOverARun) {
     const double exact = MeanVariance(NoiseEstimator::kExact, 4, cnn, &exact_norm);
     const double sketch = MeanVariance(NoiseEstimator::kSketch, 4, cnn, &sketch_norm);
     const double microbatch = MeanVariance(NoiseEstimator::kMicrobatch, 4, cnn, &microbatch_norm);
-    std::printf("%s: sigma^2 exact %.4f sketch %.4f microbatch %.4f, |g|^2 %.4f %.4f %.4f\n", cnn ? "cnn" : "mlp",
-                exact, sketch, microbatch, exact_norm, sketch_norm, microbatch_norm);
+    std::printf("%s: sigma^2 exact %.4f sketch %.4f microbatch %.4f, |g|^2 %.4f %.4f %.4f\n",
+                cnn ? "cnn" : "mlp", exact, sketch, microbatch, exact_norm, sketch_norm,
+                microbatch_norm);
     EXPECT_NEAR(sketch / exact, 1, 0.15);
     EXPECT_NEAR(microbatch / exact, 1, 0.15);
     EXPECT_NEAR(sketch_norm / exact_norm, 1, 0.15);
@@ -51,7 +55,8 @@ TEST(Estimators, PseudoGradientSeesDriftAndOverestimatesTheNoiseScale) {
   double exact_norm = 0, pseudo_norm = 0;
   const double exact = MeanVariance(NoiseEstimator::kExact, 16, false, &exact_norm);
   const double pseudo = MeanVariance(NoiseEstimator::kPseudoGradient, 16, false, &pseudo_norm);
-  std::printf("H = 16: sigma^2/|g|^2 exact %.1f pseudo-gradient %.1f\n", exact / exact_norm, pseudo / pseudo_norm);
+  std::printf("H = 16: sigma^2/|g|^2 exact %.1f pseudo-gradient %.1f\n", exact / exact_norm,
+              pseudo / pseudo_norm);
   EXPECT_GT(pseudo / pseudo_norm, exact / exact_norm);
 }
 
@@ -69,7 +74,8 @@ class NearlyConstant final : public Dataset {
     batch.floats.assign(indices.size() * 8, 1.0f);
     batch.labels.assign(indices.size(), 2);
     for (size_t i = 0; i < indices.size(); ++i) {
-      batch.floats[i * 8 + static_cast<size_t>(indices[i] % 8)] += indices[i] % 16 < 8 ? spread_ : -spread_;
+      batch.floats[i * 8 + static_cast<size_t>(indices[i] % 8)] +=
+          indices[i] % 16 < 8 ? spread_ : -spread_;
     }
   }
 
@@ -92,10 +98,12 @@ TEST(NormTest, LeavesTheBatchAloneWhereThereIsLittleNoise) {
   for (const int workers : {1, 3}) {
     TrainingJob job = AdaptiveJob();
     job.spec.training.learning_rate.value = 0.01;
-    Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers),
-                                                                     std::make_shared<NearlyConstant>(0.05f)));
+    Cluster cluster(
+        job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers),
+                                                         std::make_shared<NearlyConstant>(0.05f)));
     cluster.RunToEnd({EqualPlan(workers)});
-    for (const RoundReport& report : cluster.reports()) ASSERT_EQ(report.next_global_batch, 16) << report.round;
+    for (const RoundReport& report : cluster.reports())
+      ASSERT_EQ(report.next_global_batch, 16) << report.round;
   }
 }
 
@@ -121,7 +129,8 @@ TEST(NormTest, GrowsTheBatchOnNoiseAtMostByTheFactorAllowed) {
       TrainingJob job = AdaptiveJob();
       job.spec.training.batch.norm_test.estimator = estimator;
       const auto noisy = std::make_shared<RandomLabels>(TrainingSet(job));
-      Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), noisy));
+      Cluster cluster(
+          job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), noisy));
       cluster.RunToEnd({EqualPlan(workers)});
       EXPECT_GT(cluster.reports().back().next_global_batch, 64) << workers;
       for (const RoundReport& report : cluster.reports()) {
@@ -141,9 +150,14 @@ TEST(NormTest, InnerProductTestsRunAndAgreeAcrossRanks) {
         TrainingJob job = AdaptiveJob();
         job.spec.training.batch.norm_test.test = test;
         job.spec.training.batch.norm_test.estimator = estimator;
+        job.spec.training.batch.norm_test.theta = 0.2;
         const auto noisy = std::make_shared<RandomLabels>(TrainingSet(job));
-        Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), noisy));
+        Cluster cluster(
+            job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), noisy));
         cluster.RunToEnd({EqualPlan(workers)});
+        SCOPED_TRACE(Format("test %d estimator %d workers %d", static_cast<int>(test),
+                            static_cast<int>(estimator), workers));
+        for (const RoundReport& report : cluster.reports()) EXPECT_GT(report.norm_test_ratio, 0);
         EXPECT_GT(cluster.reports().back().next_global_batch, 16);
       }
     }
@@ -158,7 +172,8 @@ TEST(NormTest, SketchCostsAsManyNumbersAsItSays) {
   job.spec.training.batch.norm_test.estimator = NoiseEstimator::kExact;
   Cluster exact(job, 2);
   exact.RunToEnd({EqualPlan(2)});
-  const auto statistics = static_cast<size_t>(Purpose::kStatistics), model = static_cast<size_t>(Purpose::kModel);
+  const auto statistics = static_cast<size_t>(Purpose::kStatistics),
+             model = static_cast<size_t>(Purpose::kModel);
   const RoundReport& a = sketch.reports()[0];
   const RoundReport& b = exact.reports()[0];
   EXPECT_LE(a.bytes_sent[statistics], (128 + 2 * 24) * 8);

@@ -1,5 +1,5 @@
-// Inner optimizers against numbers that Python's torch.optim gave for the same gradients; outer optimizers
-// against their formulas.
+// Inner optimizers against numbers that Python's torch.optim gave for the same gradients; outer
+// optimizers against their formulas.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -20,7 +20,9 @@ struct OptimizerCase {
 class InnerOptimizers : public ::testing::TestWithParam<OptimizerCase> {};
 
 // Gradient of element i in step k.
-double GradientAt(int i, int k, double w) { return ((i + 1) * 0.25 - 0.5 * k / (i + 2)) * w + 0.125 * (k - 3); }
+double GradientAt(int i, int k, double w) {
+  return ((i + 1) * 0.25 - 0.5 * k / (i + 2)) * w + 0.125 * (k - 3);
+}
 
 template <typename T>
 std::vector<T> SevenSteps(const OptimizerSpec& spec, bool in_segments) {
@@ -40,7 +42,8 @@ std::vector<T> SevenSteps(const OptimizerSpec& spec, bool in_segments) {
 
 TEST_P(InnerOptimizers, GiveTorchsNumbers) {
   const std::vector<double> w = SevenSteps<double>(GetParam().spec, false);
-  for (int i = 0; i < 5; ++i) EXPECT_NEAR(w[i], GetParam().expected[i], 1e-13 * std::abs(GetParam().expected[i]) + 1e-15);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_NEAR(w[i], GetParam().expected[i], 1e-13 * std::abs(GetParam().expected[i]) + 1e-15);
 }
 
 TEST_P(InnerOptimizers, InSinglePrecisionStayClose) {
@@ -64,26 +67,34 @@ OptimizerSpec Spec(OptimizerKind kind, double momentum, bool nesterov, double be
 
 INSTANTIATE_TEST_SUITE_P(
     , InnerOptimizers,
-    ::testing::Values(
-        OptimizerCase{"sgd", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0),
-             {0.7412399467773438, -1.4868895802469135, 1.5795643577880858, -0.093258993776, -0.1098909627730758}},
-        OptimizerCase{"sgd_decay", Spec(OptimizerKind::kSgd, 0, false, 0.999, 0.01),
-             {0.7357061976263973, -1.4773900776500988, 1.567524050078482, -0.0933022010606778, -0.10979123873691914}},
-        OptimizerCase{"sgd_momentum", Spec(OptimizerKind::kSgd, 0.9, false, 0.999, 0.01),
-             {1.3565524875039314, -1.2633700382711242, 0.39616383936520977, -0.10422130918701007,
-              -0.11455946353910207}},
-        OptimizerCase{"sgd_nesterov", Spec(OptimizerKind::kSgd, 0.9, true, 0.999, 0.01),
-             {1.8151730635886396, -1.4560226739645539, 0.20585058554384977, -0.21181775687897064,
-              -0.22119461347754807}},
-        OptimizerCase{"adagrad", Spec(OptimizerKind::kAdagrad, 0, false, 0.999, 0.01),
-             {0.9977399055003338, -1.3400361738916893, 1.6836531737953881, -0.16334947414195056,
-              -0.17413437874114673}},
-        OptimizerCase{"adam", Spec(OptimizerKind::kAdam, 0, false, 0.999, 0.01),
-             {1.1941230955952944, -1.0525989768888322, 1.3392825702091051, -0.012863880008384967,
-              -0.043379776146761084}},
-        OptimizerCase{"adamw", Spec(OptimizerKind::kAdamw, 0, false, 0.95, 0.1),
-             {1.129870907914027, -0.9821352065350153, 1.216083287159653, -0.012176272193342524,
-              -0.04238751711267653}}),
+    ::testing::Values(OptimizerCase{"sgd",
+                                    Spec(OptimizerKind::kSgd, 0, false, 0.999, 0),
+                                    {0.7412399467773438, -1.4868895802469135, 1.5795643577880858,
+                                     -0.093258993776, -0.1098909627730758}},
+                      OptimizerCase{"sgd_decay",
+                                    Spec(OptimizerKind::kSgd, 0, false, 0.999, 0.01),
+                                    {0.7357061976263973, -1.4773900776500988, 1.567524050078482,
+                                     -0.0933022010606778, -0.10979123873691914}},
+                      OptimizerCase{"sgd_momentum",
+                                    Spec(OptimizerKind::kSgd, 0.9, false, 0.999, 0.01),
+                                    {1.3565524875039314, -1.2633700382711242, 0.39616383936520977,
+                                     -0.10422130918701007, -0.11455946353910207}},
+                      OptimizerCase{"sgd_nesterov",
+                                    Spec(OptimizerKind::kSgd, 0.9, true, 0.999, 0.01),
+                                    {1.8151730635886396, -1.4560226739645539, 0.20585058554384977,
+                                     -0.21181775687897064, -0.22119461347754807}},
+                      OptimizerCase{"adagrad",
+                                    Spec(OptimizerKind::kAdagrad, 0, false, 0.999, 0.01),
+                                    {0.9977399055003338, -1.3400361738916893, 1.6836531737953881,
+                                     -0.16334947414195056, -0.17413437874114673}},
+                      OptimizerCase{"adam",
+                                    Spec(OptimizerKind::kAdam, 0, false, 0.999, 0.01),
+                                    {1.1941230955952944, -1.0525989768888322, 1.3392825702091051,
+                                     -0.012863880008384967, -0.043379776146761084}},
+                      OptimizerCase{"adamw",
+                                    Spec(OptimizerKind::kAdamw, 0, false, 0.95, 0.1),
+                                    {1.129870907914027, -0.9821352065350153, 1.216083287159653,
+                                     -0.012176272193342524, -0.04238751711267653}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(InnerOptimizer, ResetForgetsStateAndStepCount) {
@@ -114,7 +125,8 @@ TEST(OuterOptimizer, AverageAddsTheMeanUpdate) {
 }
 
 TEST(OuterOptimizer, NesterovIsSgdWithNesterovMomentumOnTheOuterGradient) {
-  OuterOptimizer<double> outer({.kind = OuterOptimizerKind::kNesterov, .learning_rate = 0.7, .momentum = 0.9}, 1);
+  OuterOptimizer<double> outer(
+      {.kind = OuterOptimizerKind::kNesterov, .learning_rate = 0.7, .momentum = 0.9}, 1);
   // torch.optim.SGD([w], lr=0.7, momentum=0.9, nesterov=True) with w.grad = -Delta.
   double expected = 1, velocity = 0;
   std::vector<double> w = {1};
@@ -128,7 +140,8 @@ TEST(OuterOptimizer, NesterovIsSgdWithNesterovMomentumOnTheOuterGradient) {
 }
 
 TEST(OuterOptimizer, SlowMoFollowsThePaper) {
-  OuterOptimizer<double> outer({.kind = OuterOptimizerKind::kSlowmo, .learning_rate = 1.0, .momentum = 0.5}, 1);
+  OuterOptimizer<double> outer(
+      {.kind = OuterOptimizerKind::kSlowmo, .learning_rate = 1.0, .momentum = 0.5}, 1);
   // u = beta u + (x_0 - x_tau) / gamma, x = x_0 - alpha gamma u [Wang et al. 2019, eq. 2, 3].
   double expected = 1, u = 0;
   std::vector<double> w = {1};
@@ -143,7 +156,8 @@ TEST(OuterOptimizer, SlowMoFollowsThePaper) {
 }
 
 TEST(OuterOptimizer, SlowMoWithoutMomentumAndRateOneIsAveraging) {
-  OuterOptimizer<double> outer({.kind = OuterOptimizerKind::kSlowmo, .learning_rate = 1.0, .momentum = 0.0}, 1);
+  OuterOptimizer<double> outer(
+      {.kind = OuterOptimizerKind::kSlowmo, .learning_rate = 1.0, .momentum = 0.0}, 1);
   const std::vector<double> anchor = {1}, update = {0.5};
   std::vector<double> w(1);
   outer.Step(anchor, update, 0.25, w);

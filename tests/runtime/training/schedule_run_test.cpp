@@ -26,7 +26,8 @@ TEST(Ledger, RangesFollowEachOtherAndTheirSumIsTheCursor) {
     EXPECT_EQ(report.samples, report.cursor_end - report.cursor_begin);
     int64_t local = 0;
     for (int r = 0; r < 3; ++r) {
-      EXPECT_EQ(cluster.reports(r)[k].local_samples, report.local_steps * cluster.reports(r)[k].local_batch);
+      EXPECT_EQ(cluster.reports(r)[k].local_samples,
+                report.local_steps * cluster.reports(r)[k].local_batch);
       local += cluster.reports(r)[k].local_samples;
     }
     EXPECT_EQ(local, report.samples);
@@ -103,7 +104,8 @@ TEST(Plans, TakeEffectInOneRoundEverywhereOnceAllMembersHaveThem) {
     for (const RoundReport& report : cluster.reports(r)) {
       const bool changed = report.round >= 6;
       EXPECT_EQ(report.plan_version, changed ? 2 : 1) << "rank " << r << " round " << report.round;
-      EXPECT_EQ(report.local_batch, (changed ? second : first).shares[static_cast<size_t>(r)].max_batch);
+      EXPECT_EQ(report.local_batch,
+                (changed ? second : first).shares[static_cast<size_t>(r)].max_batch);
     }
   }
 }
@@ -113,7 +115,8 @@ TEST(Plans, WaitForTheirFirstRound) {
   job.spec.training.max_samples = 640;
   Cluster cluster(job, 2);
   cluster.RunToEnd({ExactPlan({16, 16}), ExactPlan({20, 12}, 2, 11)});
-  for (const RoundReport& report : cluster.reports()) EXPECT_EQ(report.plan_version, report.round < 11 ? 1 : 2);
+  for (const RoundReport& report : cluster.reports())
+    EXPECT_EQ(report.plan_version, report.round < 11 ? 1 : 2);
 }
 
 TEST(Plans, MissingForTheNumberOfWorkersIsAnErrorNotACrash) {
@@ -135,7 +138,8 @@ TEST(Stop, AskedOfOneWorkerStopsAllAtTheSameRound) {
 }
 
 TEST(Digests, AgreeAcrossRanksForEveryOptimizer) {
-  for (const auto outer : {OuterOptimizerKind::kAverage, OuterOptimizerKind::kNesterov, OuterOptimizerKind::kSlowmo}) {
+  for (const auto outer :
+       {OuterOptimizerKind::kAverage, OuterOptimizerKind::kNesterov, OuterOptimizerKind::kSlowmo}) {
     TrainingJob job = SmallJob();
     job.spec.training.local_steps.steps = 4;
     job.spec.training.optimizer.kind = OptimizerKind::kAdam;
@@ -146,7 +150,53 @@ TEST(Digests, AgreeAcrossRanksForEveryOptimizer) {
     const double first = cluster.reports().front().loss, last = cluster.reports().back().loss;
     EXPECT_LT(last, first);
     for (size_t k = 0; k < cluster.reports().size(); ++k) {
-      for (int r = 1; r < 4; ++r) EXPECT_EQ(cluster.reports(r)[k].digest, cluster.reports(0)[k].digest);
+      for (int r = 1; r < 4; ++r)
+        EXPECT_EQ(cluster.reports(r)[k].digest, cluster.reports(0)[k].digest);
+    }
+  }
+}
+
+TEST(Messages, InBfloat16AreHalfAsLongAndTrainToTheSame) {
+  int64_t sent[2] = {};
+  double loss[2] = {};
+  for (const MessageType message : {MessageType::kFloat32, MessageType::kBfloat16}) {
+    TrainingJob job = SmallCnnJob();
+    job.spec.training.precision = Precision::kFloat32;
+    job.spec.training.local_steps.steps = 4;
+    job.spec.training.max_samples = 6400;
+    job.spec.training.synchronization.message = message;
+    Cluster cluster(job, 4);
+    cluster.RunToEnd({EqualPlan(4)});
+    const auto i = static_cast<size_t>(message == MessageType::kBfloat16);
+    for (const RoundReport& report : cluster.reports()) {
+      sent[i] += report.bytes_sent[static_cast<size_t>(Purpose::kModel)];
+    }
+    loss[i] = *cluster.reports().back().evaluation_loss;
+    for (int r = 1; r < 4; ++r)
+      EXPECT_EQ(cluster.reports(r).back().digest, cluster.reports().back().digest);
+  }
+  std::printf("evaluation loss %.4f in float32, %.4f in bfloat16; bytes %ld and %ld\n", loss[0],
+              loss[1], sent[0], sent[1]);
+  EXPECT_NEAR(static_cast<double>(sent[1]) / static_cast<double>(sent[0]), 0.5, 0.02);
+  EXPECT_NEAR(loss[1] / loss[0], 1, 0.05);
+}
+
+TEST(Buffers, AreTheSameOnAllRanksAfterEveryRound) {
+  TrainingJob job = SmallCnnJob();
+  job.spec.model.kind = ModelKind::kResnet;
+  job.spec.model.resnet.depth = 8;
+  job.spec.data.synthetic.shape = {3, 8, 8};
+  job.spec.training.precision = Precision::kFloat32;
+  job.spec.training.local_steps.steps = 2;
+  job.spec.training.max_samples = 640;
+  for (const MessageType message : {MessageType::kFloat32, MessageType::kBfloat16}) {
+    job.spec.training.synchronization.message = message;
+    Cluster cluster(job, 3);
+    cluster.RunToEnd({ExactPlan({7, 12, 13})});
+    // The digest covers running means and variances and their step counts.
+    for (size_t k = 0; k < cluster.reports().size(); ++k) {
+      for (int r = 1; r < 3; ++r)
+        EXPECT_EQ(cluster.reports(r)[k].digest, cluster.reports()[k].digest);
     }
   }
 }
@@ -158,7 +208,8 @@ TEST(LearningRate, FollowsTheScheduleInSamplesWhateverTheBatch) {
   Cluster cluster(job, 2);
   cluster.RunToEnd({EqualPlan(2)});
   for (const RoundReport& report : cluster.reports()) {
-    EXPECT_NEAR(report.learning_rate, 0.1 * (1 - static_cast<double>(report.cursor_begin) / 960), 0.1 * 32 / 960);
+    EXPECT_NEAR(report.learning_rate, 0.1 * (1 - static_cast<double>(report.cursor_begin) / 960),
+                0.1 * 32 / 960);
   }
 }
 
@@ -171,13 +222,15 @@ TEST(GradientClipping, BoundsTheStep) {
   cluster.RunToEnd({EqualPlan(1)});
   const std::vector<double> after = cluster.Parameters();
   double squared = 0;
-  for (size_t i = 0; i < before.size(); ++i) squared += (after[i] - before[i]) * (after[i] - before[i]);
+  for (size_t i = 0; i < before.size(); ++i)
+    squared += (after[i] - before[i]) * (after[i] - before[i]);
   EXPECT_NEAR(std::sqrt(squared), 0.1 * 1e-3, 1e-9);
 }
 
 TEST(AutomaticLocalSteps, FollowThePlansTimes) {
   TrainingJob job = SmallJob();
-  job.spec.training.local_steps = {.policy = LocalStepsPolicy::kAuto, .max_steps = 64, .communication_share = 0.1};
+  job.spec.training.local_steps = {
+      .policy = LocalStepsPolicy::kAuto, .max_steps = 64, .communication_share = 0.1};
   job.spec.training.max_samples = 3200;
   Plan plan = EqualPlan(2);
   for (PlanShare& share : plan.shares) share.beta = 1e-3;  // 16 ms a step
@@ -191,9 +244,10 @@ TEST(TrainingState, SurvivesJsonBitForBit) {
   TrainingState state;
   state.round = 41;
   state.generation = {3, 7};
-  ASSERT_TRUE(state.ledger.Record({.committed = {{0, 90}}, .discarded = {{90, 100}}, .lost = {}}).ok());
-  state.growth = {.batch = 96, .observed = 40, .skipped = 1,
-                  .average = {0.1, std::nan(""), -1.0 / 3, 1e300}};
+  ASSERT_TRUE(
+      state.ledger.Record({.committed = {{0, 90}}, .discarded = {{90, 100}}, .lost = {}}).ok());
+  state.growth = {
+      .batch = 96, .observed = 40, .skipped = 1, .average = {0.1, std::nan(""), -1.0 / 3, 1e300}};
   state.progress = 1.0 / 3;
   state.gain = 1.7;
   state.evaluations = 2;
@@ -207,7 +261,8 @@ TEST(TrainingState, SurvivesJsonBitForBit) {
   nlohmann::json broken = ToJson(state);
   broken.erase("cursor");
   EXPECT_EQ(TrainingStateFromJson(broken).error().code, ErrorCode::kData);
-  EXPECT_EQ(TrainingStateFromJson(nlohmann::json::parse("[", nullptr, false)).error().code, ErrorCode::kData);
+  EXPECT_EQ(TrainingStateFromJson(nlohmann::json::parse("[", nullptr, false)).error().code,
+            ErrorCode::kData);
 }
 
 }  // namespace
