@@ -27,6 +27,12 @@ if(LONGSTRIDE_SANITIZE)
   add_link_options(-fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
 
+if(LONGSTRIDE_FUZZ)
+  # The libraries report coverage too; each fuzzer brings the main loop.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(LONGSTRIDE_CCACHE ccache)
 if(LONGSTRIDE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${LONGSTRIDE_CCACHE}")
