@@ -92,7 +92,8 @@ class JsonReader {
   void Measured(const char* key, std::optional<double>& value);
   void Flag(const char* key, bool& value);
   void String(const char* key, std::string& value, size_t max_bytes);
-  void Text(const char* key, std::string& value, size_t max_bytes) { String(key, value, max_bytes); }
+  // The writer cuts at max_bytes; what is not UTF-8 then grows to three bytes each.
+  void Text(const char* key, std::string& value, size_t max_bytes) { String(key, value, 3 * max_bytes); }
   template <typename E, size_t N>
   void Choice(const char* key, E& value, const char* const (&names)[N]) {
     std::string name;
