@@ -1,5 +1,5 @@
-// Any text is either refused with a message that JSON can carry, or becomes a message that goes through JSON
-// unchanged.
+// Any text is either refused with a message that JSON can carry, or becomes a message that goes
+// through JSON unchanged.
 #include <cstdlib>
 
 #include "core/protocol/json.h"

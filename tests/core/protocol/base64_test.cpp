@@ -7,12 +7,19 @@
 namespace longstride {
 namespace {
 
-std::vector<uint8_t> Bytes(const std::string& text) { return {text.begin(), text.end()}; }
+std::vector<uint8_t> Bytes(const std::string& text) {
+  return {text.begin(), text.end()};
+}
 
 TEST(Base64, AgreesWithTheVectorsOfRfc4648) {
-  for (const auto& [plain, coded] : std::vector<std::pair<std::string, std::string>>{
-           {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-           {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}}) {
+  for (const auto& [plain, coded] :
+       std::vector<std::pair<std::string, std::string>>{{"", ""},
+                                                        {"f", "Zg=="},
+                                                        {"fo", "Zm8="},
+                                                        {"foo", "Zm9v"},
+                                                        {"foob", "Zm9vYg=="},
+                                                        {"fooba", "Zm9vYmE="},
+                                                        {"foobar", "Zm9vYmFy"}}) {
     EXPECT_EQ(EncodeBase64(Bytes(plain)), coded);
     EXPECT_EQ(DecodeBase64(coded), Bytes(plain));
   }
@@ -28,7 +35,8 @@ TEST(Base64, GivesBackAnyBytes) {
 }
 
 TEST(Base64, RefusesWhatEncodeWouldNotWrite) {
-  for (const char* text : {"A", "Zg=", "Zg", "Z===", "====", "Zg==Zg==", "Zh==", "Zm9=", "Zm 9", "Zm9\n", "Zm9-"}) {
+  for (const char* text :
+       {"A", "Zg=", "Zg", "Z===", "====", "Zg==Zg==", "Zh==", "Zm9=", "Zm 9", "Zm9\n", "Zm9-"}) {
     EXPECT_FALSE(DecodeBase64(text).has_value()) << text;
   }
 }

@@ -12,8 +12,8 @@
 namespace longstride {
 namespace {
 
-using ::testing::HasSubstr;
 using nlohmann::json;
+using ::testing::HasSubstr;
 
 JoinRequest MakeJoin() {
   JoinRequest join;
@@ -58,12 +58,14 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   const Plan plan{2, 10, {{0.1, 0.2, 64, 1, 512}, {0.3, 0.4, 32, 1, 512}}, 0.75};
   GenerationReply formed;
   formed.state = MemberState::kTraining;
-  formed.generation = Generation{{1, 2}, 1, {{worker, "10.0.0.1"}, {worker, "10.0.0.2"}}, "gloo", {plan}};
+  formed.generation =
+      Generation{{1, 2}, 1, {{worker, "10.0.0.1"}, {worker, "10.0.0.2"}}, "gloo", {plan}};
   same(MakeJoin(), ParseJoinRequest);
   same(plan, ParsePlan);
   same(GenerationRequest{worker, {1, 2}, 20}, ParseGenerationRequest);
   same(formed, ParseGenerationReply);
-  same(GenerationReply{MemberState::kEnded, {}, true, "worker worker-1 was lost"}, ParseGenerationReply);
+  same(GenerationReply{MemberState::kEnded, {}, true, "worker worker-1 was lost"},
+       ParseGenerationReply);
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
   same(RoundReply{{plan}, true, "suspended"}, ParseRoundReply);
   same(HeartbeatRequest{worker, {1, 2}, 9}, ParseHeartbeatRequest);
@@ -79,7 +81,8 @@ TEST(ProtocolJson, NumbersKeepTheirBits) {
   SeededRandom random(11);
   for (int i = 0; i < 1000; ++i) {
     Plan plan{1, 1, {}, 0};
-    plan.sync_seconds = random.NextUniform() * std::pow(10.0, static_cast<double>(random.NextBelow(16)) - 8);
+    plan.sync_seconds =
+        random.NextUniform() * std::pow(10.0, static_cast<double>(random.NextBelow(16)) - 8);
     const auto read = ParsePlan(ToJsonText(plan));
     ASSERT_TRUE(read.ok());
     EXPECT_EQ(read->sync_seconds, plan.sync_seconds) << "seed 11, draw " << i;
@@ -114,6 +117,13 @@ TEST(ProtocolJson, MembersThatTheReaderDoesNotKnowAreIgnored) {
   EXPECT_TRUE(ParseJoinRequest(text.dump()).ok());
 }
 
+TEST(ProtocolJson, AJoinInAnotherVersionIsReadAsFarAsItsVersion) {
+  const auto read = ParseJoinRequest(R"({"protocol": 2, "whatThatVersionSays": 1})");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->protocol, 2);
+  EXPECT_FALSE(ParseJoinRequest(R"({"protocol": 1, "whatThatVersionSays": 1})").ok());
+}
+
 struct Broken {
   const char* pointer;  // JSON pointer of the member to replace; "-" first: to remove
   json value;
@@ -136,23 +146,24 @@ TEST_P(BrokenJoin, IsRefusedNamingThePath) {
 }
 INSTANTIATE_TEST_SUITE_P(
     All, BrokenJoin,
-    ::testing::Values(Broken{"-worker", {}, "worker: is missing"},
-                      Broken{"/worker", 3, "worker: is not an object"},
-                      Broken{"/worker/group", 3, "worker.group: is not a string"},
-                      Broken{"/worker/group", std::string(254, 'a'), "worker.group: is longer than 253"},
-                      Broken{"/worker/index", -1, "worker.index: is not an integer"},
-                      Broken{"/worker/index", 1.5, "worker.index: is not an integer"},
-                      Broken{"/worker/index", 18446744073709551615u, "worker.index: is not an integer"},
-                      Broken{"/worker/index", "0", "worker.index: is not an integer"},
-                      Broken{"/metricsPort", 70000, "metricsPort: is not an integer from 0 to 65535"},
-                      Broken{"/profile/alpha", -0.1, "profile.alpha: is not a number"},
-                      Broken{"/profile/alpha", nullptr, "profile.alpha: is not a number"},
-                      Broken{"/profile/microBatchCap", 0, "profile.microBatchCap"},
-                      Broken{"/profile/points", 1, "profile.points: is not an array"},
-                      Broken{"/profile/points", json::array({json::array({1})}), "profile.points[0]"},
-                      Broken{"/profile/points", json::array({json::array({1, "x"})}), "profile.points[0][1]"},
-                      Broken{"/profile/points", json(std::vector<int>(1025)), "has 1025 elements"},
-                      Broken{"/generation/term", 1e300, "generation.term"}));
+    ::testing::Values(
+        Broken{"-worker", {}, "worker: is missing"},
+        Broken{"/worker", 3, "worker: is not an object"},
+        Broken{"/worker/group", 3, "worker.group: is not a string"},
+        Broken{"/worker/group", std::string(254, 'a'), "worker.group: is longer than 253"},
+        Broken{"/worker/index", -1, "worker.index: is not an integer"},
+        Broken{"/worker/index", 1.5, "worker.index: is not an integer"},
+        Broken{"/worker/index", 18446744073709551615u, "worker.index: is not an integer"},
+        Broken{"/worker/index", "0", "worker.index: is not an integer"},
+        Broken{"/metricsPort", 70000, "metricsPort: is not an integer from 0 to 65535"},
+        Broken{"/profile/alpha", -0.1, "profile.alpha: is not a number"},
+        Broken{"/profile/alpha", nullptr, "profile.alpha: is not a number"},
+        Broken{"/profile/microBatchCap", 0, "profile.microBatchCap"},
+        Broken{"/profile/points", 1, "profile.points: is not an array"},
+        Broken{"/profile/points", json::array({json::array({1})}), "profile.points[0]"},
+        Broken{"/profile/points", json::array({json::array({1, "x"})}), "profile.points[0][1]"},
+        Broken{"/profile/points", json(std::vector<int>(1025)), "has 1025 elements"},
+        Broken{"/generation/term", 1e300, "generation.term"}));
 
 TEST(ProtocolJson, TextThatIsNotAMessageIsRefused) {
   for (const std::string& text :
