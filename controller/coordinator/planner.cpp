@@ -31,6 +31,27 @@ std::vector<WorkerCost> Costs(const Plan& plan) {
   return costs;
 }
 
+// Members of one group that name the same hardware begin as equals: a profile taken on a shared
+// machine says more about who happened to run at the same moment than about the worker, and a wrong
+// split feeds itself where workers share cores. Rounds show soon enough who is really slower.
+void PoolAlike(std::vector<JoinRequest>& members) {
+  const auto alike = [](const JoinRequest& a, const JoinRequest& b) {
+    return a.worker.group == b.worker.group && a.profile.device == b.profile.device &&
+           a.profile.device_name == b.profile.device_name && a.profile.threads == b.profile.threads;
+  };
+  const std::vector<JoinRequest> measured = members;
+  for (JoinRequest& member : members) {
+    std::vector<double> alphas, betas;
+    for (const JoinRequest& other : measured) {
+      if (!alike(member, other)) continue;
+      alphas.push_back(other.profile.alpha);
+      betas.push_back(other.profile.beta);
+    }
+    member.profile.alpha = Median(std::move(alphas));
+    member.profile.beta = Median(std::move(betas));
+  }
+}
+
 // Whether the points tell alpha from beta.
 bool Varied(const std::vector<StepTimePoint>& points) {
   const auto [low, high] = std::minmax_element(
@@ -84,7 +105,8 @@ std::vector<Plan> PlanHistory(const std::vector<Plan>& issued,
 Planner::Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds)
     : spec_(std::move(spec)), recorded_rounds_(recorded_rounds), plans_(std::move(recorded)) {}
 
-Status Planner::Begin(const std::vector<JoinRequest>& members, int64_t first_round) {
+Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
+  PoolAlike(members);
   workers_.clear();
   sync_seconds_.clear();
   for (const JoinRequest& member : members) workers_.push_back({member.profile, {}});

@@ -46,8 +46,9 @@ class Planner {
   Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds);
 
   // A generation begins: its members in rank order, the first round that it will run. Makes version
-  // 1 unless plans for this number of members exist. kUser when no split of the first batch exists.
-  Status Begin(const std::vector<JoinRequest>& members, int64_t first_round);
+  // 1 unless plans for this number of members exist. Members of one group on the same hardware
+  // begin with their median profile. kUser when no split of the first batch exists.
+  Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
   // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a
   // round, or (policy auto) an H that differs by over 10 %; at most one in three rounds. It takes

@@ -59,6 +59,7 @@ void Fields(auto& v, Message<JoinRequest> auto& m) {
   v.Object("generation", m.generation);
   v.Integer("round", m.round, 0, kMaxCount);
   v.Integer("parameters", m.parameters, 0, kMaxCount);
+  v.Integer("trainSamples", m.train_samples, 0, kMaxCount);
 }
 
 void Fields(auto& v, Message<PlanShare> auto& m) {

@@ -57,6 +57,7 @@ struct JoinRequest {
   GenerationId generation;  // last one it was a member of; {0,0} for a newcomer
   int64_t round = 0;        // rounds committed in the state it holds
   int64_t parameters = 0;   // number of model parameters, for the bill
+  int64_t train_samples = 0;  // in the training set; an epoch
 };
 
 // One member's part of a plan.

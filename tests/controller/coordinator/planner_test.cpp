@@ -46,6 +46,19 @@ TEST(Planner, TheFirstPlanComesFromTheProfilesAndTheGroupsBounds) {
   EXPECT_EQ(plan.shares[1].max_batch, 50);
 }
 
+TEST(Planner, MembersOfOneGroupOnTheSameHardwareBeginAsEquals) {
+  std::vector<JoinRequest> members = {MakeJoin(0), MakeJoin(1), MakeJoin(2), MakeJoin(0, "other")};
+  members[1].profile.beta *= 3;  // profiled while another program ran
+  members[3].profile.beta *= 2;
+  TrainingJob job = MakeJob(4);
+  job.spec.workers = MakeGroups({"worker", "other"});
+  Planner planner(job.spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(members, 1).ok());
+  std::vector<double> betas;
+  for (const PlanShare& share : planner.plans()[0].shares) betas.push_back(share.beta);
+  EXPECT_THAT(betas, ::testing::ElementsAre(0.0005, 0.0005, 0.0005, 0.001));
+}
+
 TEST(Planner, RoundsThatGoAsPredictedBringNoNewPlan) {
   Planner planner(MakeJob(2).spec, {}, 0);
   ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());
