@@ -10,10 +10,11 @@ std::vector<Field> DataFields() {
   const std::string task = "spec.data.synthetic.task";
   std::vector<Field> f;
   f.push_back(Object("spec.data", "Training and evaluation data; the same path in every worker."));
-  f.push_back(Enum(format, LONGSTRIDE_ENUM_AT(data.format),
-                   {"idx", "npy", "cifar10", "tokens", "text", "synthetic"},
-                   "idx: MNIST's files; npy: NumPy arrays; cifar10: its binary version; tokens: token ids; "
-                   "text: bytes of a text; synthetic: generated from the seed."));
+  f.push_back(
+      Enum(format, LONGSTRIDE_ENUM_AT(data.format),
+           {"idx", "npy", "cifar10", "tokens", "text", "synthetic"},
+           "idx: MNIST's files; npy: NumPy arrays; cifar10: its binary version; tokens: token ids; "
+           "text: bytes of a text; synthetic: generated from the seed."));
   f.push_back(String("spec.data.path", LONGSTRIDE_AT(data.path),
                      "Folder (idx, npy, cifar10) or file (tokens, text).")
                   .When(format, {"idx", "npy", "cifar10", "tokens", "text"})
@@ -22,7 +23,8 @@ std::vector<Field> DataFields() {
   f.push_back(String("spec.data.evaluationPath", LONGSTRIDE_AT(data.evaluation_path),
                      "File to evaluate on; if left out, the last tenth of path.")
                   .When(format, {"tokens", "text"}));
-  f.push_back(Object("spec.data.normalization", "Features become (x - mean) / std, after scaling bytes to [0, 1].")
+  f.push_back(Object("spec.data.normalization",
+                     "Features become (x - mean) / std, after scaling bytes to [0, 1].")
                   .When(format, {"idx", "npy", "cifar10"}));
   f.push_back(NumberList("spec.data.normalization.mean", LONGSTRIDE_AT(data.normalization.mean),
                          From(-1e9, 1e9), "", "One value, or one per channel; if left out, 0.")
@@ -39,26 +41,32 @@ std::vector<Field> DataFields() {
   f.push_back(Enum("spec.data.tokenType", LONGSTRIDE_ENUM_AT(data.token_type), {"uint16", "uint32"},
                    "How token ids are stored, little-endian.")
                   .When(format, {"tokens"}));
-  f.push_back(Integer("spec.data.vocabulary", LONGSTRIDE_AT(data.vocabulary), From(0, 1 << 30), "token ids",
+  f.push_back(Integer("spec.data.vocabulary", LONGSTRIDE_AT(data.vocabulary), From(0, 1 << 30),
+                      "token ids",
                       "Number of different token ids; 0 = the largest in the file + 1.")
                   .When(format, {"tokens"}));
 
-  f.push_back(Object("spec.data.synthetic", "Generated data, for tests and first steps.").When(format, {"synthetic"}));
+  f.push_back(Object("spec.data.synthetic", "Generated data, for tests and first steps.")
+                  .When(format, {"synthetic"}));
   f.push_back(Enum(task, LONGSTRIDE_ENUM_AT(data.synthetic.task),
-                   {"classification", "regression", "images", "tokens"}, "What kind of problem to generate."));
-  f.push_back(Integer("spec.data.synthetic.samples", LONGSTRIDE_AT(data.synthetic.samples), From(1, 1e12),
-                      "samples", "Training samples, an epoch."));
-  f.push_back(Integer("spec.data.synthetic.evaluationSamples", LONGSTRIDE_AT(data.synthetic.evaluation_samples),
-                      From(1, 1e12), "samples", "Evaluation samples."));
-  f.push_back(IntegerList("spec.data.synthetic.shape", LONGSTRIDE_AT(data.synthetic.shape), From(1, 1 << 20),
-                          "", "Of one sample: [features], or [channels, height, width].")
+                   {"classification", "regression", "images", "tokens"},
+                   "What kind of problem to generate."));
+  f.push_back(Integer("spec.data.synthetic.samples", LONGSTRIDE_AT(data.synthetic.samples),
+                      From(1, 1e12), "samples", "Training samples, an epoch."));
+  f.push_back(Integer("spec.data.synthetic.evaluationSamples",
+                      LONGSTRIDE_AT(data.synthetic.evaluation_samples), From(1, 1e12), "samples",
+                      "Evaluation samples."));
+  f.push_back(IntegerList("spec.data.synthetic.shape", LONGSTRIDE_AT(data.synthetic.shape),
+                          From(1, 1 << 20), "",
+                          "Of one sample: [features], or [channels, height, width].")
                   .When(task, {"classification", "regression", "images"})
                   .Items(1, 3)
                   .Example("[3, 32, 32]"));
-  f.push_back(Integer("spec.data.synthetic.classes", LONGSTRIDE_AT(data.synthetic.classes), From(1, 1 << 20),
-                      "", "Classes, outputs of a regression, or size of the vocabulary."));
-  f.push_back(Number("spec.data.synthetic.noise", LONGSTRIDE_AT(data.synthetic.noise), From(0, 1e6), "",
-                     "Standard deviation of the noise; more of it asks for larger batches."));
+  f.push_back(Integer("spec.data.synthetic.classes", LONGSTRIDE_AT(data.synthetic.classes),
+                      From(1, 1 << 20), "",
+                      "Classes, outputs of a regression, or size of the vocabulary."));
+  f.push_back(Number("spec.data.synthetic.noise", LONGSTRIDE_AT(data.synthetic.noise), From(0, 1e6),
+                     "", "Standard deviation of the noise; more of it asks for larger batches."));
   return f;
 }
 

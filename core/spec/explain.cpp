@@ -126,14 +126,16 @@ Result<std::string> Explain(std::string_view path) {
                      (near ? "; did you mean " + *near + "?"
                            : "; longstride explain without a path lists them"));
   }
-  std::string text = Row("FIELD", field->path) + Row("TYPE", TypeText(*field)) +
-                     Row("DEFAULT", DefaultText(*field)) + Row("UNIT", field->unit) +
-                     Row("BOUNDS", BoundsText(*field)) +
-                     Row("APPLIES", field->only_when.empty() ? "" : "when " + ConditionText(*field)) +
-                     Row("EXAMPLE", field->example.empty() ? "" : field->name() + ": " + field->example);
+  std::string text =
+      Row("FIELD", field->path) + Row("TYPE", TypeText(*field)) +
+      Row("DEFAULT", DefaultText(*field)) + Row("UNIT", field->unit) +
+      Row("BOUNDS", BoundsText(*field)) +
+      Row("APPLIES", field->only_when.empty() ? "" : "when " + ConditionText(*field)) +
+      Row("EXAMPLE", field->example.empty() ? "" : field->name() + ": " + field->example);
   text += "\n  " + field->description + "\n";
   const bool list = field->type == FieldType::kObjectList;
-  if (field->type == FieldType::kObject || list) text += ChildrenText(field->path + (list ? "[]" : ""));
+  if (field->type == FieldType::kObject || list)
+    text += ChildrenText(field->path + (list ? "[]" : ""));
   return text;
 }
 
@@ -142,17 +144,24 @@ std::string ManifestDocs() {
       "# The TrainingJob manifest\n\n"
       "<!-- Generated from the field table in core/spec; do not edit. To renew it:\n"
       "     LONGSTRIDE_UPDATE_DOCS=1 ctest -R ManifestDocs -->\n\n"
-      "One YAML or JSON document of `apiVersion: longstride.dev/v1alpha1`, `kind: TrainingJob`. The same\n"
-      "file is what `longstride run` and `kubectl apply -f` take. `longstride validate FILE` reports every\n"
+      "One YAML or JSON document of `apiVersion: longstride.dev/v1alpha1`, `kind: TrainingJob`. "
+      "The same\n"
+      "file is what `longstride run` and `kubectl apply -f` take. `longstride validate FILE` "
+      "reports every\n"
       "fault of a manifest with its line and column, or prints the job with all defaults;\n"
       "`longstride explain FIELD` shows what follows here for one field.\n\n"
-      "- Unknown fields, and fields that the chosen kind would ignore, are faults: nothing is silently\n"
-      "  dropped. A `status` is accepted and ignored, so the output of `kubectl get -o yaml` is valid.\n"
-      "- `--set path=value` changes one field before validation, `--set path=null` removes it; paths may\n"
+      "- Unknown fields, and fields that the chosen kind would ignore, are faults: nothing is "
+      "silently\n"
+      "  dropped. A `status` is accepted and ignored, so the output of `kubectl get -o yaml` is "
+      "valid.\n"
+      "- `--set path=value` changes one field before validation, `--set path=null` removes it; "
+      "paths may\n"
       "  leave out `spec.`, lists are written `[16, 32]`.\n"
-      "- At most 1 MiB, 20,000 values, 64 levels deep, one document; no anchors, aliases, merge keys or\n"
+      "- At most 1 MiB, 20,000 values, 64 levels deep, one document; no anchors, aliases, merge "
+      "keys or\n"
       "  tags. Strings that look like numbers or booleans must be quoted, as kubectl demands.\n"
-      "- Batches are in samples; schedules run in samples, so a growing batch does not stretch them.\n";
+      "- Batches are in samples; schedules run in samples, so a growing batch does not stretch "
+      "them.\n";
   const auto section = [&](const std::string& title, const std::string& path) {
     out += "\n## " + title + "\n\n";
     const Field* field = FindField(path);

@@ -27,8 +27,8 @@ struct Fault {
   [[nodiscard]] std::string Text() const;
 };
 
-// Collects faults and remembers which fields they are about, so that a check over several fields can
-// keep silent when one of them is already known to be wrong. Not thread-safe.
+// Collects faults and remembers which fields they are about, so that a check over several fields
+// can keep silent when one of them is already known to be wrong. Not thread-safe.
 class Faults {
  public:
   void Add(Fault fault);
@@ -44,8 +44,8 @@ class Faults {
   std::set<std::string, std::less<>> tainted_;
 };
 
-// `text` made fit for a one-line message: control characters become '?', and what is longer than `most`
-// bytes is cut at a character and ends in "...".
+// `text` made fit for a one-line message: control characters become '?', and what is longer than
+// `most` bytes is cut at a character and ends in "...".
 [[nodiscard]] std::string Shorten(std::string_view text, size_t most = 60);
 
 // All faults as one kUser error, a line each; after 50 the rest is only counted.

@@ -8,8 +8,7 @@
 #include "core/spec/fields.h"
 
 // The accessor of a member of the spec, or of the worker group at hand.
-#define LONGSTRIDE_AT(member) \
-  [](TrainingJob& job, size_t) -> FieldRef { return &job.spec.member; }
+#define LONGSTRIDE_AT(member) [](TrainingJob& job, size_t) -> FieldRef { return &job.spec.member; }
 #define LONGSTRIDE_ENUM_AT(member) \
   [](TrainingJob& job, size_t) -> FieldRef { return field_builders::RefOf(job.spec.member); }
 #define LONGSTRIDE_GROUP_AT(member) \
@@ -27,10 +26,18 @@ EnumRef RefOf(E& value) {
           [&value](int index) { value = static_cast<E>(index); }};
 }
 
-inline Bounds From(double min, double max = kNone) { return {min, max, false, false}; }
-inline Bounds Above(double min, double max = kNone) { return {min, max, true, false}; }
-inline Bounds FromToBelow(double min, double max) { return {min, max, false, true}; }
-inline Bounds Between(double min, double max) { return {min, max, true, true}; }
+inline Bounds From(double min, double max = kNone) {
+  return {min, max, false, false};
+}
+inline Bounds Above(double min, double max = kNone) {
+  return {min, max, true, false};
+}
+inline Bounds FromToBelow(double min, double max) {
+  return {min, max, false, true};
+}
+inline Bounds Between(double min, double max) {
+  return {min, max, true, true};
+}
 
 inline Field Make(FieldType type, std::string path, FieldAt at, std::string description) {
   Field field;

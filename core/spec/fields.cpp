@@ -21,9 +21,8 @@ std::vector<Field> BuildTable() {
   for (auto* part : {&ModelFields, &DataFields, &TrainingFields}) {
     // The parts go where their heading object stands.
     std::vector<Field> fields = (*part)();
-    const auto heading = std::find_if(table.begin(), table.end(), [&](const Field& f) {
-      return f.path == fields.front().path;
-    });
+    const auto heading = std::find_if(
+        table.begin(), table.end(), [&](const Field& f) { return f.path == fields.front().path; });
     const auto at = table.erase(heading);
     table.insert(at, std::make_move_iterator(fields.begin()),
                  std::make_move_iterator(fields.end()));
@@ -44,7 +43,8 @@ std::string_view ParentPath(std::string_view path) {
   return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
 }
 
-// Jobs are only read here; accessors take them mutable because parsing writes through the same ones.
+// Jobs are only read here; accessors take them mutable because parsing writes through the same
+// ones.
 FieldRef RefIn(const Field& field, const TrainingJob& job, size_t group) {
   return field.at(const_cast<TrainingJob&>(job), group);
 }
@@ -86,7 +86,8 @@ std::string Bounds::Text() const {
   if (low && high && !above_min && !below_max) return NumberText(min) + " to " + NumberText(max);
   std::string text;
   if (low) text = (above_min ? "above " : "at least ") + NumberText(min);
-  if (high) text += (low ? ", " : "") + (below_max ? "below " : std::string("at most ")) + NumberText(max);
+  if (high)
+    text += (low ? ", " : "") + (below_max ? "below " : std::string("at most ")) + NumberText(max);
   return text;
 }
 

@@ -1,6 +1,6 @@
 // The field table: every field of a TrainingJob, once. Parsing, bounds, `longstride explain`,
-// docs/manifest.md, JSON output and the CRD are all driven by it. Defaults are not repeated here: they are
-// the member initializers in training_job.h, read through the table's accessors.
+// docs/manifest.md, JSON output and the CRD are all driven by it. Defaults are not repeated here:
+// they are the member initializers in training_job.h, read through the table's accessors.
 //
 // A table path names a kind of place ("spec.workers[].batch.min"); a concrete path names one place
 // ("spec.workers[1].batch.min").
@@ -42,7 +42,8 @@ struct EnumRef {
 };
 using FieldRef = std::variant<int64_t*, double*, bool*, std::string*, std::vector<int64_t>*,
                               std::vector<double>*, nlohmann::json*, EnumRef>;
-// Reaches the value in a job; the second argument is the worker group for fields below spec.workers[].
+// Reaches the value in a job; the second argument is the worker group for fields below
+// spec.workers[].
 using FieldAt = FieldRef (*)(TrainingJob&, size_t);
 
 struct Bounds {
@@ -73,12 +74,12 @@ struct Field {
   FieldType type = FieldType::kObject;
   FieldAt at = nullptr;  // null for objects
   std::string description;
-  std::string unit;                             // "samples", "seconds", ...; may be empty
-  Bounds bounds;                                // of a number, or of each entry of a list
-  size_t min_items = 0, max_items = 0;          // of a list; max 0 = any
-  std::vector<std::string> values;              // kEnum: the names, in the order of the C++ enum
-  bool required = false;                        // where it applies, and strings must not be empty
-  std::vector<Condition> only_when;             // applies when any holds; empty = always
+  std::string unit;                              // "samples", "seconds", ...; may be empty
+  Bounds bounds;                                 // of a number, or of each entry of a list
+  size_t min_items = 0, max_items = 0;           // of a list; max 0 = any
+  std::vector<std::string> values;               // kEnum: the names, in the order of the C++ enum
+  bool required = false;                         // where it applies, and strings must not be empty
+  std::vector<Condition> only_when;              // applies when any holds; empty = always
   std::vector<ConditionalDefault> default_when;  // kNumber: the first that holds beats the default
   std::string example;
   // Objects that may be absent (std::optional in the job); null for all others.

@@ -9,36 +9,43 @@ std::vector<Field> JobFields() {
   std::vector<Field> f;
   f.push_back(String("apiVersion", nullptr, "Always longstride.dev/v1alpha1.").Required());
   f.push_back(String("kind", nullptr, "Always TrainingJob.").Required());
-  f.push_back(Object("metadata", "Kubernetes metadata; fields that the API server sets are kept.").Required());
-  f.push_back(String("metadata.name", [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.name; },
-                     "Name of the job: lower-case letters, digits and '-', at most 63.")
+  f.push_back(Object("metadata", "Kubernetes metadata; fields that the API server sets are kept.")
+                  .Required());
+  f.push_back(String(
+                  "metadata.name",
+                  [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.name; },
+                  "Name of the job: lower-case letters, digits and '-', at most 63.")
                   .Required()
                   .Example("fashion-mnist"));
-  f.push_back(String("metadata.namespace",
-                     [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.namespace_; },
-                     "Namespace that the job and its pods live in."));
-  f.push_back(Make(FieldType::kStringMap, "metadata.labels",
-                   [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.labels; },
-                   "Labels of the job."));
-  f.push_back(Make(FieldType::kStringMap, "metadata.annotations",
-                   [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.annotations; },
-                   "Annotations of the job."));
+  f.push_back(String(
+      "metadata.namespace",
+      [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.namespace_; },
+      "Namespace that the job and its pods live in."));
+  f.push_back(Make(
+      FieldType::kStringMap, "metadata.labels",
+      [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.labels; }, "Labels of the job."));
+  f.push_back(Make(
+      FieldType::kStringMap, "metadata.annotations",
+      [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.annotations; },
+      "Annotations of the job."));
   f.push_back(Object("spec", "What to train, on what, and how.").Required());
-  f.push_back(Integer("spec.replicas", LONGSTRIDE_AT(replicas), From(1, 1024), "workers",
-                      "Workers in total, dealt to the groups within their minReplicas and maxReplicas."));
+  f.push_back(
+      Integer("spec.replicas", LONGSTRIDE_AT(replicas), From(1, 1024), "workers",
+              "Workers in total, dealt to the groups within their minReplicas and maxReplicas."));
   f.push_back(Integer("spec.seed", LONGSTRIDE_AT(seed), From(0), "",
                       "Seed of initial parameters, data order, dropout and synthetic data."));
 
   f.push_back(Make(FieldType::kObjectList, "spec.workers", nullptr,
                    "Groups of workers that are alike; one group named worker if left out.")
                   .Items(1, 64));
-  f.push_back(String("spec.workers[].name", LONGSTRIDE_GROUP_AT(name),
-                     "Name of the group, part of its pods' names: lower-case letters, digits and '-'.")
-                  .Example("gpu"));
-  f.push_back(Integer("spec.workers[].minReplicas", LONGSTRIDE_GROUP_AT(min_replicas), From(0, 1024),
-                      "workers", "Fewest workers of this group."));
-  f.push_back(Integer("spec.workers[].maxReplicas", LONGSTRIDE_GROUP_AT(max_replicas), From(1, 1024),
-                      "workers", "Most workers of this group."));
+  f.push_back(
+      String("spec.workers[].name", LONGSTRIDE_GROUP_AT(name),
+             "Name of the group, part of its pods' names: lower-case letters, digits and '-'.")
+          .Example("gpu"));
+  f.push_back(Integer("spec.workers[].minReplicas", LONGSTRIDE_GROUP_AT(min_replicas),
+                      From(0, 1024), "workers", "Fewest workers of this group."));
+  f.push_back(Integer("spec.workers[].maxReplicas", LONGSTRIDE_GROUP_AT(max_replicas),
+                      From(1, 1024), "workers", "Most workers of this group."));
   f.push_back(Object("spec.workers[].batch", "Bounds of each worker's share of the global batch."));
   f.push_back(Integer("spec.workers[].batch.min", LONGSTRIDE_GROUP_AT(batch.min), From(1),
                       "samples per local step", "Smallest local batch."));
@@ -52,31 +59,37 @@ std::vector<Field> JobFields() {
   f.push_back(Object("spec.data", ""));
   f.push_back(Object("spec.training", ""));
 
-  f.push_back(Object("spec.evaluation", "When to measure on the evaluation data, and when that ends the job."));
-  f.push_back(Integer("spec.evaluation.everySamples", LONGSTRIDE_AT(evaluation.every_samples), From(0),
-                      "samples", "Evaluate each time this many samples were trained on; 0 = once an epoch."));
+  f.push_back(Object("spec.evaluation",
+                     "When to measure on the evaluation data, and when that ends the job."));
+  f.push_back(Integer("spec.evaluation.everySamples", LONGSTRIDE_AT(evaluation.every_samples),
+                      From(0), "samples",
+                      "Evaluate each time this many samples were trained on; 0 = once an epoch."));
   Field target = Object("spec.evaluation.target", "Stop the job as complete once this is reached.");
   target.present = [](const TrainingJob& j) { return j.spec.evaluation.target.has_value(); };
   target.create = [](TrainingJob& j) { j.spec.evaluation.target.emplace(); };
   f.push_back(std::move(target));
   f.push_back(Enum("spec.evaluation.target.metric", LONGSTRIDE_ENUM_AT(evaluation.target->metric),
-                   {"accuracy", "loss"}, "Stop at an accuracy of at least, or a loss of at most, value."));
-  f.push_back(Number("spec.evaluation.target.value", LONGSTRIDE_AT(evaluation.target->value), From(0),
-                     "", "The accuracy (a fraction of 1) or loss to reach.")
+                   {"accuracy", "loss"},
+                   "Stop at an accuracy of at least, or a loss of at most, value."));
+  f.push_back(Number("spec.evaluation.target.value", LONGSTRIDE_AT(evaluation.target->value),
+                     From(0), "", "The accuracy (a fraction of 1) or loss to reach.")
                   .Required()
                   .Example("0.9"));
 
   f.push_back(Object("spec.checkpoint", "How often state is saved, and where."));
-  f.push_back(Integer("spec.checkpoint.everyRounds", LONGSTRIDE_AT(checkpoint.every_rounds), From(0),
-                      "rounds", "Write a checkpoint each time this many rounds are done; 0 = only when stopping."));
-  f.push_back(Integer("spec.checkpoint.keep", LONGSTRIDE_AT(checkpoint.keep), From(1, 1000), "checkpoints",
-                      "Keep this many of the latest, delete older ones."));
-  Field storage = Object("spec.checkpoint.storage",
-                         "Volume that outlives the pods; without it a job whose pods are all gone starts over.");
+  f.push_back(Integer(
+      "spec.checkpoint.everyRounds", LONGSTRIDE_AT(checkpoint.every_rounds), From(0), "rounds",
+      "Write a checkpoint each time this many rounds are done; 0 = only when stopping."));
+  f.push_back(Integer("spec.checkpoint.keep", LONGSTRIDE_AT(checkpoint.keep), From(1, 1000),
+                      "checkpoints", "Keep this many of the latest, delete older ones."));
+  Field storage = Object(
+      "spec.checkpoint.storage",
+      "Volume that outlives the pods; without it a job whose pods are all gone starts over.");
   storage.present = [](const TrainingJob& j) { return j.spec.checkpoint.storage.has_value(); };
   storage.create = [](TrainingJob& j) { j.spec.checkpoint.storage.emplace(); };
   f.push_back(std::move(storage));
-  f.push_back(String("spec.checkpoint.storage.claimName", LONGSTRIDE_AT(checkpoint.storage->claim_name),
+  f.push_back(String("spec.checkpoint.storage.claimName",
+                     LONGSTRIDE_AT(checkpoint.storage->claim_name),
                      "PersistentVolumeClaim (ReadWriteMany) in the job's namespace.")
                   .Required()
                   .Example("checkpoints"));
@@ -89,18 +102,20 @@ std::vector<Field> JobFields() {
                       "Fail the job after this time; 0 = never."));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
-  f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency), "ISO 4217 code of all prices here.")
+  f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),
+                     "ISO 4217 code of all prices here.")
                   .Example("EUR"));
   f.push_back(Number("spec.cost.workerHour", LONGSTRIDE_AT(cost.worker_hour), From(0), "currency",
                      "Price of one worker for one hour."));
-  f.push_back(Number("spec.cost.gigabyteSent", LONGSTRIDE_AT(cost.gigabyte_sent), From(0), "currency",
-                     "Price of 10^9 bytes sent."));
+  f.push_back(Number("spec.cost.gigabyteSent", LONGSTRIDE_AT(cost.gigabyte_sent), From(0),
+                     "currency", "Price of 10^9 bytes sent."));
 
   f.push_back(Object("spec.limits", "Bounds that adaptation never passes."));
-  f.push_back(Integer("spec.limits.maxGlobalBatch", LONGSTRIDE_AT(limits.max_global_batch), From(1, 1e9),
-                      "samples per local step", "Largest batch of all workers together."));
-  f.push_back(Numeric(FieldType::kQuantity, "spec.limits.memory", LONGSTRIDE_AT(limits.memory_bytes),
-                      From(0), "bytes",
+  f.push_back(Integer("spec.limits.maxGlobalBatch", LONGSTRIDE_AT(limits.max_global_batch),
+                      From(1, 1e9), "samples per local step",
+                      "Largest batch of all workers together."));
+  f.push_back(Numeric(FieldType::kQuantity, "spec.limits.memory",
+                      LONGSTRIDE_AT(limits.memory_bytes), From(0), "bytes",
                       "Memory that one worker may use; 0 = what its container or machine allows.")
                   .Example("2Gi"));
   return f;

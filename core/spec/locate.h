@@ -10,7 +10,7 @@ namespace longstride {
 
 struct Place {
   const Node* node = nullptr;  // the value at the path; null if the manifest does not set it
-  Mark mark;                   // of a scalar value, else of its key, else of the nearest object above
+  Mark mark;  // of a scalar value, else of its key, else of the nearest object above
   std::string source;
 };
 

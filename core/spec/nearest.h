@@ -8,12 +8,13 @@
 
 namespace longstride {
 
-// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string
-// alignment); letter case, '_' and '-' do not count, so max_epochs is at distance 0 of maxEpochs.
+// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal
+// string alignment); letter case, '_' and '-' do not count, so max_epochs is at distance 0 of
+// maxEpochs.
 [[nodiscard]] int EditDistance(std::string_view a, std::string_view b);
 
-// The candidate nearest to `name`, if any is near enough to be what was meant: at most a third of its
-// letters differ (at least one may). The first wins among equals.
+// The candidate nearest to `name`, if any is near enough to be what was meant: at most a third of
+// its letters differ (at least one may). The first wins among equals.
 [[nodiscard]] std::optional<std::string> Nearest(std::string_view name,
                                                  const std::vector<std::string>& candidates);
 

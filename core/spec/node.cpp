@@ -121,7 +121,10 @@ std::optional<Node> NodeFromJson(const nlohmann::json& json, const std::string& 
   Node root;
   size_t count = 0;
   if (Convert(json, std::make_shared<const std::string>(source), 0, count, root)) return root;
-  faults.Add({source, {}, "", "the manifest is too large or too deeply nested",
+  faults.Add({source,
+              {},
+              "",
+              "the manifest is too large or too deeply nested",
               "at most 20,000 values, 64 deep"});
   return std::nullopt;
 }

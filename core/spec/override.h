@@ -6,9 +6,9 @@
 
 namespace longstride {
 
-// Sets, adds or (value null) removes one field. Whether the field exists and the value is good is found
-// when the tree is read, with the flag as the source; only what cannot be put into the tree at all is
-// added to `faults` here.
+// Sets, adds or (value null) removes one field. Whether the field exists and the value is good is
+// found when the tree is read, with the flag as the source; only what cannot be put into the tree
+// at all is added to `faults` here.
 void ApplyOverride(const Override& override, Node& root, Faults& faults);
 
 }  // namespace longstride

@@ -1,5 +1,5 @@
-// From a manifest to a TrainingJob: read, override, default, validate. Every fault is reported at once,
-// each with file:line:column and field path. Nothing here reads files but LoadTrainingJob.
+// From a manifest to a TrainingJob: read, override, default, validate. Every fault is reported at
+// once, each with file:line:column and field path. Nothing here reads files but LoadTrainingJob.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -17,8 +17,9 @@ namespace longstride {
 inline constexpr const char* kApiVersion = "longstride.dev/v1alpha1";
 inline constexpr const char* kKind = "TrainingJob";
 
-// `--set training.localSteps.steps=8`: sets one field before anything is validated. The path may leave
-// out "spec."; list entries are written workers[0].name. Lists are written [16, 32]; null removes.
+// `--set training.localSteps.steps=8`: sets one field before anything is validated. The path may
+// leave out "spec."; list entries are written workers[0].name. Lists are written [16, 32]; null
+// removes.
 struct Override {
   std::string path;
   std::string value;

@@ -9,7 +9,8 @@
 
 namespace longstride {
 
-// Bytes, rounded up to a whole one. kUser if it is not a quantity, negative, or above 2^53; milli-bytes
+// Bytes, rounded up to a whole one. kUser if it is not a quantity, negative, or above 2^53;
+// milli-bytes
 // ("2m", nearly always a slip for 2M or 2Mi) are refused.
 [[nodiscard]] Result<int64_t> ParseQuantity(std::string_view text);
 

@@ -13,10 +13,17 @@ namespace {
 
 // What the API server keeps in metadata besides the fields of the table.
 const std::vector<std::string>& ServerSetMetadata() {
-  static const std::vector<std::string> kNames{
-      "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
-      "generateName",      "generation",                 "managedFields",     "ownerReferences",
-      "resourceVersion",   "selfLink",                   "uid"};
+  static const std::vector<std::string> kNames{"creationTimestamp",
+                                               "deletionGracePeriodSeconds",
+                                               "deletionTimestamp",
+                                               "finalizers",
+                                               "generateName",
+                                               "generation",
+                                               "managedFields",
+                                               "ownerReferences",
+                                               "resourceVersion",
+                                               "selfLink",
+                                               "uid"};
   return kNames;
 }
 
@@ -128,7 +135,8 @@ class Reader {
         return ReadString(field, node, path, group);
       case FieldType::kInteger: {
         int64_t value = 0;
-        if (ReadScalar(field, node, path, value)) *std::get<int64_t*>(field.at(job_, group)) = value;
+        if (ReadScalar(field, node, path, value))
+          *std::get<int64_t*>(field.at(job_, group)) = value;
         return;
       }
       case FieldType::kNumber: {
@@ -176,11 +184,10 @@ class Reader {
   bool CountIsGood(const Field& field, const Node& node, Mark mark, const std::string& path) {
     const size_t n = node.items.size();
     if (n >= field.min_items && (field.max_items == 0 || n <= field.max_items)) return true;
-    const std::string limit = n < field.min_items
-                                  ? "at least " + std::to_string(field.min_items)
-                                  : "at most " + std::to_string(field.max_items);
-    const std::string entries = (n < field.min_items ? field.min_items : field.max_items) == 1
-                                    ? " entry" : " entries";
+    const std::string limit = n < field.min_items ? "at least " + std::to_string(field.min_items)
+                                                  : "at most " + std::to_string(field.max_items);
+    const std::string entries =
+        (n < field.min_items ? field.min_items : field.max_items) == 1 ? " entry" : " entries";
     Add(node, mark, path, "has " + std::to_string(n) + ", must have " + limit + entries);
     return false;
   }
@@ -230,8 +237,7 @@ class Reader {
       return;
     }
     const auto near = Nearest(node.text, field.values);
-    Add(node, node.mark, path,
-        "\"" + Shorten(node.text) + "\" is not one of " + Join(field.values),
+    Add(node, node.mark, path, "\"" + Shorten(node.text) + "\" is not one of " + Join(field.values),
         near ? "did you mean \"" + *near + "\"?" : "");
   }
 
@@ -266,9 +272,11 @@ class Reader {
   }
 
   template <typename T>
-  void ReadList(const Field& field, std::vector<T>& list, const Node& node, const std::string& path) {
+  void ReadList(const Field& field, std::vector<T>& list, const Node& node,
+                const std::string& path) {
     const bool integers = std::is_same_v<T, int64_t>;
-    if (!Expect(node, Node::Kind::kList, integers ? "a list of integers" : "a list of numbers", path)) {
+    if (!Expect(node, Node::Kind::kList, integers ? "a list of integers" : "a list of numbers",
+                path)) {
       return;
     }
     if (!CountIsGood(field, node, node.mark, path)) return;
@@ -294,7 +302,8 @@ void ApplyConditionalDefaults(const Node& root, TrainingJob& job) {
     if (node) continue;  // the manifest says
     for (const ConditionalDefault& choice : field.default_when) {
       const auto& values = choice.when.values;
-      if (std::find(values.begin(), values.end(), EnumName(job, choice.when.path)) == values.end()) {
+      if (std::find(values.begin(), values.end(), EnumName(job, choice.when.path)) ==
+          values.end()) {
         continue;
       }
       *std::get<double*>(field.at(job, 0)) = choice.value;

@@ -1,5 +1,5 @@
-// Fills a TrainingJob from a Node tree by the field table: names, types, bounds and enumerations. What
-// concerns several fields is validate.h's.
+// Fills a TrainingJob from a Node tree by the field table: names, types, bounds and enumerations.
+// What concerns several fields is validate.h's.
 #pragma once
 
 #include "core/spec/node.h"

@@ -27,7 +27,8 @@ Json ObjectOf(const std::string& table_path, const TrainingJob& job, size_t grou
       object[field->name()] = std::move(list);
     } else if (field->at) {
       const nlohmann::json value = ValueOf(*field, job, group);
-      // Empty means "not set", but for lists whose default is not empty (a model without hidden layers).
+      // Empty means "not set", but for lists whose default is not empty (a model without hidden
+      // layers).
       if (IsEmpty(value) && (!value.is_array() || IsEmpty(ValueOf(*field, kDefaults)))) continue;
       object[field->name()] = Json(value);
     }
@@ -47,6 +48,8 @@ Json ToOrderedJson(const TrainingJob& job) {
   return json;
 }
 
-nlohmann::json ToJson(const TrainingJob& job) { return nlohmann::json(ToOrderedJson(job)); }
+nlohmann::json ToJson(const TrainingJob& job) {
+  return nlohmann::json(ToOrderedJson(job));
+}
 
 }  // namespace longstride

@@ -1,6 +1,6 @@
-// A TrainingJob as the JSON object that kubectl would take: all defaults filled in, except fields that do
-// not apply (the sizes of models that were not chosen) and empty ones. ParseTrainingJobJson gives the
-// same job back.
+// A TrainingJob as the JSON object that kubectl would take: all defaults filled in, except fields
+// that do not apply (the sizes of models that were not chosen) and empty ones. ParseTrainingJobJson
+// gives the same job back.
 #pragma once
 
 #include <nlohmann/json.hpp>

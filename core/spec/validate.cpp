@@ -11,7 +11,8 @@
 namespace longstride {
 namespace {
 
-constexpr const char* kLabelRule = "lower-case letters, digits and '-', starting and ending with a letter or digit";
+constexpr const char* kLabelRule =
+    "lower-case letters, digits and '-', starting and ending with a letter or digit";
 
 // RFC 1123 label, without the bound on its length.
 bool IsLabel(const std::string& name) {
@@ -120,8 +121,7 @@ void Validator::CheckApplicable() {
     // An object above that does not apply has a fault of its own by now.
     if (faults_.Touches(field.path) || RestsOnFault(field, faults_)) continue;
     const std::string& selector = field.only_when.front().path;
-    Fail(field.path,
-         "would be ignored: it applies only when " + ConditionText(field),
+    Fail(field.path, "would be ignored: it applies only when " + ConditionText(field),
          "remove it, or change " + selector + " (now " + EnumName(job_, selector) + ")");
   }
 }
@@ -130,7 +130,8 @@ void Validator::CheckMetadata() {
   const ObjectMeta& meta = job_.metadata;
   Require(IsLabel(meta.name), "metadata.name", {},
           "\"" + Shorten(meta.name) + "\" is not a valid name", kLabelRule);
-  Require(meta.name.size() <= 63, "metadata.name", {}, "is longer than 63 characters", "shorten it");
+  Require(meta.name.size() <= 63, "metadata.name", {}, "is longer than 63 characters",
+          "shorten it");
   Require(IsLabel(meta.namespace_) && meta.namespace_.size() <= 63, "metadata.namespace", {},
           "\"" + Shorten(meta.namespace_) + "\" is not a valid namespace", kLabelRule);
 }
@@ -145,14 +146,18 @@ void Validator::CheckWorkers() {
     const std::string at = "spec.workers[" + std::to_string(i) + "]";
     Require(IsLabel(group.name), at + ".name", {},
             "\"" + Shorten(group.name) + "\" is not a valid name", kLabelRule);
-    Require(job_.metadata.name.size() + group.name.size() <= kLongestNames, at + ".name", {"metadata.name"},
-            Format("is too long for pod names: it and metadata.name may have %zu characters together",
-                   kLongestNames),
-            "shorten one of them");
+    Require(
+        job_.metadata.name.size() + group.name.size() <= kLongestNames, at + ".name",
+        {"metadata.name"},
+        Format("is too long for pod names: it and metadata.name may have %zu characters together",
+               kLongestNames),
+        "shorten one of them");
     Require(names.insert(group.name).second, at + ".name", {},
-            "two worker groups are named \"" + Shorten(group.name) + "\"", "give each group its own name");
+            "two worker groups are named \"" + Shorten(group.name) + "\"",
+            "give each group its own name");
     Require(group.min_replicas <= group.max_replicas, at + ".minReplicas", {at + ".maxReplicas"},
-            Format("minReplicas %ld is more than maxReplicas %ld", group.min_replicas, group.max_replicas));
+            Format("minReplicas %ld is more than maxReplicas %ld", group.min_replicas,
+                   group.max_replicas));
     Require(group.batch.min <= group.batch.max, at + ".batch.min", {at + ".batch.max"},
             Format("min %ld is more than max %ld", group.batch.min, group.batch.max));
     fewest += group.min_replicas;
@@ -189,8 +194,8 @@ void Validator::CheckData() {
   const DataSpec& data = spec_.data;
   const auto& mean = data.normalization.mean;
   const auto& std = data.normalization.std;
-  Require(mean.size() <= 1 || std.size() <= 1 || mean.size() == std.size(), "spec.data.normalization.std",
-          {"spec.data.normalization.mean"},
+  Require(mean.size() <= 1 || std.size() <= 1 || mean.size() == std.size(),
+          "spec.data.normalization.std", {"spec.data.normalization.mean"},
           Format("%zu values, but mean has %zu", std.size(), mean.size()),
           "give one for all channels, or one per channel in both");
   if (data.format == DataFormat::kCifar10) {
@@ -203,7 +208,8 @@ void Validator::CheckData() {
   }
   if (data.format == DataFormat::kTokens && data.token_type == TokenType::kUint16) {
     Require(data.vocabulary <= 65536, "spec.data.vocabulary", {"spec.data.tokenType"},
-            Format("%ld token ids do not fit into uint16", data.vocabulary), "use tokenType: uint32");
+            Format("%ld token ids do not fit into uint16", data.vocabulary),
+            "use tokenType: uint32");
   }
   if (data.format != DataFormat::kSynthetic) return;
   const SyntheticData& synthetic = data.synthetic;
@@ -235,8 +241,10 @@ void Validator::CheckModelFitsData() {
             "a model of kind " + model + " cannot be trained on " + what + " data",
             gpt ? "gpt needs format tokens or text" : "use gpt for tokens and text");
   }
-  if ((spec_.model.kind == ModelKind::kCnn || spec_.model.kind == ModelKind::kResnet) && synthetic) {
-    Require(data.synthetic.shape.size() == 3, "spec.data.synthetic.shape", {"spec.model.name", "spec.data.synthetic.task"},
+  if ((spec_.model.kind == ModelKind::kCnn || spec_.model.kind == ModelKind::kResnet) &&
+      synthetic) {
+    Require(data.synthetic.shape.size() == 3, "spec.data.synthetic.shape",
+            {"spec.model.name", "spec.data.synthetic.task"},
             "a " + model + " needs images of shape [channels, height, width]",
             "for example shape: [3, 32, 32]");
   }
@@ -248,8 +256,8 @@ void Validator::CheckModelFitsData() {
             squared ? "use crossEntropy" : "use meanSquaredError");
   }
   if (spec_.evaluation.target && regression) {
-    Require(spec_.evaluation.target->metric == TargetMetric::kLoss, "spec.evaluation.target.metric", uses,
-            "a regression has no accuracy", "use metric: loss");
+    Require(spec_.evaluation.target->metric == TargetMetric::kLoss, "spec.evaluation.target.metric",
+            uses, "a regression has no accuracy", "use metric: loss");
   }
 }
 
@@ -271,7 +279,8 @@ void Validator::CheckLearningRate() {
           "spec.training.optimizer.nesterov",
           {"spec.training.optimizer.momentum", "spec.training.optimizer.name"},
           "nesterov needs momentum", "for example momentum: 0.9");
-  const bool decays = rate.schedule == ScheduleKind::kCosine || rate.schedule == ScheduleKind::kLinear;
+  const bool decays =
+      rate.schedule == ScheduleKind::kCosine || rate.schedule == ScheduleKind::kLinear;
   const int64_t horizon = rate.decay_samples > 0 ? rate.decay_samples : training.max_samples;
   Require(!decays || horizon > 0, at + ".schedule", uses,
           "a " + EnumName(job_, at + ".schedule") + " schedule needs a length in samples",
@@ -283,9 +292,11 @@ void Validator::CheckLearningRate() {
   Require(std::adjacent_find(rate.step_samples.begin(), rate.step_samples.end(),
                              std::greater_equal<>()) == rate.step_samples.end(),
           at + ".stepSamples", {}, "must be ascending");
-  Require(rate.coupling == CouplingKind::kNone || spec_.training.batch.policy == BatchPolicy::kAdaptive,
-          at + ".coupling", {"spec.training.batch.policy"},
-          "has no effect: a batch of policy fixed never changes", "use coupling: none, or policy: adaptive");
+  Require(
+      rate.coupling == CouplingKind::kNone || spec_.training.batch.policy == BatchPolicy::kAdaptive,
+      at + ".coupling", {"spec.training.batch.policy"},
+      "has no effect: a batch of policy fixed never changes",
+      "use coupling: none, or policy: adaptive");
 }
 
 void Validator::CheckLocalSteps() {
@@ -315,8 +326,8 @@ void Validator::CheckBatch() {
   const double high = static_cast<double>(largest) * static_cast<double>(spec_.replicas);
   const Paths uses = {"spec.replicas", "spec.workers"};
   Require(static_cast<double>(initial) >= low, at, uses,
-          Format("%ld is less than %ld workers with a batch.min of %ld need", initial, spec_.replicas,
-                 smallest));
+          Format("%ld is less than %ld workers with a batch.min of %ld need", initial,
+                 spec_.replicas, smallest));
   Require(static_cast<double>(initial) <= high, at, uses,
           Format("%ld is more than %ld workers with a batch.max of %ld may take", initial,
                  spec_.replicas, largest));

@@ -1,6 +1,6 @@
 // What concerns more than one field of a job: required fields, fields that the chosen kinds would
-// ignore, names, and values that contradict one another. Checks keep silent about fields that already
-// have a fault, so each mistake is reported once.
+// ignore, names, and values that contradict one another. Checks keep silent about fields that
+// already have a fault, so each mistake is reported once.
 #pragma once
 
 #include "core/spec/node.h"

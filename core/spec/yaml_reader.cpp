@@ -1,5 +1,6 @@
-// The border to yaml-cpp: events in, a bounded Node tree out, no exception past ReadNode. Its own node
-// type is not used: it resolves aliases into shared nodes, which turns a small text into a huge walk.
+// The border to yaml-cpp: events in, a bounded Node tree out, no exception past ReadNode. Its own
+// node type is not used: it resolves aliases into shared nodes, which turns a small text into a
+// huge walk.
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
@@ -119,8 +120,8 @@ class TreeBuilder final : public YAML::EventHandler {
   size_t count_ = 0;
 };
 
-// Position of the first byte that is not plain UTF-8 text, if any. yaml-cpp takes some control characters
-// for its own marks, and JSON writers throw on broken UTF-8, so neither may pass.
+// Position of the first byte that is not plain UTF-8 text, if any. yaml-cpp takes some control
+// characters for its own marks, and JSON writers throw on broken UTF-8, so neither may pass.
 std::optional<Mark> FirstBadByte(std::string_view text) {
   Mark mark{1, 1};
   for (size_t i = 0; i < text.size();) {

@@ -1,5 +1,5 @@
-// Any text either gives faults, each with a message that JSON can carry, or a job that goes through JSON
-// unchanged.
+// Any text either gives faults, each with a message that JSON can carry, or a job that goes through
+// JSON unchanged.
 #include <cstdlib>
 
 #include "core/spec/parse.h"

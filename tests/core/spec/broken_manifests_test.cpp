@@ -36,13 +36,16 @@ TEST_P(BrokenManifest, GivesOneClearMessage) {
   EXPECT_EQ(ExitCodeOf(ToError(parsed.faults).code), 2);
 }
 
-TEST(BrokenManifests, AreAtLeastForty) { EXPECT_GE(BrokenFiles().size(), 40u); }
+TEST(BrokenManifests, AreAtLeastForty) {
+  EXPECT_GE(BrokenFiles().size(), 40u);
+}
 
-INSTANTIATE_TEST_SUITE_P(Files, BrokenManifest, testing::ValuesIn(BrokenFiles()), [](const auto& info) {
-  std::string name = info.param.substr(0, info.param.rfind('.'));
-  std::replace(name.begin(), name.end(), '-', '_');
-  return "Case" + name;
-});
+INSTANTIATE_TEST_SUITE_P(Files, BrokenManifest, testing::ValuesIn(BrokenFiles()),
+                         [](const auto& info) {
+                           std::string name = info.param.substr(0, info.param.rfind('.'));
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return "Case" + name;
+                         });
 
 }  // namespace
 }  // namespace longstride

@@ -59,7 +59,8 @@ TEST(Explain, KnowsEveryField) {
 
 TEST(ManifestDocs, AreCommittedAsGenerated) {
   const std::string path = LONGSTRIDE_SOURCE_DIR "/docs/manifest.md";
-  if (std::getenv("LONGSTRIDE_UPDATE_DOCS")) std::ofstream(path, std::ios::binary) << ManifestDocs();
+  if (std::getenv("LONGSTRIDE_UPDATE_DOCS"))
+    std::ofstream(path, std::ios::binary) << ManifestDocs();
   EXPECT_EQ(ReadTextFile(path), ManifestDocs())
       << "docs/manifest.md is stale; renew it with LONGSTRIDE_UPDATE_DOCS=1 ctest -R ManifestDocs";
 }

@@ -20,7 +20,8 @@ std::string WithTemplate(const std::string& value) {
 }
 
 TEST(Limits, Bytes) {
-  EXPECT_EQ(FaultsOf(std::string(kMaxManifestBytes + 1, '#')), "t: the manifest is larger than 1 MiB");
+  EXPECT_EQ(FaultsOf(std::string(kMaxManifestBytes + 1, '#')),
+            "t: the manifest is larger than 1 MiB");
 }
 
 TEST(Limits, Depth) {
@@ -45,7 +46,8 @@ TEST(Limits, AliasesAnchorsMergeKeysAndTagsAreRefused) {
   EXPECT_THAT(FaultsOf(Minimal("", "  seed: &a 1\n")), HasSubstr("t:8:9: anchors and aliases"));
   EXPECT_THAT(FaultsOf("a: *b\n"), HasSubstr("t:1"));
   EXPECT_THAT(FaultsOf(Minimal("", "  <<: {seed: 1}\n")), HasSubstr("t:8:3: merge keys"));
-  EXPECT_THAT(FaultsOf(Minimal("", "  seed: !!int 1\n")), HasSubstr("the tag tag:yaml.org,2002:int"));
+  EXPECT_THAT(FaultsOf(Minimal("", "  seed: !!int 1\n")),
+              HasSubstr("the tag tag:yaml.org,2002:int"));
 }
 
 TEST(Limits, OneDocument) {
@@ -62,10 +64,12 @@ TEST(Limits, TokensAfterTheDocumentEnd) {
 }
 
 TEST(Limits, OnlyUtf8Text) {
-  for (const std::string& bad : {std::string("a\x04"), std::string("a\0", 2), std::string("a\xff"),
-                                 std::string("a\xc0\x80"), std::string("a\xed\xa0\x80"), std::string("a\xe2\x82")}) {
-    EXPECT_EQ(FaultsOf(bad), "t:1:2: not UTF-8 text (a stray byte or control character); "
-                             "save the file as UTF-8");
+  for (const std::string& bad :
+       {std::string("a\x04"), std::string("a\0", 2), std::string("a\xff"), std::string("a\xc0\x80"),
+        std::string("a\xed\xa0\x80"), std::string("a\xe2\x82")}) {
+    EXPECT_EQ(FaultsOf(bad),
+              "t:1:2: not UTF-8 text (a stray byte or control character); "
+              "save the file as UTF-8");
   }
   EXPECT_EQ(FaultsOf("\xef\xbb\xbf" + Minimal()), "") << "a byte order mark";
   EXPECT_EQ(FaultsOf(Minimal("", "  data: {}\n")).find("twice") != std::string::npos, true);

@@ -11,7 +11,8 @@ namespace {
 
 TEST(Manifests, AreValidAndRoundTrip) {
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(LONGSTRIDE_SOURCE_DIR "/manifests")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(LONGSTRIDE_SOURCE_DIR "/manifests")) {
     if (entry.path().extension() != ".yaml") continue;
     ++count;
     const Result<TrainingJob> job = LoadTrainingJob(entry.path().string());

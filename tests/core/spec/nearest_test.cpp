@@ -12,7 +12,9 @@ TEST(Nearest, CountsEditsAndSwaps) {
   EXPECT_EQ(EditDistance("", "abc"), 3);
 }
 
-TEST(Nearest, IgnoresCaseAndSeparators) { EXPECT_EQ(EditDistance("max_epochs", "maxEpochs"), 0); }
+TEST(Nearest, IgnoresCaseAndSeparators) {
+  EXPECT_EQ(EditDistance("max_epochs", "maxEpochs"), 0);
+}
 
 TEST(Nearest, FindsTheNearestNearEnough) {
   const std::vector<std::string> names{"steps", "maxSteps", "policy"};

@@ -1,7 +1,6 @@
-#include "core/spec/parse.h"
-
 #include <gmock/gmock.h>
 
+#include "core/spec/parse.h"
 #include "tests/core/spec/spec_testing.h"
 
 namespace longstride {
@@ -43,8 +42,8 @@ TEST(Override, ReplacesWhatTheManifestSays) {
 
 TEST(Override, NullRemovesAField) {
   const std::string text = Minimal("    localSteps: {policy: qsr, maxSteps: 64}\n");
-  const TrainingJob job = MustParse(text, {{"training.localSteps.policy", "constant"},
-                                           {"training.localSteps.maxSteps", "null"}});
+  const TrainingJob job = MustParse(
+      text, {{"training.localSteps.policy", "constant"}, {"training.localSteps.maxSteps", "null"}});
   EXPECT_EQ(job.spec.training.local_steps.max_steps, 1024);
   EXPECT_EQ(MustParse(text, {{"training.gradientClipping", "null"}}).spec.replicas, 4);
 }
@@ -57,10 +56,11 @@ TEST(Override, IsValidatedLikeTheManifest) {
             "--set traning.seed=8: spec.traning: unknown field; did you mean \"training\"?");
   EXPECT_EQ(FaultsWith("replicas", "four"),
             "--set replicas=four: spec.replicas: expected an integer, got \"four\"");
-  EXPECT_EQ(FaultsWith("training.bogus", "null"),
-            "--set training.bogus=null: spec.training.bogus: unknown field; fields here: precision, "
-            "maxSamples, maxEpochs, optimizer, learningRate, gradientClipping, localSteps, batch, "
-            "synchronization");
+  EXPECT_EQ(
+      FaultsWith("training.bogus", "null"),
+      "--set training.bogus=null: spec.training.bogus: unknown field; fields here: precision, "
+      "maxSamples, maxEpochs, optimizer, learningRate, gradientClipping, localSteps, batch, "
+      "synchronization");
   EXPECT_THAT(FaultsWith("seed", ""), HasSubstr("spec.seed: needs a value"));
   EXPECT_THAT(FaultsWith("data.path.x", "1"), HasSubstr("could hold \"x\""));
   EXPECT_THAT(FaultsWith("workers[3].name", "x"), HasSubstr("no entry [3]"));

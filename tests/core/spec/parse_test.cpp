@@ -49,9 +49,10 @@ TEST(ParseTrainingJob, ReadsEveryKindOfValue) {
   EXPECT_EQ(job.metadata.other, nlohmann::json({{"uid", "1-2"}}));
   EXPECT_EQ(job.spec.workers[0].batch.max, 512);
   EXPECT_EQ(job.spec.workers[1].max_replicas, 1024);
-  EXPECT_EQ(job.spec.workers[1].pod_template,
-            nlohmann::json::parse(
-                R"({"spec": {"hostNetwork": true, "priority": 7, "containers": [{"name": "worker"}]}})"));
+  EXPECT_EQ(
+      job.spec.workers[1].pod_template,
+      nlohmann::json::parse(
+          R"({"spec": {"hostNetwork": true, "priority": 7, "containers": [{"name": "worker"}]}})"));
   EXPECT_EQ(job.spec.model.kind, ModelKind::kResnet);
   EXPECT_EQ(job.spec.model.resnet.style, ResnetStyle::kImagenet);
   EXPECT_THAT(job.spec.data.normalization.mean, ElementsAre(0.1, 2, 3.5));

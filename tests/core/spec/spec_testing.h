@@ -19,7 +19,8 @@ inline std::string ReadTextFile(const std::string& path) {
   return text.str();
 }
 
-// The smallest valid manifest; `training` and `rest` are YAML lines to add below spec.training and spec.
+// The smallest valid manifest; `training` and `rest` are YAML lines to add below spec.training and
+// spec.
 inline std::string Minimal(const std::string& training = "", const std::string& rest = "") {
   return "apiVersion: longstride.dev/v1alpha1\n"
          "kind: TrainingJob\n"
@@ -35,7 +36,9 @@ inline std::string Minimal(const std::string& training = "", const std::string& 
 inline std::string FaultsOf(const ParsedJob& parsed) {
   return parsed.ok() ? "" : ToError(parsed.faults).message;
 }
-inline std::string FaultsOf(const std::string& text) { return FaultsOf(ParseTrainingJob(text, "t")); }
+inline std::string FaultsOf(const std::string& text) {
+  return FaultsOf(ParseTrainingJob(text, "t"));
+}
 
 inline TrainingJob MustParse(const std::string& text, const std::vector<Override>& overrides = {}) {
   ParsedJob parsed = ParseTrainingJob(text, "t", overrides);
