@@ -1,10 +1,12 @@
-// Collective operations among the members of one generation. One object lives for one generation and is
-// thrown away when the membership changes. Every member must call the same operations in the same order.
+// Collective operations among the members of one generation. One object lives for one generation
+// and is thrown away when the membership changes. Every member must call the same operations in the
+// same order.
 //
-// Each call blocks until it is done, its deadline passes, or Abort is called from another thread; then
-// it returns kLostPeer (a peer went away or the object was aborted) or kTransient (deadline). After any failure
-// the object is dead: every later call fails at once. Buffers are host memory and must stay valid
-// until the call returns; on failure their content is unspecified, so commit results only on success.
+// Each call blocks until it is done, its deadline passes, or Abort is called from another thread;
+// then it returns kLostPeer (a peer went away or the object was aborted) or kTransient (deadline).
+// After any failure the object is dead: every later call fails at once. Buffers are host memory and
+// must stay valid until the call returns; on failure their content is unspecified, so commit
+// results only on success.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +44,11 @@ class Collective {
   virtual Status AllReduceSum(std::span<float> data, Purpose purpose) = 0;
   virtual Status AllReduceSum(std::span<double> data, Purpose purpose) = 0;
   // all.size() == size() * mine.size(); rank r's bytes end at r * mine.size().
-  virtual Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all, Purpose purpose) = 0;
+  virtual Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all,
+                           Purpose purpose) = 0;
   // Equal parts: part r of `send` goes to rank r, and part r of `receive` came from rank r.
-  virtual Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive, Purpose purpose) = 0;
+  virtual Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
+                          Purpose purpose) = 0;
   virtual Status Broadcast(std::span<std::byte> data, int root, Purpose purpose) = 0;
   virtual Status Barrier() = 0;
 
@@ -72,7 +76,7 @@ class RendezvousStore {
 struct GlooOptions {
   int rank = 0;
   int size = 1;
-  std::string address;           // this member's own IP address, one that its peers can reach
+  std::string address;  // this member's own IP address, one that its peers can reach
   Duration connect_timeout = std::chrono::seconds(30);
   Duration timeout = std::chrono::seconds(60);  // of each operation
 };

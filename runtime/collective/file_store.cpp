@@ -25,10 +25,12 @@ Status FileStore::Set(const std::string& key, const std::vector<uint8_t>& value)
   const std::string temporary = Format("%s.%d.%d", path.c_str(), getpid(), unique++);
   {
     std::ofstream file(temporary, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(value.data()), static_cast<std::streamsize>(value.size()));
+    file.write(reinterpret_cast<const char*>(value.data()),
+               static_cast<std::streamsize>(value.size()));
     if (!file.flush()) return ResourceError("cannot write " + temporary);
   }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) return ResourceError("cannot write " + path);
+  if (std::rename(temporary.c_str(), path.c_str()) != 0)
+    return ResourceError("cannot write " + path);
   return Status();
 }
 

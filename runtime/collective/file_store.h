@@ -1,5 +1,6 @@
-// A RendezvousStore in a folder that all members see: one file a key, written under another name and then
-// renamed, so that a reader finds a whole value or none. For tests, benchmarks and jobs without a coordinator.
+// A RendezvousStore in a folder that all members see: one file a key, written under another name
+// and then renamed, so that a reader finds a whole value or none. For tests, benchmarks and jobs
+// without a coordinator.
 #pragma once
 
 #include <string>

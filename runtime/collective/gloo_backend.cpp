@@ -1,21 +1,21 @@
-#include "runtime/collective/gloo_backend.h"
-
-// Debian's Gloo headers are only parsed, for the types that c10d's header names; the Gloo that runs is the
-// one inside libtorch_cpu. Linking another beside it would rebind symbols, so nothing of gloo:: is
-// called here.
+// Debian's Gloo headers are only parsed, for the types that c10d's header names; the Gloo that runs
+// is the one inside libtorch_cpu. Linking another beside it would rebind symbols, so nothing of
+// gloo:: is called here.
 #define USE_C10D_GLOO
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "runtime/collective/c10d_store.h"
+#include "runtime/collective/operation_backend.h"
 #include "runtime/collective/sockets.h"
+#include "runtime/collective/threaded_collective.h"
 
 namespace longstride {
 namespace {
@@ -27,96 +27,33 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr milliseconds kGlooTimeout = std::chrono::hours(24);
 // Connecting takes milliseconds once all members are there, so a third of the time left is plenty.
 constexpr int kConnectAttempts = 3;
+constexpr size_t kHalvesFromBytes = 4 << 20;
 
-milliseconds Until(TimePoint deadline) {
-  const auto left = std::chrono::ceil<milliseconds>(deadline - SteadyClock::now());
-  return std::max(left, milliseconds(1));
-}
-
-// Our store as c10d and Gloo want to see it. Every attempt to connect has keys of its own, so a value
-// that was fetched once never changes.
-class StoreAdapter final : public c10d::Store {
+class GlooBackend final : public OperationBackend {
  public:
-  StoreAdapter(std::shared_ptr<RendezvousStore> store, std::string prefix, milliseconds timeout)
-      : c10d::Store(timeout), store_(std::move(store)), prefix_(std::move(prefix)) {}
+  explicit GlooBackend(const GlooOptions& options) : options_(options) {}
 
-  c10::intrusive_ptr<Store> clone() override {
-    return c10::make_intrusive<StoreAdapter>(store_, prefix_, timeout_);
-  }
-  void set(const std::string& key, const std::vector<uint8_t>& value) override {
-    const Status status = store_->Set(prefix_ + key, value);
-    TORCH_CHECK(status.ok(), status.error().message);
-  }
-  std::vector<uint8_t> get(const std::string& key) override { return Fetch(key, timeout_); }
-  void wait(const std::vector<std::string>& keys) override { wait(keys, timeout_); }
-  void wait(const std::vector<std::string>& keys, const milliseconds& timeout) override {
-    const TimePoint deadline = SteadyClock::now() + timeout;
-    for (const std::string& key : keys) Fetch(key, Until(deadline));
-  }
-  bool check(const std::vector<std::string>& keys) override {
-    return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
-      return fetched_.contains(key) || store_->Get(prefix_ + key, Duration::zero()).ok();
-    });
-  }
-  // Gloo's rendezvous needs none of these.
-  int64_t add(const std::string&, int64_t) override { TORCH_CHECK(false, "the store cannot add"); }
-  bool deleteKey(const std::string&) override { return false; }
-  int64_t getNumKeys() override { TORCH_CHECK(false, "the store cannot count"); }
-
- private:
-  const std::vector<uint8_t>& Fetch(const std::string& key, Duration timeout) {
-    auto found = fetched_.find(key);
-    if (found == fetched_.end()) {
-      auto value = store_->Get(prefix_ + key, timeout);
-      TORCH_CHECK(value.ok(), value.error().message);
-      found = fetched_.emplace(key, std::move(*value)).first;
-    }
-    return found->second;
-  }
-
-  std::shared_ptr<RendezvousStore> store_;
-  std::string prefix_;
-  std::map<std::string, std::vector<uint8_t>> fetched_;
-};
-
-// The border to c10d: what `body` throws becomes an Error.
-template <typename Body>
-Status Guarded(ErrorCode code, const char* what, Body body) {
-  try {
-    return body();
-  } catch (const c10::Error& e) {
-    return Error{code, Format("%s: %s", what, e.what_without_backtrace())};
-  } catch (const std::exception& e) {
-    return Error{code, Format("%s: %s", what, e.what())};
-  }
-}
-
-class Backend final : public GlooBackend {
- public:
-  Status Connect(const GlooOptions& options, std::shared_ptr<RendezvousStore> store,
-                 TimePoint deadline) override {
-    size_ = options.size;
+  // kUser when the address is not this machine's.
+  Status Connect(std::shared_ptr<RendezvousStore> store, TimePoint deadline) override {
     // Gloo gives up after three refused connections, which a busy peer can cause: so try again, all
     // members together, with new keys and a new listener.
     Status last = Error{ErrorCode::kTransient, "no time to connect to the other members"};
     for (int attempt = 0; SteadyClock::now() < deadline; ++attempt) {
-      last = Attempt(options, store, Format("gloo/%d/", attempt), deadline);
+      last = Attempt(store, Format("gloo/%d/", attempt), deadline);
       if (last.ok() || last.error().code != ErrorCode::kTransient) break;
       Release();
     }
     return last;
   }
 
-  Status AllReduce(std::span<float> data) override { return Sum(data.data(), data.size(), at::kFloat); }
-  Status AllReduce(std::span<double> data) override {
-    return Sum(data.data(), data.size(), at::kDouble);
-  }
+  Status AllReduce(std::span<float> data) override { return Sum(data, at::kFloat); }
+  Status AllReduce(std::span<double> data) override { return Sum(data, at::kDouble); }
 
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all) override {
     return Operate("all-gather", [&] {
       std::vector<at::Tensor> inputs = {Bytes(mine)};
       std::vector<std::vector<at::Tensor>> outputs(1);
-      for (int r = 0; r < size_; ++r) {
+      for (int r = 0; r < options_.size; ++r) {
         outputs[0].push_back(Bytes(all.subspan(r * mine.size(), mine.size())));
       }
       return group_->allgather(outputs, inputs);
@@ -145,11 +82,15 @@ class Backend final : public GlooBackend {
     return Operate("barrier", [&] { return group_->barrier(); });
   }
 
+  // abort() of c10d's group does not wake Gloo, but shutting its sockets down does.
   void Interrupt() override {
     const std::lock_guard lock(mutex_);
     ShutdownAll(sockets_);
   }
 
+  // Gloo reports a lost connection only to operations that wait for that peer, not to those that
+  // wait for a peer that waits for it. So: a peer has gone, and nothing has moved since this was
+  // last asked. A peer that left after it had sent its part does not make an operation hopeless.
   bool IsHopeless() override {
     const std::lock_guard lock(mutex_);
     const SocketVitals vitals = CheckVitals(sockets_);
@@ -169,16 +110,42 @@ class Backend final : public GlooBackend {
  private:
   static at::Tensor Bytes(std::span<const std::byte> bytes) {
     // Tensors know no const; inputs are only read.
-    return at::from_blob(const_cast<std::byte*>(bytes.data()),
-                         {static_cast<int64_t>(bytes.size())}, at::kByte);
+    return at::from_blob(const_cast<std::byte*>(bytes.data()), {static_cast<int64_t>(bytes.size())},
+                         at::kByte);
   }
 
-  Status Sum(void* data, size_t count, at::ScalarType type) {
-    return Operate("all-reduce", [&] {
-      std::vector<at::Tensor> tensors = {
-          at::from_blob(data, {static_cast<int64_t>(count)}, type)};
-      return group_->allreduce(tensors);
+  // In two halves at once, so that one fills the pauses of the other's ring and the link stays
+  // busy.
+  template <typename T>
+  Status Sum(std::span<T> data, at::ScalarType type) {
+    const size_t half = data.size_bytes() < kHalvesFromBytes ? data.size() : data.size() / 2;
+    return Guarded(ErrorCode::kLostPeer, "all-reduce", [&] {
+      std::vector<c10::intrusive_ptr<c10d::Work>> running;
+      try {
+        running.push_back(StartSum(data.first(half), type));
+        if (half < data.size()) running.push_back(StartSum(data.subspan(half), type));
+        for (const auto& work : running) work->wait();
+      } catch (...) {
+        Interrupt();  // both halves use the caller's memory, so both must end
+        for (const auto& work : running) WaitWithoutThrowing(*work);
+        throw;
+      }
+      return Status();
     });
+  }
+
+  template <typename T>
+  c10::intrusive_ptr<c10d::Work> StartSum(std::span<T> data, at::ScalarType type) {
+    std::vector<at::Tensor> tensors = {
+        at::from_blob(data.data(), {static_cast<int64_t>(data.size())}, type)};
+    return group_->allreduce(tensors);
+  }
+
+  static void WaitWithoutThrowing(c10d::Work& work) {
+    try {
+      work.wait();
+    } catch (const std::exception&) {  // the other half's failure is already being reported
+    }
   }
 
   // Starts an operation and waits for it.
@@ -190,24 +157,25 @@ class Backend final : public GlooBackend {
     });
   }
 
-  Status Attempt(const GlooOptions& options, const std::shared_ptr<RendezvousStore>& store,
-                 const std::string& prefix, TimePoint deadline) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const Endpoint own, Listen(options.address));
+  Status Attempt(const std::shared_ptr<RendezvousStore>& store, const std::string& prefix,
+                 TimePoint deadline) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const Endpoint own, Listen(options_.address));
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::set<Endpoint> peers,
-                                Meet(options, *store, prefix, own, deadline));
+                                Meet(*store, prefix, own, deadline));
     return Guarded(ErrorCode::kTransient, "connecting to the other members", [&] {
-      const auto share = std::chrono::ceil<milliseconds>(options.connect_timeout / kConnectAttempts);
+      const auto share =
+          std::chrono::ceil<milliseconds>(options_.connect_timeout / kConnectAttempts);
       const milliseconds timeout = std::min(Until(deadline), share);
       auto group_options = c10d::ProcessGroupGloo::Options::create(timeout);
       group_options->devices = {device_};
-      group_options->threads = 1;
+      group_options->threads = 2;  // the two halves of an all-reduce
       group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
-          c10::make_intrusive<StoreAdapter>(store, prefix, timeout), options.rank, options.size,
+          c10::make_intrusive<C10dStore>(store, prefix, timeout), options_.rank, options_.size,
           group_options);
       {
         const std::lock_guard lock(mutex_);
         sockets_ = ConnectionsOf(own, peers);
-        if (sockets_.size() + 1 < static_cast<size_t>(options.size)) {
+        if (sockets_.size() + 1 < static_cast<size_t>(options_.size)) {
           return Status(BugError("Gloo's sockets were not found, so it could not be interrupted"));
         }
       }
@@ -235,19 +203,18 @@ class Backend final : public GlooBackend {
 
   // Tells the others where this member listens and waits until all have told. So the attempt starts
   // at the same moment everywhere, however late one of them came.
-  static Result<std::set<Endpoint>> Meet(const GlooOptions& options, RendezvousStore& store,
-                                         const std::string& prefix, const Endpoint& own,
-                                         TimePoint deadline) {
+  Result<std::set<Endpoint>> Meet(RendezvousStore& store, const std::string& prefix,
+                                  const Endpoint& own, TimePoint deadline) const {
     const std::string value = own.address + " " + std::to_string(own.port);
-    LONGSTRIDE_RETURN_IF_ERROR(store.Set(Format("%smember/%d", prefix.c_str(), options.rank),
+    LONGSTRIDE_RETURN_IF_ERROR(store.Set(Format("%smember/%d", prefix.c_str(), options_.rank),
                                          {value.begin(), value.end()}));
     std::set<Endpoint> peers;
-    for (int r = 0; r < options.size; ++r) {
-      if (r == options.rank) continue;
+    for (int r = 0; r < options_.size; ++r) {
+      if (r == options_.rank) continue;
       auto told = store.Get(Format("%smember/%d", prefix.c_str(), r), Until(deadline));
       if (!told.ok()) {
-        return Error{told.error().code, Format("waiting for rank %d to connect: %s", r,
-                                               told.error().message.c_str())};
+        return Error{told.error().code,
+                     Format("waiting for rank %d to connect: %s", r, told.error().message.c_str())};
       }
       const std::string text(told->begin(), told->end());
       const size_t space = text.find(' ');
@@ -258,7 +225,7 @@ class Backend final : public GlooBackend {
     return peers;
   }
 
-  int size_ = 1;
+  const GlooOptions options_;
   std::shared_ptr<gloo::transport::Device> device_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   std::mutex mutex_;
@@ -268,9 +235,12 @@ class Backend final : public GlooBackend {
 
 }  // namespace
 
-std::unique_ptr<GlooBackend> MakeGlooBackend() {
+Result<std::unique_ptr<Collective>> MakeGlooCollective(const GlooOptions& options,
+                                                       std::shared_ptr<RendezvousStore> store) {
   std::signal(SIGPIPE, SIG_IGN);  // Gloo writes to sockets whose peer may be gone
-  return std::make_unique<Backend>();
+  return MakeThreadedCollective(
+      {options.rank, options.size, options.connect_timeout, options.timeout},
+      std::make_unique<GlooBackend>(options), std::move(store));
 }
 
 }  // namespace longstride

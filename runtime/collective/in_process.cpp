@@ -1,5 +1,5 @@
-// The collectives of `size` threads within one process: a shared table of deposited inputs between two
-// barriers. Sums run in rank order, so results depend on nothing but the inputs.
+// The collectives of `size` threads within one process: a shared table of deposited inputs between
+// two barriers. Sums run in rank order, so results depend on nothing but the inputs.
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -78,9 +78,10 @@ class InProcessCollective final : public Collective {
     if (all.size() != mine.size() * size()) {
       return Error{ErrorCode::kBug, "all-gather: the output is not size() times the input"};
     }
-    return Exchange({"all-gather", mine.size()}, mine, purpose,
-                    AllGatherBytes(mine.size(), size()), [&] {
-                      for (int r = 0; r < size(); ++r) CopyFrom(r, 0, all.subspan(r * mine.size(), mine.size()));
+    return Exchange({"all-gather", mine.size()}, mine, purpose, AllGatherBytes(mine.size(), size()),
+                    [&] {
+                      for (int r = 0; r < size(); ++r)
+                        CopyFrom(r, 0, all.subspan(r * mine.size(), mine.size()));
                     });
   }
 
@@ -90,9 +91,10 @@ class InProcessCollective final : public Collective {
       return Error{ErrorCode::kBug, "all-to-all: parts must be equal and as many as members"};
     }
     const size_t part = send.size() / size();
-    return Exchange({"all-to-all", send.size()}, send, purpose,
-                    AllToAllBytes(send.size(), size()), [&] {
-                      for (int r = 0; r < size(); ++r) CopyFrom(r, rank_ * part, receive.subspan(r * part, part));
+    return Exchange({"all-to-all", send.size()}, send, purpose, AllToAllBytes(send.size(), size()),
+                    [&] {
+                      for (int r = 0; r < size(); ++r)
+                        CopyFrom(r, rank_ * part, receive.subspan(r * part, part));
                     });
   }
 
@@ -100,8 +102,9 @@ class InProcessCollective final : public Collective {
     if (root < 0 || root >= size()) return Error{ErrorCode::kBug, "broadcast: no such root"};
     const auto input = rank_ == root ? data : data.first(0);
     return Exchange({"broadcast", data.size(), root}, input, purpose,
-                    BroadcastBytes(data.size(), rank_, size(), root),
-                    [&] { if (rank_ != root) CopyFrom(root, 0, data); });
+                    BroadcastBytes(data.size(), rank_, size(), root), [&] {
+                      if (rank_ != root) CopyFrom(root, 0, data);
+                    });
   }
 
   Status Barrier() override {

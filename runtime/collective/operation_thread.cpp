@@ -114,8 +114,9 @@ Status OperationThread::Interrupt(Error reason, IfStuck if_stuck) {
   if (s.changed.wait_for(lock, s.grace, [&] { return s.result.has_value(); })) return reason;
   s.left_behind = true;
   if (++abandoned > kMaxAbandoned || if_stuck == IfStuck::kExit) {
-    LogError("collective",
-             "a collective operation cannot be interrupted; this process is beyond repair and ends");
+    LogError(
+        "collective",
+        "a collective operation cannot be interrupted; this process is beyond repair and ends");
     std::_Exit(ExitCodeOf(ErrorCode::kTransient));
   }
   LogWarning("collective",
@@ -132,6 +133,8 @@ void OperationThread::Abort() {
   state_->hooks.interrupt();
 }
 
-int OperationThread::Abandoned() { return abandoned; }
+int OperationThread::Abandoned() {
+  return abandoned;
+}
 
 }  // namespace longstride

@@ -1,11 +1,13 @@
-// A thread of its own for blocking operations that cannot be cancelled from within, so that the caller can
-// give up on them. The thread owns what the operations use; the caller waits with a deadline.
+// A thread of its own for blocking operations that cannot be cancelled from within, so that the
+// caller can give up on them. The thread owns what the operations use; the caller waits with a
+// deadline.
 //
-// When the deadline passes, Abort is called or the operation is hopeless, `interrupt` is asked to make the running operation fail
-// soon. If it has not returned within `grace`, the caller walks away: the thread is left behind with
-// all it owns, and ends when the operation does. That is not possible while the operation uses the caller's
-// memory, and not more than kMaxAbandoned times in a process: then the process ends with the exit
-// code of kTransient, because it is beyond repair and a fresh one is not.
+// When the deadline passes, Abort is called or the operation is hopeless, `interrupt` is asked to
+// make the running operation fail soon. If it has not returned within `grace`, the caller walks
+// away: the thread is left behind with all it owns, and ends when the operation does. That is not
+// possible while the operation uses the caller's memory, and not more than kMaxAbandoned times in a
+// process: then the process ends with the exit code of kTransient, because it is beyond repair and
+// a fresh one is not.
 #pragma once
 
 #include <functional>
@@ -17,7 +19,8 @@
 namespace longstride {
 
 struct OperationHooks {
-  // Makes a running operation fail soon. Called from any thread, more than once, also when none runs.
+  // Makes a running operation fail soon. Called from any thread, more than once, also when none
+  // runs.
   std::function<void()> interrupt = [] {};
   // The thread's last act: frees what the operations used.
   std::function<void()> release = [] {};
@@ -36,11 +39,10 @@ class OperationThread {
   OperationThread& operator=(const OperationThread&) = delete;
 
   // Runs `operation` on the thread and returns its status. A passed deadline is kTransient, Abort
-  // and a hopeless operation are kLostPeer. After any failure every later call fails at once with the same error.
-  // With kLeaveBehind `operation` may outlive the call, so it must not refer to the caller's memory.
-  // One caller at a time.
-  [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline,
-                           IfStuck if_stuck);
+  // and a hopeless operation are kLostPeer. After any failure every later call fails at once with
+  // the same error. With kLeaveBehind `operation` may outlive the call, so it must not refer to the
+  // caller's memory. One caller at a time.
+  [[nodiscard]] Status Run(std::function<Status()> operation, TimePoint deadline, IfStuck if_stuck);
 
   // Thread-safe, idempotent.
   void Abort();

@@ -15,8 +15,7 @@ class SingleCollective final : public Collective {
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all, Purpose) override {
     return Copy(mine, all);
   }
-  Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
-                  Purpose) override {
+  Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive, Purpose) override {
     return Copy(send, receive);
   }
   Status Broadcast(std::span<std::byte>, int root, Purpose) override {
@@ -44,6 +43,8 @@ class SingleCollective final : public Collective {
 
 }  // namespace
 
-std::unique_ptr<Collective> MakeSingleCollective() { return std::make_unique<SingleCollective>(); }
+std::unique_ptr<Collective> MakeSingleCollective() {
+  return std::make_unique<SingleCollective>();
+}
 
 }  // namespace longstride

@@ -1,7 +1,7 @@
-// The TCP sockets of one generation, found from outside: Gloo offers no way to wake a blocked operation,
-// but shutting its sockets down does. Connections are recognised by their end points, so that no other
-// socket of the process is ever touched, and by inode, so that a reused descriptor is not either.
-// IPv4 and IPv6, Linux only. All functions are thread-safe.
+// The TCP sockets of one generation, found from outside: Gloo offers no way to wake a blocked
+// operation, but shutting its sockets down does. Connections are recognised by their end points, so
+// that no other socket of the process is ever touched, and by inode, so that a reused descriptor is
+// not either. IPv4 and IPv6, Linux only. All functions are thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -33,7 +33,7 @@ struct SocketId {
                                                   const std::set<Endpoint>& peers);
 
 struct SocketVitals {
-  bool any_closed = false;  // a peer has closed or reset its side, or the socket is gone
+  bool any_closed = false;   // a peer has closed or reset its side, or the socket is gone
   uint64_t bytes_moved = 0;  // received, or sent and acknowledged, since the sockets were opened
 };
 [[nodiscard]] SocketVitals CheckVitals(const std::vector<SocketId>& sockets);

@@ -6,12 +6,18 @@ namespace longstride {
 
 const char* PurposeName(Purpose purpose) {
   switch (purpose) {
-    case Purpose::kModel: return "model";
-    case Purpose::kStatistics: return "statistics";
-    case Purpose::kBuffers: return "buffers";
-    case Purpose::kState: return "state";
-    case Purpose::kEvaluation: return "evaluation";
-    case Purpose::kControl: return "control";
+    case Purpose::kModel:
+      return "model";
+    case Purpose::kStatistics:
+      return "statistics";
+    case Purpose::kBuffers:
+      return "buffers";
+    case Purpose::kState:
+      return "state";
+    case Purpose::kEvaluation:
+      return "evaluation";
+    case Purpose::kControl:
+      return "control";
   }
   return "unknown";
 }
@@ -39,7 +45,8 @@ WireBytes AllToAllBytes(int64_t bytes, int size) {
 }
 
 WireBytes BroadcastBytes(int64_t bytes, int rank, int size, int root) {
-  // In step i member v (counted from the root) sends to v + 2^i if it is below 2^i, so if it has the data.
+  // In step i member v (counted from the root) sends to v + 2^i if it is below 2^i, so if it has
+  // the data.
   const int v = (rank - root + size) % size;
   int64_t children = 0;
   for (int step = 1; step < size; step <<= 1) {

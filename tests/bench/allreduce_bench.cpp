@@ -2,15 +2,15 @@
 //
 //   allreduce_bench --rank R --size M --address IP --store FOLDER --bytes N --repeats K --bare
 //
-// Prints one JSON line on rank 0: {"seconds": [...], "bare_seconds": [...], "mismatches": 0}. With --bare it also measures
-// c10d's ProcessGroupGloo called directly, on buffers of its own, in turns with ours.
+// Prints one JSON line on rank 0: {"seconds": [...], "bare_seconds": [...], "mismatches": 0}. With
+// --bare it also measures c10d's ProcessGroupGloo called directly, on buffers of its own, in turns
+// with ours.
 #define USE_C10D_GLOO
-#include <torch/csrc/distributed/c10d/FileStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "runtime/collective/collective.h"
 #include "runtime/collective/file_store.h"

@@ -51,7 +51,8 @@ TEST_P(Bfloat16AllReduce, GivesTheSumToBfloat16AccuracyWithTheSameBitsEverywhere
     std::vector<std::vector<float>> inputs(size), sums(size);
     for (int r = 0; r < size; ++r) {
       SeededRandom random(kSeed + r);
-      for (size_t i = 0; i < count; ++i) inputs[r].push_back(static_cast<float>(random.NextNormal()));
+      for (size_t i = 0; i < count; ++i)
+        inputs[r].push_back(static_cast<float>(random.NextNormal()));
     }
     RunMembers(members, [&](Collective& c) {
       sums[c.rank()] = inputs[c.rank()];

@@ -42,10 +42,12 @@ void ExpectSumsWithTheSameBits(const Members& members, size_t count, double tole
       magnitude[i] += std::abs(static_cast<double>(values[i]));
     }
   }
-  for (size_t i = 0; i < count; ++i) ASSERT_NEAR(sums[0][i], exact[i], tolerance * magnitude[i]) << i;
+  for (size_t i = 0; i < count; ++i)
+    ASSERT_NEAR(sums[0][i], exact[i], tolerance * magnitude[i]) << i;
   for (const auto& sum : sums) {
     ASSERT_EQ(sum.size(), count);
-    EXPECT_EQ(std::memcmp(sum.data(), sums[0].data(), count * sizeof(T)), 0) << count << " elements";
+    EXPECT_EQ(std::memcmp(sum.data(), sums[0].data(), count * sizeof(T)), 0)
+        << count << " elements";
   }
 }
 

@@ -16,7 +16,8 @@
 namespace longstride {
 namespace {
 
-constexpr size_t kCount = 2 << 20;  // more than the sockets' buffers hold, so that a call must block
+constexpr size_t kCount =
+    2 << 20;  // more than the sockets' buffers hold, so that a call must block
 constexpr auto kForever = std::chrono::hours(1);
 
 Status AllReduceUntilItFails(Collective& collective) {
@@ -117,7 +118,8 @@ TEST(GlooProcesses, ADeadlineEndsACallThatWaitsForAPeerThatStandsStill) {
   EXPECT_EQ(AllReduceUntilItFails(family.self()).error().code, ErrorCode::kTransient);
 }
 
-// --- Bytes -------------------------------------------------------------------------------------------
+// --- Bytes
+// -------------------------------------------------------------------------------------------
 
 std::string Output(const std::string& command) {
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
@@ -199,7 +201,8 @@ TEST_P(GlooTraffic, IsWhatTheKernelCountsButForHeaders) {
     ASSERT_EQ(read(pipes[r][0], &counted, sizeof counted), static_cast<ssize_t>(sizeof counted));
     close(pipes[r][0]);
     close(pipes[r][1]);
-    // 66 bytes of headers on 1448 of payload, and at most one acknowledgement of 66 for each as well.
+    // 66 bytes of headers on 1448 of payload, and at most one acknowledgement of 66 for each as
+    // well.
     const auto bound = [](int64_t one_way, int64_t other_way) {
       return static_cast<int64_t>(static_cast<double>(one_way) * 1.05 +
                                   static_cast<double>(other_way) * 0.05 + 60e3);
@@ -216,32 +219,31 @@ constexpr size_t kBytes = 6 << 20;
 
 INSTANTIATE_TEST_SUITE_P(
     , GlooTraffic,
-    testing::Values(
-        TrafficCase{"AllReduce",
-                    [](Collective& c) {
-                      std::vector<float> data(kBytes / sizeof(float));
-                      return c.AllReduceSum(std::span<float>(data), Purpose::kModel);
-                    }},
-        TrafficCase{"AllGather",
-                    [](Collective& c) {
-                      std::vector<std::byte> mine(kBytes), all(kBytes * c.size());
-                      return c.AllGather(mine, all, Purpose::kModel);
-                    }},
-        TrafficCase{"AllToAll",
-                    [](Collective& c) {
-                      std::vector<std::byte> send(kBytes), receive(kBytes);
-                      return c.AllToAll(send, receive, Purpose::kModel);
-                    }},
-        TrafficCase{"Broadcast",
-                    [](Collective& c) {
-                      std::vector<std::byte> data(kBytes);
-                      return c.Broadcast(data, 1, Purpose::kModel);
-                    }},
-        TrafficCase{"Bfloat16AllReduce",
-                    [](Collective& c) {
-                      std::vector<float> data(kBytes / sizeof(float));
-                      return AllReduceSumBfloat16(c, data, Purpose::kModel);
-                    }}),
+    testing::Values(TrafficCase{"AllReduce",
+                                [](Collective& c) {
+                                  std::vector<float> data(kBytes / sizeof(float));
+                                  return c.AllReduceSum(std::span<float>(data), Purpose::kModel);
+                                }},
+                    TrafficCase{"AllGather",
+                                [](Collective& c) {
+                                  std::vector<std::byte> mine(kBytes), all(kBytes * c.size());
+                                  return c.AllGather(mine, all, Purpose::kModel);
+                                }},
+                    TrafficCase{"AllToAll",
+                                [](Collective& c) {
+                                  std::vector<std::byte> send(kBytes), receive(kBytes);
+                                  return c.AllToAll(send, receive, Purpose::kModel);
+                                }},
+                    TrafficCase{"Broadcast",
+                                [](Collective& c) {
+                                  std::vector<std::byte> data(kBytes);
+                                  return c.Broadcast(data, 1, Purpose::kModel);
+                                }},
+                    TrafficCase{"Bfloat16AllReduce",
+                                [](Collective& c) {
+                                  std::vector<float> data(kBytes / sizeof(float));
+                                  return AllReduceSumBfloat16(c, data, Purpose::kModel);
+                                }}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

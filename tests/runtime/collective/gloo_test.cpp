@@ -5,7 +5,9 @@
 namespace longstride {
 namespace {
 
-Members Loopback(int size) { return MakeGlooMembers(size); }
+Members Loopback(int size) {
+  return MakeGlooMembers(size);
+}
 
 INSTANTIATE_TEST_SUITE_P(, CollectiveContract,
                          testing::Values(ContractCase{"Gloo", Loopback, 1},
@@ -27,8 +29,8 @@ TEST(GlooCollective, WorksOverIpv6) {
 
 TEST(GlooCollective, AnAddressOfAnotherMachineIsTheUsersFault) {
   const ScratchFolder folder;
-  const auto made =
-      MakeGlooCollective(LoopbackOptions(0, 2, "192.0.2.1"), std::make_shared<FileStore>(folder.path()));
+  const auto made = MakeGlooCollective(LoopbackOptions(0, 2, "192.0.2.1"),
+                                       std::make_shared<FileStore>(folder.path()));
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.error().code, ErrorCode::kUser);
   EXPECT_NE(made.error().message.find("192.0.2.1"), std::string::npos) << made.error().message;

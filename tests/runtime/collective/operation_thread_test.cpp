@@ -12,7 +12,9 @@ namespace {
 using IfStuck = OperationThread::IfStuck;
 constexpr auto kLong = std::chrono::hours(1);
 
-TimePoint In(Duration time) { return std::chrono::steady_clock::now() + time; }
+TimePoint In(Duration time) {
+  return std::chrono::steady_clock::now() + time;
+}
 
 // An operation that blocks until it is released.
 struct Gate {
@@ -33,26 +35,51 @@ struct Gate {
 TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
   OperationThread thread({}, kLong);
   std::thread::id first, second;
-  ASSERT_TRUE(thread.Run([&] { first = std::this_thread::get_id(); return Status(); }, In(kLong), IfStuck::kExit).ok());
-  ASSERT_TRUE(thread.Run([&] { second = std::this_thread::get_id(); return Status(); }, In(kLong), IfStuck::kExit).ok());
+  ASSERT_TRUE(thread
+                  .Run(
+                      [&] {
+                        first = std::this_thread::get_id();
+                        return Status();
+                      },
+                      In(kLong), IfStuck::kExit)
+                  .ok());
+  ASSERT_TRUE(thread
+                  .Run(
+                      [&] {
+                        second = std::this_thread::get_id();
+                        return Status();
+                      },
+                      In(kLong), IfStuck::kExit)
+                  .ok());
   EXPECT_EQ(first, second);
   EXPECT_NE(first, std::this_thread::get_id());
 }
 
 TEST(OperationThread, IsDeadAfterAFailure) {
   OperationThread thread({}, kLong);
-  EXPECT_EQ(thread.Run([] { return Status(UserError("bad")); }, In(kLong), IfStuck::kExit).error().code,
-            ErrorCode::kUser);
+  EXPECT_EQ(
+      thread.Run([] { return Status(UserError("bad")); }, In(kLong), IfStuck::kExit).error().code,
+      ErrorCode::kUser);
   bool ran = false;
-  EXPECT_EQ(thread.Run([&] { ran = true; return Status(); }, In(kLong), IfStuck::kExit).error().message, "bad");
+  EXPECT_EQ(thread
+                .Run(
+                    [&] {
+                      ran = true;
+                      return Status();
+                    },
+                    In(kLong), IfStuck::kExit)
+                .error()
+                .message,
+            "bad");
   EXPECT_FALSE(ran);
 }
 
 TEST(OperationThread, ADeadlineInterruptsTheOperation) {
   Gate gate;
   OperationThread thread({.interrupt = [&] { gate.Open(); }}, kLong);
-  EXPECT_EQ(thread.Run(gate.Operation(), In(std::chrono::milliseconds(5)), IfStuck::kExit).error().code,
-            ErrorCode::kTransient);
+  EXPECT_EQ(
+      thread.Run(gate.Operation(), In(std::chrono::milliseconds(5)), IfStuck::kExit).error().code,
+      ErrorCode::kTransient);
   EXPECT_EQ(OperationThread::Abandoned(), 0);
 }
 
@@ -68,7 +95,8 @@ TEST(OperationThread, AbortInterruptsTheOperation) {
 
 TEST(OperationThread, AHopelessOperationIsALostPeer) {
   Gate gate;
-  OperationThread thread({.interrupt = [&] { gate.Open(); }, .is_hopeless = [] { return true; }}, kLong);
+  OperationThread thread({.interrupt = [&] { gate.Open(); }, .is_hopeless = [] { return true; }},
+                         kLong);
   EXPECT_EQ(thread.Run(gate.Operation(), In(kLong), IfStuck::kExit).error().code,
             ErrorCode::kLostPeer);
 }

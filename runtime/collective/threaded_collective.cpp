@@ -1,8 +1,6 @@
-// The Collective over Gloo: hands each operation to a thread that owns the backend, and waits.
+#include "runtime/collective/threaded_collective.h"
 
 #include "core/base/format.h"
-#include "runtime/collective/collective.h"
-#include "runtime/collective/gloo_backend.h"
 #include "runtime/collective/operation_thread.h"
 #include "runtime/collective/single.h"
 #include "runtime/collective/traffic.h"
@@ -10,26 +8,26 @@
 namespace longstride {
 namespace {
 
-// Shutting the sockets down wakes an operation in about 10 ms; the rest is for a machine that is busy.
+// An interrupted operation ends in about 10 ms; the rest is for a machine that is busy.
 constexpr Duration kInterruptGrace = std::chrono::seconds(10);
 
-class GlooCollective final : public Collective {
+class ThreadedCollective final : public Collective {
  public:
-  explicit GlooCollective(const GlooOptions& options)
+  ThreadedCollective(const ThreadedOptions& options, std::unique_ptr<OperationBackend> backend)
       : rank_(options.rank),
         size_(options.size),
         timeout_(options.timeout),
-        backend_(MakeGlooBackend()),
+        backend_(std::move(backend)),
         thread_({.interrupt = [b = backend_] { b->Interrupt(); },
                  .release = [b = backend_] { b->Release(); },
                  .is_hopeless = [b = backend_] { return b->IsHopeless(); }},
                 kInterruptGrace) {}
 
-  Status Connect(const GlooOptions& options, std::shared_ptr<RendezvousStore> store) {
-    const TimePoint deadline = std::chrono::steady_clock::now() + options.connect_timeout;
-    // Connect keeps to the deadline itself, and knows better what it waited for.
-    return thread_.Run([backend = backend_, options, store = std::move(store),
-                        deadline] { return backend->Connect(options, store, deadline); },
+  Status Connect(std::shared_ptr<RendezvousStore> store, Duration timeout) {
+    const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
+    // The backend keeps to the deadline itself, and knows better what it waited for.
+    return thread_.Run([backend = backend_, store = std::move(store),
+                        deadline] { return backend->Connect(store, deadline); },
                        deadline + kInterruptGrace, OperationThread::IfStuck::kLeaveBehind);
   }
 
@@ -49,7 +47,8 @@ class GlooCollective final : public Collective {
       return BugError("all-gather: the output is not size() times the input");
     }
     const WireBytes bytes = AllGatherBytes(static_cast<int64_t>(mine.size()), size_);
-    return Operate(bytes, purpose, [mine, all](GlooBackend& b) { return b.AllGather(mine, all); });
+    return Operate(bytes, purpose,
+                   [mine, all](OperationBackend& b) { return b.AllGather(mine, all); });
   }
 
   Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
@@ -59,17 +58,19 @@ class GlooCollective final : public Collective {
     }
     const WireBytes bytes = AllToAllBytes(static_cast<int64_t>(send.size()), size_);
     return Operate(bytes, purpose,
-                   [send, receive](GlooBackend& b) { return b.AllToAll(send, receive); });
+                   [send, receive](OperationBackend& b) { return b.AllToAll(send, receive); });
   }
 
   Status Broadcast(std::span<std::byte> data, int root, Purpose purpose) override {
     if (root < 0 || root >= size_) return BugError("broadcast: no such root");
     const WireBytes bytes = BroadcastBytes(static_cast<int64_t>(data.size()), rank_, size_, root);
-    return Operate(bytes, purpose, [data, root](GlooBackend& b) { return b.Broadcast(data, root); });
+    return Operate(bytes, purpose,
+                   [data, root](OperationBackend& b) { return b.Broadcast(data, root); });
   }
 
   Status Barrier() override {
-    return Run([](GlooBackend& b) { return b.Barrier(); }, OperationThread::IfStuck::kLeaveBehind);
+    return Run([](OperationBackend& b) { return b.Barrier(); },
+               OperationThread::IfStuck::kLeaveBehind);
   }
 
   void SetTimeout(Duration timeout) override { timeout_ = timeout; }
@@ -80,7 +81,7 @@ class GlooCollective final : public Collective {
   template <typename T>
   Status AllReduce(std::span<T> data, Purpose purpose) {
     const WireBytes bytes = AllReduceBytes(static_cast<int64_t>(data.size_bytes()), size_);
-    return Operate(bytes, purpose, [data](GlooBackend& b) { return b.AllReduce(data); });
+    return Operate(bytes, purpose, [data](OperationBackend& b) { return b.AllReduce(data); });
   }
 
   // An operation on the caller's buffers, which it may not leave behind.
@@ -102,20 +103,21 @@ class GlooCollective final : public Collective {
   const int size_;
   Duration timeout_;
   Traffic traffic_;
-  const std::shared_ptr<GlooBackend> backend_;
+  const std::shared_ptr<OperationBackend> backend_;
   OperationThread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Collective>> MakeGlooCollective(const GlooOptions& options,
-                                                       std::shared_ptr<RendezvousStore> store) {
+Result<std::unique_ptr<Collective>> MakeThreadedCollective(
+    const ThreadedOptions& options, std::unique_ptr<OperationBackend> backend,
+    std::shared_ptr<RendezvousStore> store) {
   if (options.size < 1 || options.rank < 0 || options.rank >= options.size) {
     return BugError(Format("rank %d of %d members", options.rank, options.size));
   }
   if (options.size == 1) return MakeSingleCollective();
-  auto collective = std::make_unique<GlooCollective>(options);
-  LONGSTRIDE_RETURN_IF_ERROR(collective->Connect(options, std::move(store)));
+  auto collective = std::make_unique<ThreadedCollective>(options, std::move(backend));
+  LONGSTRIDE_RETURN_IF_ERROR(collective->Connect(std::move(store), options.connect_timeout));
   return std::unique_ptr<Collective>(std::move(collective));
 }
 

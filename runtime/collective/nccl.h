@@ -1,0 +1,24 @@
+// The Collective over NCCL, for generations whose members all train on CUDA devices with the same
+// version (ChooseBackend). Built with -DLONGSTRIDE_CUDA=ON.
+#pragma once
+
+#include <memory>
+
+#include "runtime/collective/collective.h"
+
+namespace longstride {
+
+struct NcclOptions {
+  int rank = 0;
+  int size = 1;
+  int device = 0;  // the CUDA device of this member; no two members may share one
+  Duration connect_timeout = std::chrono::seconds(30);
+  Duration timeout = std::chrono::seconds(60);  // of each operation
+};
+
+// Connects to the other members through `store`. kResource when there is no such device. Buffers
+// are host memory, as everywhere in Collective, and pass through the device.
+[[nodiscard]] Result<std::unique_ptr<Collective>> MakeNcclCollective(
+    const NcclOptions& options, std::shared_ptr<RendezvousStore> store);
+
+}  // namespace longstride
