@@ -58,9 +58,11 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
     }
     const bool observe = h == 0 && options.observe;
     if (observe) step_zero_.Begin(settings.number);
+    // Batch normalization cannot train on a single sample, so a small batch is left whole.
+    const bool split = h == 0 && (batch->size >= 4 || replica_.flat().buffers().empty());
     LONGSTRIDE_ASSIGN_OR_RETURN(
         const double loss,
-        gradients_.Compute(*batch, h == 0 ? options.parts : 1, observe ? &step_zero_ : nullptr));
+        gradients_.Compute(*batch, split ? options.parts : 1, observe ? &step_zero_ : nullptr));
     if (observe) step_zero_.Finish();
     const std::span<const GradientSegment<T>> gradients =
         observe ? step_zero_.segments() : replica_.flat().Gradients();
