@@ -202,26 +202,30 @@ HeartbeatReply Coordinator::Heartbeat(const HeartbeatRequest& request, TimePoint
   return reply;
 }
 
-Result<RoundReply> Coordinator::Report(const ReportRequest& request, TimePoint now) {
-  RoundReply reply;
+Status Coordinator::Report(const ReportRequest& request, TimePoint now) {
+  if (end_) return {};
   const int64_t rank = RankOf(request.worker);
-  if (!end_) {
-    if (rank < 0 || request.report.generation != generation_id_) return FencedError();
-    if (rank != request.report.rank) {
-      return UserError(Format("rank: %s has rank %lld", NameOf(request.worker).c_str(),
-                              static_cast<long long>(rank)));
-    }
-    workers_[{request.worker.group, request.worker.index}].last_seen = now;
-    auto complete = ledger_.Add(request.report);
-    if (!complete.ok() && complete.error().code != ErrorCode::kBug) return complete.error();
-    if (!complete.ok()) {
-      End(JobOutcome::kFailed, ErrorCode::kBug, complete.error().message);
-    } else {
-      for (auto& reports : *complete) Commit(std::move(reports));
-    }
+  if (rank < 0 || request.report.generation != generation_id_) return FencedError();
+  if (rank != request.report.rank) {
+    return UserError(Format("rank: %s has rank %lld", NameOf(request.worker).c_str(),
+                            static_cast<long long>(rank)));
   }
+  workers_[{request.worker.group, request.worker.index}].last_seen = now;
+  auto complete = ledger_.Add(request.report);
+  if (!complete.ok() && complete.error().code != ErrorCode::kBug) return complete.error();
+  if (!complete.ok()) {
+    End(JobOutcome::kFailed, ErrorCode::kBug, complete.error().message);
+    return {};
+  }
+  for (auto& reports : *complete) Commit(std::move(reports));
+  return {};
+}
+
+std::optional<RoundReply> Coordinator::ReplyTo(const RoundReport& report, bool now_or_never) const {
+  if (!now_or_never && !end_ && ledger_.round() < report.round) return std::nullopt;
+  RoundReply reply;
   for (const Plan& plan : planner_.plans()) {
-    if (plan.version > request.report.plan_version) reply.plans.push_back(plan);
+    if (plan.version > report.plan_version) reply.plans.push_back(plan);
   }
   reply.stop = stop_reason_.has_value() || end_.has_value();
   reply.stop_reason = end_ ? end_->reason : stop_reason_.value_or("");

@@ -60,9 +60,13 @@ class Coordinator {
 
   HeartbeatReply Heartbeat(const HeartbeatRequest& request, TimePoint now);
 
-  // Errors: kLostPeer when fenced (older generation or incarnation), kUser for a wrong rank,
-  // kTransient when too many rounds are incomplete.
-  Result<RoundReply> Report(const ReportRequest& request, TimePoint now);
+  // Takes a report. Errors: kLostPeer when fenced (older generation or incarnation), kUser for a
+  // wrong rank, kTransient when too many rounds are incomplete.
+  Status Report(const ReportRequest& request, TimePoint now);
+  // The answer to a report, once its round is committed or the job is over: so that a plan that the
+  // round brings about reaches every member at the round's end. With `now_or_never`, at once.
+  [[nodiscard]] std::optional<RoundReply> ReplyTo(const RoundReport& report,
+                                                  bool now_or_never) const;
 
   // Exit codes 0 and 7 (interrupted) are a good end; any other ends the job.
   Status Leave(const LeaveRequest& request, TimePoint now);

@@ -11,6 +11,7 @@ namespace longstride {
 namespace {
 
 constexpr double kMaxPollSeconds = 25;  // below the idle time of clients and proxies, usually 30
+constexpr double kReportSeconds = 2;    // members end a round together, so others' reports are near
 constexpr std::string_view kPrefix = "/v1/jobs/";
 
 struct Route {
@@ -39,11 +40,6 @@ bool TokenMatches(std::string_view authorization, std::string_view token) {
     difference |= static_cast<unsigned char>(authorization[i] ^ token[i % token.size()]);
   }
   return difference == 0;
-}
-
-template <typename T>
-HttpResponse Answered(const Result<T>& result) {
-  return result.ok() ? HttpResponse{200, ToJsonText(*result)} : ErrorResponse(result.error());
 }
 
 HttpResponse Answered(const Status& status) {
@@ -133,8 +129,18 @@ void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb,
       answer({200, ToJsonText(coordinator.Heartbeat(m, now))});
     });
   } else if (verb == "report") {
-    with(ParseReportRequest,
-         [&](const ReportRequest& m) { answer(Answered(coordinator.Report(m, now))); });
+    with(ParseReportRequest, [&](const ReportRequest& m) {
+      if (const Status taken = coordinator.Report(m, now); !taken.ok()) {
+        return answer(ErrorResponse(taken.error()));
+      }
+      const auto attempt = [report = m.report](Coordinator& c,
+                                               bool last) -> std::optional<HttpResponse> {
+        const std::optional<RoundReply> reply = c.ReplyTo(report, last);
+        if (!reply) return std::nullopt;
+        return HttpResponse{200, ToJsonText(*reply)};
+      };
+      Park(job, kReportSeconds, {now, attempt, std::move(respond)});
+    });
   } else if (verb == "leave") {
     with(ParseLeaveRequest,
          [&](const LeaveRequest& m) { answer(Answered(coordinator.Leave(m, now))); });

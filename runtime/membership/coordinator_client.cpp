@@ -161,7 +161,7 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   }
 
   const Result<std::unique_ptr<HttpExchange>> exchange_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::mutex random_mutex_;
   SeededRandom random_;
 };

@@ -30,7 +30,7 @@ class CoordinatorStore final : public RendezvousStore {
   const std::shared_ptr<CoordinatorClient> client_;
   const GenerationId generation_;
   const int64_t expected_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::mutex mutex_;
   std::map<std::string, std::vector<uint8_t>> known_;
 };

@@ -105,7 +105,7 @@ class CpprestExchange final : public HttpExchange {
  private:
   http_client client_;
   const std::string authorization_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
 };
 
 }  // namespace

@@ -39,10 +39,10 @@ class CoordinatorTest : public ::testing::Test {
   std::optional<GenerationReply> Poll(int64_t index, GenerationId after = {}) {
     return coordinator_->PollGeneration({MakeJoin(index).worker, after, 1});
   }
-  Result<RoundReply> Report(const RoundReport& report) {
-    auto reply = coordinator_->Report({MakeJoin(report.rank).worker, report}, clock_.Now());
+  Status Report(const RoundReport& report) {
+    Status taken = coordinator_->Report({MakeJoin(report.rank).worker, report}, clock_.Now());
     Collect();
-    return reply;
+    return taken;
   }
   void ReportAll(int64_t round) {
     for (int64_t r = 0; r < replicas_; ++r)
@@ -174,6 +174,25 @@ TEST_F(CoordinatorTest, RoundsAreCommittedOnceEveryRankHasReported) {
   EXPECT_EQ(rounds[1].record.workers[1].index, 1);
   EXPECT_EQ(coordinator_->ledger().cursor(), 2048);
   EXPECT_EQ(coordinator_->ledger().samples(), 2048);
+}
+
+TEST_F(CoordinatorTest, AReportIsAnsweredWithThePlansOfItsRoundOnceTheRoundIsCommitted) {
+  Make(2);
+  JoinAll();
+  RoundReport report;
+  for (int64_t round = 1; round <= 3; ++round) {
+    for (int64_t r = 0; r < 2; ++r) {
+      report = MakeReport(kFirst, round, r, 2);
+      report.step_times = {{64, r == 0 ? 0.03 : 0.3}};
+      EXPECT_FALSE(coordinator_->ReplyTo(report, false).has_value());
+      EXPECT_TRUE(coordinator_->ReplyTo(report, true)->plans.empty());
+      ASSERT_TRUE(Report(report).ok());
+    }
+  }
+  report.rank = 0;  // the other member's answer, parked until now
+  ASSERT_TRUE(coordinator_->ReplyTo(report, false).has_value());
+  ASSERT_EQ(coordinator_->ReplyTo(report, false)->plans.size(), 1u);
+  EXPECT_EQ(coordinator_->ReplyTo(report, false)->plans[0].first_round, 5);
 }
 
 TEST_F(CoordinatorTest, AReportThatIsSentAgainCountsOnce) {
@@ -373,7 +392,9 @@ TEST_F(CoordinatorTest, AStopReachesMembersByHeartbeatAndReport) {
   coordinator_->RequestStop("a later reason");
   EXPECT_TRUE(Beat(0).stop);
   EXPECT_EQ(Beat(0).stop_reason, "Ctrl-C");
-  EXPECT_TRUE(Report(MakeReport(kFirst, 1, 0, 1))->stop);
+  const RoundReport report = MakeReport(kFirst, 1, 0, 1);
+  ASSERT_TRUE(Report(report).ok());
+  EXPECT_TRUE(coordinator_->ReplyTo(report, false)->stop);
   Leave(0, ExitCodeOf(ErrorCode::kInterrupted), "stopped");
   EXPECT_EQ(End().outcome, JobOutcome::kStopped);
   EXPECT_EQ(End().reason, "Ctrl-C");

@@ -44,7 +44,7 @@ class EndToEnd : public ::testing::Test {
     return all;
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   const JobKey key_{"default", "demo"};
   std::unique_ptr<CoordinatorServer> server_;
 };
