@@ -61,7 +61,9 @@ class LocalRun {
   Status Host() {
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::string token, MakeToken());
     LONGSTRIDE_RETURN_IF_ERROR(WriteFile(options_.directory.token(), token, /*secret=*/true));
-    LONGSTRIDE_ASSIGN_OR_RETURN(server_, CoordinatorServer::Start(HttpServerOptions{}, clock_));
+    HttpServerOptions http;
+    http.address = options_.listen_address;
+    LONGSTRIDE_ASSIGN_OR_RETURN(server_, CoordinatorServer::Start(http, clock_));
     CoordinatorOptions coordinator;
     coordinator.job = options_.job;
     coordinator.mode = options_.mode;
@@ -95,11 +97,24 @@ class LocalRun {
     if (options_.from_checkpoint) {
       spec.arguments.insert(spec.arguments.end(), {"--resume", options_.directory.path()});
     }
+    if (!options_.launch_prefix.empty()) PrefixWith(number, spec);
     // Read by OpenMP and MKL before any code of ours runs.
     const std::string threads = std::to_string(options_.threads_per_worker);
     spec.environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}};
     spec.output_path = options_.directory.WorkerLog(number);
     return spec;
+  }
+
+  void PrefixWith(int number, ProcessSpec& spec) const {
+    std::vector<std::string> words = options_.launch_prefix;
+    for (std::string& word : words) {
+      const size_t at = word.find("{index}");
+      if (at != std::string::npos) word.replace(at, std::string("{index}").size(), std::to_string(number));
+    }
+    words.push_back(spec.program);
+    words.insert(words.end(), spec.arguments.begin(), spec.arguments.end());
+    spec.program = words.front();
+    spec.arguments.assign(words.begin() + 1, words.end());
   }
 
   void TakeEvents(Duration wait) {

@@ -22,6 +22,10 @@ struct LocalRunOptions {
   std::string worker_program;
   int64_t threads_per_worker = 1;
   int64_t memory_per_worker = 0;   // bytes; 0 = unknown
+  std::string listen_address = "127.0.0.1";  // where the coordinator listens
+  // Words put before each worker's command, with {index} replaced by the worker's number: to start it in a
+  // network namespace, a cgroup or a container. The first word is a path.
+  std::vector<std::string> launch_prefix;
   bool from_checkpoint = false;    // continue from the newest checkpoint in the directory
   CoordinatorMode mode = CoordinatorMode::kTrain;
   std::vector<Plan> recorded_plans;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <sstream>
 
 #include "cli/closing_summary.h"
 #include "cli/commands.h"
@@ -27,6 +28,8 @@ struct RunArguments {
   std::string out;
   std::string resume;
   std::string replay;
+  std::string listen = "127.0.0.1";
+  std::string launch_prefix;
 };
 
 // A run that is ready to start: new, resumed, or a replay of another.
@@ -120,6 +123,9 @@ Status Run(const RunArguments& arguments) {
       Prepared run, arguments.resume.empty() ? PrepareNew(arguments) : PrepareResume(arguments));
   LocalRunOptions& options = run.options;
   options.worker_program = worker_program;
+  options.listen_address = arguments.listen;
+  std::istringstream prefix(arguments.launch_prefix);
+  for (std::string word; prefix >> word;) options.launch_prefix.push_back(word);
   options.threads_per_worker = arguments.job.ThreadsFor(options.job);
   options.memory_per_worker = MemoryPerWorker(options.job.spec.replicas);
 
@@ -176,6 +182,15 @@ void AddRun(CLI::App& app, Action& chosen) {
       ->add_option("--replay", arguments->replay,
                    "follow the plans that the run in DIR followed; JOB defaults to that run's")
       ->type_name("DIR");
+  command
+      ->add_option("--listen", arguments->listen,
+                   "address of this machine at which workers reach the coordinator; default loopback")
+      ->type_name("IP");
+  command
+      ->add_option("--launch-prefix", arguments->launch_prefix,
+                   "command to start each worker with, e.g. \"scripts/netns.sh exec demo {index} --\"; {index} is the "
+                   "worker's number")
+      ->type_name("COMMAND");
   command->footer(
       "The run directory holds the defaulted job, rounds.jsonl, events.jsonl, plans.jsonl, logs and checkpoints.\n"
       "Ctrl-C once finishes the round and writes a checkpoint; twice stops at once.\n"

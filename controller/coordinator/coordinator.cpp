@@ -16,8 +16,9 @@ std::string NameOf(const WorkerId& id) {
 }
 
 ErrorCode CodeOfExit(int exit_code) {
-  for (const ErrorCode code : {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
-                               ErrorCode::kTransient, ErrorCode::kInterrupted, ErrorCode::kBug}) {
+  for (const ErrorCode code :
+       {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
+        ErrorCode::kTransient, ErrorCode::kInterrupted, ErrorCode::kBug}) {
     if (ExitCodeOf(code) == exit_code) return code;
   }
   return ErrorCode::kLostPeer;  // a signal, or a code that is not ours
@@ -28,11 +29,13 @@ bool IsGoodExit(int exit_code) {
 }
 
 bool BlamesAnother(int exit_code) {
-  return exit_code == ExitCodeOf(ErrorCode::kLostPeer) || exit_code == ExitCodeOf(ErrorCode::kTransient);
+  return exit_code == ExitCodeOf(ErrorCode::kLostPeer) ||
+         exit_code == ExitCodeOf(ErrorCode::kTransient);
 }
 
 Error FencedError() {
-  return LostPeerError("this generation is over, or another incarnation of the worker has taken its place");
+  return LostPeerError(
+      "this generation is over, or another incarnation of the worker has taken its place");
 }
 
 }  // namespace
@@ -58,9 +61,10 @@ int64_t Coordinator::RankOf(const WorkerId& id) const {
 
 Status Coordinator::Admit(const JoinRequest& request) const {
   if (request.protocol != kProtocolVersion) {
-    return UserError(Format("the worker speaks protocol %d, the coordinator %d: run the same release of "
-                            "longstride on both sides",
-                            request.protocol, kProtocolVersion));
+    return UserError(
+        Format("the worker speaks protocol %d, the coordinator %d: run the same release of "
+               "longstride on both sides",
+               request.protocol, kProtocolVersion));
   }
   const TrainingJobSpec& spec = options_.job.spec;
   const WorkerId& id = request.worker;
@@ -76,7 +80,8 @@ Status Coordinator::Admit(const JoinRequest& request) const {
                             static_cast<long long>(id.index), id.group.c_str(),
                             static_cast<long long>(places - 1)));
   }
-  if (!workers_.contains({id.group, id.index}) && static_cast<int64_t>(workers_.size()) >= spec.replicas) {
+  if (!workers_.contains({id.group, id.index}) &&
+      static_cast<int64_t>(workers_.size()) >= spec.replicas) {
     return UserError(Format("all %lld replicas of the job have joined already",
                             static_cast<long long>(spec.replicas)));
   }
@@ -86,7 +91,8 @@ Status Coordinator::Admit(const JoinRequest& request) const {
 Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
   LONGSTRIDE_RETURN_IF_ERROR(Admit(request));
   if (end_) {
-    const ErrorCode code = end_->outcome == JobOutcome::kFailed ? end_->code : ErrorCode::kInterrupted;
+    const ErrorCode code =
+        end_->outcome == JobOutcome::kFailed ? end_->code : ErrorCode::kInterrupted;
     return Error{code, "the job has ended: " + end_->reason};
   }
   const Place place{request.worker.group, request.worker.index};
@@ -130,10 +136,12 @@ void Coordinator::FormGenerationIfComplete() {
   for (const Plan& plan : plans) {
     std::optional<PlanPrediction> prediction;
     if (!replayed) {
-      const auto predicted = Predict(options_.job.spec, plan, options_.job.spec.training.batch.initial, 0);
+      const auto predicted =
+          Predict(options_.job.spec, plan, options_.job.spec.training.batch.initial, 0);
       if (predicted.ok()) prediction = *predicted;
     }
-    Emit(PlanIssuedEvent{plan, prediction, replayed ? "recorded history" : "profiles of the members"});
+    Emit(PlanIssuedEvent{plan, prediction,
+                         replayed ? "recorded history" : "profiles of the members"});
   }
   if (options_.mode == CoordinatorMode::kPlanOnly) {
     End(JobOutcome::kPlanned, ErrorCode::kInterrupted, "the plan is made");
@@ -227,12 +235,13 @@ void Coordinator::Commit(std::vector<RoundReport> reports) {
   const RoundReport common = record.common();
   Emit(RoundCommittedEvent{record});
   if (common.evaluation_loss || common.evaluation_accuracy) {
-    Emit(EvaluationEvent{common.round, common.cursor_end, common.evaluation_loss, common.evaluation_accuracy,
-                         common.target_reached});
+    Emit(EvaluationEvent{common.round, common.cursor_end, common.evaluation_loss,
+                         common.evaluation_accuracy, common.target_reached});
   }
   if (common.checkpointed) Emit(CheckpointEvent{common.round, common.cursor_end});
   if (const std::optional<Plan> plan = planner_.Observe(record)) {
-    const auto predicted = Predict(options_.job.spec, *plan, common.next_global_batch, common.cursor_end);
+    const auto predicted =
+        Predict(options_.job.spec, *plan, common.next_global_batch, common.cursor_end);
     Emit(PlanIssuedEvent{*plan, predicted.ok() ? std::optional(*predicted) : std::nullopt,
                          "measured step and synchronization times"});
   }
@@ -275,13 +284,15 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
           stop_reason_.value_or(name + " left before training began: " + reason));
     }
   } else if (member && BlamesAnother(exit_code)) {
-    // Its peer's death explains it. Wait until that death is known, so that the reason names the cause.
+    // Its peer's death explains it. Wait until that death is known, so that the reason names the
+    // cause.
     worker.phase = Phase::kLeft;
     worker.exit_code = exit_code;
     Emit(WorkerLeftEvent{worker.join.worker, exit_code, reason});
     if (!suspicion_) {
-      suspicion_ = Suspicion{now + options_.heartbeat_limit + options_.heartbeat_limit / 5,
-                             {JobOutcome::kFailed, CodeOfExit(exit_code), name + " gave up: " + reason}};
+      suspicion_ =
+          Suspicion{now + options_.heartbeat_limit + options_.heartbeat_limit / 5,
+                    {JobOutcome::kFailed, CodeOfExit(exit_code), name + " gave up: " + reason}};
     }
   } else {
     Lose(worker, CodeOfExit(exit_code), reason);
@@ -295,7 +306,8 @@ void Coordinator::CompleteIfAllLeft() {
     stopped = stopped || worker.exit_code != 0;
   }
   if (stopped) {
-    End(JobOutcome::kStopped, ErrorCode::kInterrupted, stop_reason_.value_or("the workers were interrupted"));
+    End(JobOutcome::kStopped, ErrorCode::kInterrupted,
+        stop_reason_.value_or("the workers were interrupted"));
   } else {
     End(JobOutcome::kCompleted, ErrorCode::kInterrupted, "all workers completed");
   }
@@ -304,11 +316,13 @@ void Coordinator::CompleteIfAllLeft() {
 void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason) {
   worker.phase = Phase::kLost;
   Emit(WorkerLostEvent{worker.join.worker, reason});
-  const std::string when = generation_id_.counter == 0
-                               ? std::string("before training began")
-                               : Format("after round %lld", static_cast<long long>(ledger_.round()));
+  const std::string when =
+      generation_id_.counter == 0
+          ? std::string("before training began")
+          : Format("after round %lld", static_cast<long long>(ledger_.round()));
   End(JobOutcome::kFailed, code,
-      Format("%s was lost %s: %s", NameOf(worker.join.worker).c_str(), when.c_str(), reason.c_str()));
+      Format("%s was lost %s: %s", NameOf(worker.join.worker).c_str(), when.c_str(),
+             reason.c_str()));
 }
 
 void Coordinator::End(JobOutcome outcome, ErrorCode code, const std::string& reason) {
@@ -338,17 +352,20 @@ void Coordinator::RequestStop(const std::string& reason) {
 
 void Coordinator::Tick(TimePoint now) {
   if (now - last_tick_ > kHeldUp) {
-    grace_until_ = std::max(grace_until_, now + options_.heartbeat_limit + options_.reconnect_grace);
+    grace_until_ =
+        std::max(grace_until_, now + options_.heartbeat_limit + options_.reconnect_grace);
     if (suspicion_) suspicion_->until = std::max(suspicion_->until, grace_until_);
   }
   last_tick_ = now;
   const int64_t deadline = options_.job.spec.run_policy.active_deadline_seconds;
   if (deadline > 0 && now - started_ >= std::chrono::seconds(deadline)) {
-    RequestStop(Format("runPolicy.activeDeadlineSeconds (%lld) have passed", static_cast<long long>(deadline)));
+    RequestStop(Format("runPolicy.activeDeadlineSeconds (%lld) have passed",
+                       static_cast<long long>(deadline)));
   }
   for (auto& [place, worker] : workers_) {
     const bool present = worker.phase == Phase::kJoined || worker.phase == Phase::kMember;
-    if (!present || now < grace_until_ || now - worker.last_seen <= options_.heartbeat_limit) continue;
+    if (!present || now < grace_until_ || now - worker.last_seen <= options_.heartbeat_limit)
+      continue;
     Lose(worker, ErrorCode::kLostPeer,
          Format("no heartbeat for %s", FormatSeconds(ToSeconds(now - worker.last_seen)).c_str()));
   }

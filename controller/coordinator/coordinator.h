@@ -1,9 +1,9 @@
-// The coordinator of one job: who takes part, in which generation, under which plan, and what they have
-// committed. A state machine without sockets, threads or clock: the host passes requests and the time in,
-// and takes replies and events out. Not thread-safe.
+// The coordinator of one job: who takes part, in which generation, under which plan, and what they
+// have committed. A state machine without sockets, threads or clock: the host passes requests and
+// the time in, and takes replies and events out. Not thread-safe.
 //
-// Long polls: a method that cannot answer yet returns nullopt. The host parks the request and asks again
-// after any later call, until the poll's own time limit.
+// Long polls: a method that cannot answer yet returns nullopt. The host parks the request and asks
+// again after any later call, until the poll's own time limit.
 //
 // In this version a lost worker ends the job; so does any disagreement between members.
 #pragma once
@@ -35,10 +35,12 @@ struct CoordinatorOptions {
   TrainingJob job;
   int64_t term = 1;
   CoordinatorMode mode = CoordinatorMode::kTrain;
-  // When a run is resumed or replayed: its plans as they took effect (PlanHistory) and its last round.
+  // When a run is resumed or replayed: its plans as they took effect (PlanHistory) and its last
+  // round.
   std::vector<Plan> recorded_plans;
   int64_t recorded_rounds = 0;
-  Duration heartbeat_limit = std::chrono::milliseconds(2500);  // silence after which a worker is dead
+  Duration heartbeat_limit =
+      std::chrono::milliseconds(2500);  // silence after which a worker is dead
   // On top of the limit after this coordinator starts or was itself held up: clients back off.
   Duration reconnect_grace = std::chrono::seconds(2);
 };
@@ -47,30 +49,33 @@ class Coordinator {
  public:
   Coordinator(CoordinatorOptions options, TimePoint now);
 
-  // A worker takes its place; a newer incarnation takes over from the one before. From here on it must send
-  // heartbeats. Errors: kUser (protocol version, unknown group, index out of range, no place left),
-  // kInterrupted or the failure's code when the job has ended.
+  // A worker takes its place; a newer incarnation takes over from the one before. From here on it
+  // must send heartbeats. Errors: kUser (protocol version, unknown group, index out of range, no
+  // place left), kInterrupted or the failure's code when the job has ended.
   Status Join(const JoinRequest& request, TimePoint now);
 
   // The worker's generation, if one newer than `after` is formed; or that the job is over.
-  [[nodiscard]] std::optional<GenerationReply> PollGeneration(const GenerationRequest& request) const;
+  [[nodiscard]] std::optional<GenerationReply> PollGeneration(
+      const GenerationRequest& request) const;
 
   HeartbeatReply Heartbeat(const HeartbeatRequest& request, TimePoint now);
 
-  // Errors: kLostPeer when fenced (older generation or incarnation), kUser for a wrong rank, kTransient
-  // when too many rounds are incomplete.
+  // Errors: kLostPeer when fenced (older generation or incarnation), kUser for a wrong rank,
+  // kTransient when too many rounds are incomplete.
   Result<RoundReply> Report(const ReportRequest& request, TimePoint now);
 
   // Exit codes 0 and 7 (interrupted) are a good end; any other ends the job.
   Status Leave(const LeaveRequest& request, TimePoint now);
 
-  // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by signal 9".
-  void WorkerExited(const std::string& group, int64_t index, int exit_code, const std::string& detail,
-                    TimePoint now);
+  // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by
+  // signal 9".
+  void WorkerExited(const std::string& group, int64_t index, int exit_code,
+                    const std::string& detail, TimePoint now);
 
   // kLostPeer when the generation is not the present one; kResource when full.
   Status StoreSet(const StoreSetRequest& request);
-  // Every key, once there are `count`; with `now_or_never`, whatever there is. kLostPeer as for StoreSet.
+  // Every key, once there are `count`; with `now_or_never`, whatever there is. kLostPeer as for
+  // StoreSet.
   [[nodiscard]] Result<std::optional<StoreReply>> StoreRead(const StoreReadRequest& request,
                                                             bool now_or_never) const;
 
@@ -99,7 +104,8 @@ class Coordinator {
     TimePoint last_seen;
     int exit_code = 0;
   };
-  // A member failed in a way that another's death would explain; that death may be found until `until`.
+  // A member failed in a way that another's death would explain; that death may be found until
+  // `until`.
   struct Suspicion {
     TimePoint until;
     JobEnd end;
@@ -124,8 +130,8 @@ class Coordinator {
   RoundLedger ledger_;
   KeyValueStore store_;
   std::map<Place, Worker> workers_;
-  GenerationId generation_id_;           // counter 0: none formed yet
-  std::vector<Member> members_;          // of the present generation, by rank
+  GenerationId generation_id_;   // counter 0: none formed yet
+  std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
   std::optional<std::string> stop_reason_;
   std::optional<Suspicion> suspicion_;

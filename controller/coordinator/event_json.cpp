@@ -8,12 +8,18 @@ namespace {
 
 using nlohmann::json;
 
-json Id(const WorkerId& id) { return {{"group", id.group}, {"index", id.index}, {"incarnation", id.incarnation}}; }
+json Id(const WorkerId& id) {
+  return {{"group", id.group}, {"index", id.index}, {"incarnation", id.incarnation}};
+}
 
-json Id(const GenerationId& id) { return {{"term", id.term}, {"counter", id.counter}}; }
+json Id(const GenerationId& id) {
+  return {{"term", id.term}, {"counter", id.counter}};
+}
 
 // Our own text is valid JSON by construction.
-json Reparse(const std::string& text) { return json::parse(text, nullptr, false); }
+json Reparse(const std::string& text) {
+  return json::parse(text, nullptr, false);
+}
 
 struct Writer {
   json operator()(const JoinedEvent& e) const {
@@ -26,16 +32,18 @@ struct Writer {
       member["address"] = m.address;
       members.push_back(std::move(member));
     }
-    return {{"event", "generationFormed"}, {"generation", Id(e.id)}, {"backend", e.backend},
+    return {{"event", "generationFormed"},
+            {"generation", Id(e.id)},
+            {"backend", e.backend},
             {"members", std::move(members)}};
   }
   json operator()(const PlanIssuedEvent& e) const {
     json line{{"event", "planIssued"}, {"plan", Reparse(ToJsonText(e.plan))}, {"cause", e.cause}};
     if (e.prediction) {
       const PlanPrediction& p = *e.prediction;
-      line["prediction"] = {{"globalBatch", p.global_batch},   {"batches", p.batches},
-                            {"localSteps", p.local_steps},     {"stepSeconds", p.step_seconds},
-                            {"syncSeconds", p.sync_seconds},   {"roundSeconds", p.round_seconds}};
+      line["prediction"] = {{"globalBatch", p.global_batch}, {"batches", p.batches},
+                            {"localSteps", p.local_steps},   {"stepSeconds", p.step_seconds},
+                            {"syncSeconds", p.sync_seconds}, {"roundSeconds", p.round_seconds}};
     }
     return line;
   }
@@ -44,7 +52,9 @@ struct Writer {
     return {{"event", "roundCommitted"}, {"round", r.round}, {"cursor", r.cursor_end}};
   }
   json operator()(const EvaluationEvent& e) const {
-    json line{{"event", "evaluation"}, {"round", e.round}, {"cursor", e.cursor},
+    json line{{"event", "evaluation"},
+              {"round", e.round},
+              {"cursor", e.cursor},
               {"targetReached", e.target_reached}};
     if (e.loss) line["loss"] = *e.loss;
     if (e.accuracy) line["accuracy"] = *e.accuracy;
@@ -54,7 +64,10 @@ struct Writer {
     return {{"event", "checkpoint"}, {"round", e.round}, {"cursor", e.cursor}};
   }
   json operator()(const WorkerLeftEvent& e) const {
-    return {{"event", "workerLeft"}, {"worker", Id(e.worker)}, {"exitCode", e.exit_code}, {"reason", e.reason}};
+    return {{"event", "workerLeft"},
+            {"worker", Id(e.worker)},
+            {"exitCode", e.exit_code},
+            {"reason", e.reason}};
   }
   json operator()(const WorkerLostEvent& e) const {
     return {{"event", "workerLost"}, {"worker", Id(e.worker)}, {"reason", e.reason}};
@@ -63,7 +76,8 @@ struct Writer {
     return {{"event", "stopRequested"}, {"reason", e.reason}};
   }
   json operator()(const EndedEvent& e) const {
-    json line{{"event", "ended"}, {"outcome", JobOutcomeName(e.end.outcome)}, {"reason", e.end.reason}};
+    json line{
+        {"event", "ended"}, {"outcome", JobOutcomeName(e.end.outcome)}, {"reason", e.end.reason}};
     if (e.end.outcome == JobOutcome::kFailed) line["code"] = ErrorCodeName(e.end.code);
     return line;
   }

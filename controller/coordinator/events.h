@@ -1,4 +1,5 @@
-// What a coordinator tells its host, in order: for events.jsonl, the status, the progress bar and metrics.
+// What a coordinator tells its host, in order: for events.jsonl, the status, the progress bar and
+// metrics.
 #pragma once
 
 #include <cstdint>
@@ -67,16 +68,17 @@ struct EndedEvent {
 
 struct Event {
   double unix_seconds = 0;  // filled in by the host, which has the clock
-  std::variant<JoinedEvent, GenerationFormedEvent, PlanIssuedEvent, RoundCommittedEvent, EvaluationEvent,
-               CheckpointEvent, WorkerLeftEvent, WorkerLostEvent, StopRequestedEvent, EndedEvent>
+  std::variant<JoinedEvent, GenerationFormedEvent, PlanIssuedEvent, RoundCommittedEvent,
+               EvaluationEvent, CheckpointEvent, WorkerLeftEvent, WorkerLostEvent,
+               StopRequestedEvent, EndedEvent>
       data;
 };
 
 // "completed", "stopped", "planned", "failed".
 [[nodiscard]] const char* JobOutcomeName(JobOutcome outcome);
 
-// One line of events.jsonl, without the newline: {"time", "event", ...}; docs/protocol.md has the schema.
-// A committed round appears there by number only, as rounds.jsonl holds it in full.
+// One line of events.jsonl, without the newline: {"time", "event", ...}; docs/protocol.md has the
+// schema. A committed round appears there by number only, as rounds.jsonl holds it in full.
 [[nodiscard]] std::string ToJsonLine(const Event& event);
 
 }  // namespace longstride

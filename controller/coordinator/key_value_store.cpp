@@ -16,7 +16,8 @@ Status KeyValueStore::Set(const std::string& key, const std::vector<uint8_t>& va
   const size_t released = it == entries_.end() ? 0 : key.size() + it->second.size();
   const size_t bytes = bytes_ - released + key.size() + value.size();
   if ((it == entries_.end() && entries_.size() >= kMaxKeys) || bytes > kMaxBytes) {
-    return ResourceError(Format("the rendezvous store is full (%zu keys, %zu bytes)", entries_.size(), bytes_));
+    return ResourceError(
+        Format("the rendezvous store is full (%zu keys, %zu bytes)", entries_.size(), bytes_));
   }
   entries_[key] = value;
   bytes_ = bytes;

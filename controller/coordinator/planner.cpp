@@ -31,6 +31,27 @@ std::vector<WorkerCost> Costs(const Plan& plan) {
   return costs;
 }
 
+// Members of one group that name the same hardware begin as equals: a profile taken on a shared
+// machine says more about who happened to run at the same moment than about the worker, and a wrong
+// split feeds itself where workers share cores. Rounds show soon enough who is really slower.
+void PoolAlike(std::vector<JoinRequest>& members) {
+  const auto alike = [](const JoinRequest& a, const JoinRequest& b) {
+    return a.worker.group == b.worker.group && a.profile.device == b.profile.device &&
+           a.profile.device_name == b.profile.device_name && a.profile.threads == b.profile.threads;
+  };
+  const std::vector<JoinRequest> measured = members;
+  for (JoinRequest& member : members) {
+    std::vector<double> alphas, betas;
+    for (const JoinRequest& other : measured) {
+      if (!alike(member, other)) continue;
+      alphas.push_back(other.profile.alpha);
+      betas.push_back(other.profile.beta);
+    }
+    member.profile.alpha = Median(std::move(alphas));
+    member.profile.beta = Median(std::move(betas));
+  }
+}
+
 // Whether the points tell alpha from beta.
 bool Varied(const std::vector<StepTimePoint>& points) {
   const auto [low, high] = std::minmax_element(
@@ -43,10 +64,12 @@ double StepUnder(const Plan& truth, const std::vector<int64_t>& batches) {
   return Makespan(Costs(truth), batches);
 }
 
-int64_t Steps(const TrainingJobSpec& spec, double learning_rate, int64_t cursor, double step, double sync) {
-  return LocalSteps(spec.training.local_steps,
-                    {.samples = cursor, .learning_rate = learning_rate, .step_seconds = step,
-                     .sync_seconds = sync});
+int64_t Steps(const TrainingJobSpec& spec, double learning_rate, int64_t cursor, double step,
+              double sync) {
+  return LocalSteps(spec.training.local_steps, {.samples = cursor,
+                                                .learning_rate = learning_rate,
+                                                .step_seconds = step,
+                                                .sync_seconds = sync});
 }
 
 }  // namespace
@@ -58,12 +81,14 @@ Result<PlanPrediction> Predict(const TrainingJobSpec& spec, const Plan& plan, in
   LONGSTRIDE_ASSIGN_OR_RETURN(p.batches, AllocateBatch(Costs(plan), global_batch));
   p.step_seconds = StepUnder(plan, p.batches);
   p.sync_seconds = plan.sync_seconds;
-  p.local_steps = Steps(spec, spec.training.learning_rate.value, cursor, p.step_seconds, p.sync_seconds);
+  p.local_steps =
+      Steps(spec, spec.training.learning_rate.value, cursor, p.step_seconds, p.sync_seconds);
   p.round_seconds = static_cast<double>(p.local_steps) * p.step_seconds + p.sync_seconds;
   return p;
 }
 
-std::vector<Plan> PlanHistory(const std::vector<Plan>& issued, const std::vector<RoundRecord>& records) {
+std::vector<Plan> PlanHistory(const std::vector<Plan>& issued,
+                              const std::vector<RoundRecord>& records) {
   std::vector<Plan> history;
   for (const RoundRecord& record : records) {
     const RoundReport& round = record.common();
@@ -80,7 +105,8 @@ std::vector<Plan> PlanHistory(const std::vector<Plan>& issued, const std::vector
 Planner::Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds)
     : spec_(std::move(spec)), recorded_rounds_(recorded_rounds), plans_(std::move(recorded)) {}
 
-Status Planner::Begin(const std::vector<JoinRequest>& members, int64_t first_round) {
+Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
+  PoolAlike(members);
   workers_.clear();
   sync_seconds_.clear();
   for (const JoinRequest& member : members) workers_.push_back({member.profile, {}});
@@ -90,8 +116,9 @@ Status Planner::Begin(const std::vector<JoinRequest>& members, int64_t first_rou
   plan.version = plans_.empty() ? 1 : plans_.back().version + 1;
   plan.first_round = first_round;
   for (const JoinRequest& member : members) {
-    const auto group = std::find_if(spec_.workers.begin(), spec_.workers.end(),
-                                    [&](const WorkerGroup& g) { return g.name == member.worker.group; });
+    const auto group =
+        std::find_if(spec_.workers.begin(), spec_.workers.end(),
+                     [&](const WorkerGroup& g) { return g.name == member.worker.group; });
     const BatchBounds bounds = group == spec_.workers.end() ? BatchBounds{} : group->batch;
     const WorkerProfile& p = member.profile;
     plan.shares.push_back({p.alpha, p.beta, p.micro_batch_cap, bounds.min, bounds.max});
@@ -170,7 +197,8 @@ PlanShare Planner::Refit(const WorkerHistory& worker, const PlanShare& present) 
 bool Planner::Pays(const Plan& candidate, const RoundRecord& record) const {
   const Plan& present = plans_.back();
   const RoundReport& common = record.common();
-  const int64_t batch = common.next_global_batch > 0 ? common.next_global_batch : common.global_batch;
+  const int64_t batch =
+      common.next_global_batch > 0 ? common.next_global_batch : common.global_batch;
   const auto dealt_now = AllocateBatch(Costs(present), batch);
   const auto dealt_then = AllocateBatch(Costs(candidate), batch);
   if (!dealt_now.ok() || !dealt_then.ok()) return false;
@@ -179,14 +207,16 @@ bool Planner::Pays(const Plan& candidate, const RoundRecord& record) const {
   const double rate = std::isfinite(common.learning_rate) ? common.learning_rate : 0;
   const int64_t steps_now =
       Steps(spec_, rate, common.cursor_end, StepUnder(present, *dealt_now), present.sync_seconds);
-  const int64_t steps_then = Steps(spec_, rate, common.cursor_end, step_then, candidate.sync_seconds);
+  const int64_t steps_then =
+      Steps(spec_, rate, common.cursor_end, step_then, candidate.sync_seconds);
 
   const auto steps = static_cast<double>(steps_then);
   const double now = steps * step_now + candidate.sync_seconds;
   const double then = steps * step_then + candidate.sync_seconds;
   if (then < (1 - kMinGain) * now) return true;
   return spec_.training.local_steps.policy == LocalStepsPolicy::kAuto &&
-         std::abs(steps - static_cast<double>(steps_now)) > kMinStepsChange * static_cast<double>(steps_now);
+         std::abs(steps - static_cast<double>(steps_now)) >
+             kMinStepsChange * static_cast<double>(steps_now);
 }
 
 }  // namespace longstride

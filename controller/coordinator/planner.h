@@ -1,5 +1,6 @@
-// Decides the plan: what each worker's step costs and what a synchronization costs, from the profiles that
-// workers join with and the times that rounds report. Workers derive split and H from it in lockstep.
+// Decides the plan: what each worker's step costs and what a synchronization costs, from the
+// profiles that workers join with and the times that rounds report. Workers derive split and H from
+// it in lockstep.
 //
 // Pure and deterministic; not thread-safe.
 #pragma once
@@ -32,8 +33,9 @@ struct PlanPrediction {
 [[nodiscard]] Result<PlanPrediction> Predict(const TrainingJobSpec& spec, const Plan& plan,
                                              int64_t global_batch, int64_t cursor);
 
-// The plans of a run as they took effect: each version that `records` names, with the first round that
-// really used it. A late plan may have been used later than it says; a replay must do the same.
+// The plans of a run as they took effect: each version that `records` names, with the first round
+// that really used it. A late plan may have been used later than it says; a replay must do the
+// same.
 [[nodiscard]] std::vector<Plan> PlanHistory(const std::vector<Plan>& issued,
                                             const std::vector<RoundRecord>& records);
 
@@ -43,13 +45,14 @@ class Planner {
   // round, until which nothing new is planned.
   Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds);
 
-  // A generation begins: its members in rank order, the first round that it will run. Makes version 1
-  // unless plans for this number of members exist. kUser when no split of the first batch exists.
-  Status Begin(const std::vector<JoinRequest>& members, int64_t first_round);
+  // A generation begins: its members in rank order, the first round that it will run. Makes version
+  // 1 unless plans for this number of members exist. Members of one group on the same hardware
+  // begin with their median profile. kUser when no split of the first batch exists.
+  Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
-  // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a round,
-  // or (policy auto) an H that differs by over 10 %; at most one in three rounds. It takes effect two rounds
-  // later, so that every member can have it.
+  // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a
+  // round, or (policy auto) an H that differs by over 10 %; at most one in three rounds. It takes
+  // effect two rounds later, so that every member can have it.
   [[nodiscard]] std::optional<Plan> Observe(const RoundRecord& record);
 
   [[nodiscard]] const std::vector<Plan>& plans() const { return plans_; }

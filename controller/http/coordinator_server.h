@@ -1,5 +1,6 @@
-// A coordinator service that listens: the service, an HTTP server in front of it and a thread that lets time
-// act. `longstride run` starts one on loopback; the operator will host one for all its jobs.
+// A coordinator service that listens: the service, an HTTP server in front of it and a thread that
+// lets time act. `longstride run` starts one on loopback; the operator will host one for all its
+// jobs.
 #pragma once
 
 #include <condition_variable>
@@ -17,9 +18,10 @@ namespace longstride {
 
 class CoordinatorServer {
  public:
-  // Listens when this returns. `clock` must be thread-safe and outlive the server. Errors: HttpServer::Start.
-  [[nodiscard]] static Result<std::unique_ptr<CoordinatorServer>> Start(const HttpServerOptions& options,
-                                                                        const Clock& clock);
+  // Listens when this returns. `clock` must be thread-safe and outlive the server. Errors:
+  // HttpServer::Start.
+  [[nodiscard]] static Result<std::unique_ptr<CoordinatorServer>> Start(
+      const HttpServerOptions& options, const Clock& clock);
   ~CoordinatorServer();
 
   [[nodiscard]] CoordinatorService& service() { return service_; }
@@ -28,7 +30,8 @@ class CoordinatorServer {
   [[nodiscard]] std::string UrlOf(const JobKey& key) const;
 
  private:
-  CoordinatorServer(std::string address, const Clock& clock) : address_(std::move(address)), service_(clock) {}
+  CoordinatorServer(std::string address, const Clock& clock)
+      : address_(std::move(address)), service_(clock) {}
   void RunTicker();
 
   const std::string address_;

@@ -24,8 +24,9 @@ std::optional<Route> ParsePath(std::string_view path) {
   const size_t first = path.find('/');
   const size_t second = first == path.npos ? path.npos : path.find('/', first + 1);
   if (second == path.npos) return std::nullopt;
-  return Route{{std::string(path.substr(0, first)), std::string(path.substr(first + 1, second - first - 1))},
-               std::string(path.substr(second + 1))};
+  return Route{
+      {std::string(path.substr(0, first)), std::string(path.substr(first + 1, second - first - 1))},
+      std::string(path.substr(second + 1))};
 }
 
 // In time that does not depend on how much of the token is right.
@@ -55,9 +56,13 @@ Status CoordinatorService::AddJob(const JobKey& key, std::string token, std::str
                                   CoordinatorOptions options) {
   if (token.empty()) return UserError("a hosted job needs a token");
   const std::lock_guard lock(mutex_);
-  if (jobs_.contains(key)) return UserError("job " + key.namespace_ + "/" + key.name + " is hosted already");
-  jobs_[key] = std::make_unique<HostedJob>(HostedJob{std::move(token), std::move(job_json),
-                                                     Coordinator(std::move(options), clock_.Now()), {}, {}});
+  if (jobs_.contains(key))
+    return UserError("job " + key.namespace_ + "/" + key.name + " is hosted already");
+  jobs_[key] = std::make_unique<HostedJob>(HostedJob{std::move(token),
+                                                     std::move(job_json),
+                                                     Coordinator(std::move(options), clock_.Now()),
+                                                     {},
+                                                     {}});
   return {};
 }
 
@@ -68,7 +73,8 @@ void CoordinatorService::RemoveJob(const JobKey& key) {
     const auto it = jobs_.find(key);
     if (it == jobs_.end()) return;
     for (Parked& p : it->second->parked) {
-      answers.push_back({std::move(p.respond), ErrorResponse(TransientError("the job is hosted elsewhere"))});
+      answers.push_back(
+          {std::move(p.respond), ErrorResponse(TransientError("the job is hosted elsewhere"))});
     }
     jobs_.erase(it);
   }
@@ -86,11 +92,14 @@ void CoordinatorService::Handle(HttpRequest request, Respond respond) {
     const std::lock_guard lock(mutex_);
     const auto it = route ? jobs_.find(route->key) : jobs_.end();
     if (closed_) {
-      answers.push_back({std::move(respond), ErrorResponse(TransientError("the coordinator is stopping"))});
+      answers.push_back(
+          {std::move(respond), ErrorResponse(TransientError("the coordinator is stopping"))});
     } else if (it == jobs_.end()) {
-      answers.push_back({std::move(respond), StatusResponse(404, "nothing is hosted at " + request.path)});
+      answers.push_back(
+          {std::move(respond), StatusResponse(404, "nothing is hosted at " + request.path)});
     } else if (!TokenMatches(request.authorization, it->second->token)) {
-      answers.push_back({std::move(respond), StatusResponse(401, "the bearer token is missing or wrong")});
+      answers.push_back(
+          {std::move(respond), StatusResponse(401, "the bearer token is missing or wrong")});
     } else {
       Dispatch(*it->second, route->verb, request, std::move(respond), answers);
       Settle(*it->second, clock_.Now(), answers);
@@ -99,11 +108,13 @@ void CoordinatorService::Handle(HttpRequest request, Respond respond) {
   Send(answers);
 }
 
-void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb, const HttpRequest& request,
-                                  Respond respond, Answers& answers) {
+void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb,
+                                  const HttpRequest& request, Respond respond, Answers& answers) {
   const TimePoint now = clock_.Now();
   Coordinator& coordinator = job.coordinator;
-  const auto answer = [&](HttpResponse r) { answers.push_back({std::move(respond), std::move(r)}); };
+  const auto answer = [&](HttpResponse r) {
+    answers.push_back({std::move(respond), std::move(r)});
+  };
   // Parses the body with `parse` and gives it to `use`, or answers with what is wrong with it.
   const auto with = [&](const auto& parse, const auto& use) {
     const auto message = parse(request.body);
@@ -115,16 +126,21 @@ void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb, const
   } else if (verb == "job") {
     answer({200, job.json});
   } else if (verb == "join") {
-    with(ParseJoinRequest, [&](const JoinRequest& m) { answer(Answered(coordinator.Join(m, now))); });
+    with(ParseJoinRequest,
+         [&](const JoinRequest& m) { answer(Answered(coordinator.Join(m, now))); });
   } else if (verb == "heartbeat") {
-    with(ParseHeartbeatRequest,
-         [&](const HeartbeatRequest& m) { answer({200, ToJsonText(coordinator.Heartbeat(m, now))}); });
+    with(ParseHeartbeatRequest, [&](const HeartbeatRequest& m) {
+      answer({200, ToJsonText(coordinator.Heartbeat(m, now))});
+    });
   } else if (verb == "report") {
-    with(ParseReportRequest, [&](const ReportRequest& m) { answer(Answered(coordinator.Report(m, now))); });
+    with(ParseReportRequest,
+         [&](const ReportRequest& m) { answer(Answered(coordinator.Report(m, now))); });
   } else if (verb == "leave") {
-    with(ParseLeaveRequest, [&](const LeaveRequest& m) { answer(Answered(coordinator.Leave(m, now))); });
+    with(ParseLeaveRequest,
+         [&](const LeaveRequest& m) { answer(Answered(coordinator.Leave(m, now))); });
   } else if (verb == "store/set") {
-    with(ParseStoreSetRequest, [&](const StoreSetRequest& m) { answer(Answered(coordinator.StoreSet(m))); });
+    with(ParseStoreSetRequest,
+         [&](const StoreSetRequest& m) { answer(Answered(coordinator.StoreSet(m))); });
   } else if (verb == "store/read") {
     with(ParseStoreReadRequest, [&](const StoreReadRequest& m) {
       const auto attempt = [m](Coordinator& c, bool last) -> std::optional<HttpResponse> {
@@ -190,7 +206,8 @@ void CoordinatorService::Tick() {
   Send(answers);
 }
 
-bool CoordinatorService::WithJob(const JobKey& key, const std::function<void(Coordinator&, TimePoint)>& use) {
+bool CoordinatorService::WithJob(const JobKey& key,
+                                 const std::function<void(Coordinator&, TimePoint)>& use) {
   Answers answers;
   {
     const std::lock_guard lock(mutex_);
@@ -223,7 +240,8 @@ void CoordinatorService::Close() {
     closed_ = true;
     for (auto& [key, job] : jobs_) {
       for (Parked& p : job->parked) {
-        answers.push_back({std::move(p.respond), ErrorResponse(TransientError("the coordinator is stopping"))});
+        answers.push_back(
+            {std::move(p.respond), ErrorResponse(TransientError("the coordinator is stopping"))});
       }
       job->parked.clear();
     }

@@ -1,8 +1,9 @@
-// The HTTP face of the coordinators of one or many jobs: routes, bearer tokens, long polls, errors. Paths,
-// bodies and statuses are those of docs/protocol.md. No sockets and no threads: requests come in through
-// HttpHandler, time through Tick.
+// The HTTP face of the coordinators of one or many jobs: routes, bearer tokens, long polls, errors.
+// Paths, bodies and statuses are those of docs/protocol.md. No sockets and no threads: requests
+// come in through HttpHandler, time through Tick.
 //
-// Thread-safe: one mutex guards all coordinators; answers are sent outside it. A long poll holds no thread.
+// Thread-safe: one mutex guards all coordinators; answers are sent outside it. A long poll holds no
+// thread.
 #pragma once
 
 #include <condition_variable>
@@ -31,13 +32,15 @@ struct JobKey {
 
 class CoordinatorService final : public HttpHandler {
  public:
-  // `clock` must outlive the service and be thread-safe if the service is used from several threads.
+  // `clock` must outlive the service and be thread-safe if the service is used from several
+  // threads.
   explicit CoordinatorService(const Clock& clock) : clock_(clock) {}
   ~CoordinatorService() override { Close(); }
 
-  // Hosts a job. `job_json`: the defaulted TrainingJob as workers fetch it. `token` must not be empty.
-  // kUser when the key is taken or the token empty.
-  Status AddJob(const JobKey& key, std::string token, std::string job_json, CoordinatorOptions options);
+  // Hosts a job. `job_json`: the defaulted TrainingJob as workers fetch it. `token` must not be
+  // empty. kUser when the key is taken or the token empty.
+  Status AddJob(const JobKey& key, std::string token, std::string job_json,
+                CoordinatorOptions options);
   // Parked polls of the job are answered with 503.
   void RemoveJob(const JobKey& key);
 
@@ -45,10 +48,11 @@ class CoordinatorService final : public HttpHandler {
   // Lets time act in every job and ends polls that have waited long enough.
   void Tick();
 
-  // Calls `use` with the job's coordinator while nothing else does, then answers what that made possible.
-  // `use` must not call this service. False if there is no such job.
+  // Calls `use` with the job's coordinator while nothing else does, then answers what that made
+  // possible. `use` must not call this service. False if there is no such job.
   bool WithJob(const JobKey& key, const std::function<void(Coordinator&, TimePoint)>& use);
-  // The job's events since the last call, stamped with the time; waits up to `timeout` for the first.
+  // The job's events since the last call, stamped with the time; waits up to `timeout` for the
+  // first.
   [[nodiscard]] std::vector<Event> WaitForEvents(const JobKey& key, Duration timeout);
 
   // Answers every parked poll with 503 and refuses all later requests. Idempotent.
@@ -75,8 +79,8 @@ class CoordinatorService final : public HttpHandler {
   using Answers = std::vector<Answer>;
 
   // These run under the mutex and add to `answers`, which the caller sends after releasing it.
-  void Dispatch(HostedJob& job, const std::string& verb, const HttpRequest& request, Respond respond,
-                Answers& answers);
+  void Dispatch(HostedJob& job, const std::string& verb, const HttpRequest& request,
+                Respond respond, Answers& answers);
   void Park(HostedJob& job, double wait_seconds, Parked parked);
   void Settle(HostedJob& job, TimePoint now, Answers& answers);
   static void Send(Answers& answers);

@@ -7,13 +7,20 @@ namespace {
 
 int StatusOf(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUser: return 400;
-    case ErrorCode::kData: return 422;
-    case ErrorCode::kResource: return 507;
-    case ErrorCode::kLostPeer: return 409;
-    case ErrorCode::kTransient: return 503;
-    case ErrorCode::kInterrupted: return 410;
-    case ErrorCode::kBug: return 500;
+    case ErrorCode::kUser:
+      return 400;
+    case ErrorCode::kData:
+      return 422;
+    case ErrorCode::kResource:
+      return 507;
+    case ErrorCode::kLostPeer:
+      return 409;
+    case ErrorCode::kTransient:
+      return 503;
+    case ErrorCode::kInterrupted:
+      return 410;
+    case ErrorCode::kBug:
+      return 500;
   }
   return 500;
 }

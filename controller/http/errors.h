@@ -1,4 +1,5 @@
-// Errors as HTTP answers: {"code", "message"} and the status that fits; docs/protocol.md lists them.
+// Errors as HTTP answers: {"code", "message"} and the status that fits; docs/protocol.md lists
+// them.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace longstride {
 
-// 400 user, 422 data, 507 resource, 409 lost peer (fenced), 503 transient, 410 interrupted (job ended),
-// 500 bug.
+// 400 user, 422 data, 507 resource, 409 lost peer (fenced), 503 transient, 410 interrupted (job
+// ended), 500 bug.
 [[nodiscard]] HttpResponse ErrorResponse(const Error& error);
 
 // What HTTP itself refuses (401, 404, 405): a user error with that status.

@@ -1,4 +1,5 @@
-// HTTP as values: what a server hands to the code behind it, so that code is tested without sockets.
+// HTTP as values: what a server hands to the code behind it, so that code is tested without
+// sockets.
 #pragma once
 
 #include <functional>
@@ -24,8 +25,8 @@ class HttpHandler {
   using Respond = std::function<void(HttpResponse)>;
 
   virtual ~HttpHandler() = default;
-  // Called from several threads at once; must not block. `respond` is called exactly once, then or later, on
-  // any thread; it does not throw.
+  // Called from several threads at once; must not block. `respond` is called exactly once, then or
+  // later, on any thread; it does not throw.
   virtual void Handle(HttpRequest request, Respond respond) = 0;
 };
 

@@ -1,7 +1,9 @@
 #include "controller/http/http_server.h"
 
 #include <arpa/inet.h>
+#include <cpprest/http_listener.h>
 #include <netinet/in.h>
+#include <pplx/threadpool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,9 +11,6 @@
 #include <atomic>
 #include <mutex>
 #include <shared_mutex>
-
-#include <cpprest/http_listener.h>
-#include <pplx/threadpool.h>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
@@ -37,7 +36,8 @@ Result<uint16_t> FindFreePort(const std::string& address) {
   const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&name), size) == 0 &&
                      getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
   close(fd);
-  if (!bound) return UserError("cannot listen on " + address + ": the address is not of this machine");
+  if (!bound)
+    return UserError("cannot listen on " + address + ": the address is not of this machine");
   return static_cast<uint16_t>(ntohs(name.sin_port));
 }
 
@@ -98,14 +98,17 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
 
   void Next() {
     auto self = shared_from_this();
-    request_.body().streambuf().getn(buffer_.data(), buffer_.size()).then([self](pplx::task<size_t> read) {
-      try {
-        self->Take(read.get());
-      } catch (const std::exception& e) {  // the client went away in the middle of its body
-        Reply(self->request_, {400, "", "text/plain"});
-        LogDebug("http", std::string("request not read: ") + e.what());
-      }
-    });
+    request_.body()
+        .streambuf()
+        .getn(buffer_.data(), buffer_.size())
+        .then([self](pplx::task<size_t> read) {
+          try {
+            self->Take(read.get());
+          } catch (const std::exception& e) {  // the client went away in the middle of its body
+            Reply(self->request_, {400, "", "text/plain"});
+            LogDebug("http", std::string("request not read: ") + e.what());
+          }
+        });
   }
 
  private:
@@ -128,7 +131,8 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
     if (header != request_.headers().end()) request.authorization = header->second;
     request.body = std::move(body_);
     auto self = shared_from_this();
-    gate_->Pass(std::move(request), [self](const HttpResponse& response) { Reply(self->request_, response); });
+    gate_->Pass(std::move(request),
+                [self](const HttpResponse& response) { Reply(self->request_, response); });
   }
 
   web::http::http_request request_;
@@ -145,9 +149,10 @@ class ListenerServer final : public HttpServer {
       : port_(port),
         gate_(std::make_shared<Gate>(handler)),
         listener_(web::uri(Format("http://%s:%u/", options.address.c_str(), unsigned{port}))) {
-    listener_.support([max = options.max_body_bytes, gate = gate_](const web::http::http_request& request) {
-      std::make_shared<BodyReader>(request, max, gate)->Next();
-    });
+    listener_.support(
+        [max = options.max_body_bytes, gate = gate_](const web::http::http_request& request) {
+          std::make_shared<BodyReader>(request, max, gate)->Next();
+        });
   }
 
   ~ListenerServer() override { Stop(); }
@@ -182,7 +187,8 @@ class ListenerServer final : public HttpServer {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options, HttpHandler& handler) {
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
+                                                      HttpHandler& handler) {
   InitializeThreadPool(options.threads);
   Status failed;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {

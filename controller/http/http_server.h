@@ -1,9 +1,9 @@
-// An HTTP/1.1 server over cpprestsdk's listener. Nothing of cpprestsdk shows, and none of its exceptions
-// leaves: an answer that cannot be sent (the client has gone) is dropped.
+// An HTTP/1.1 server over cpprestsdk's listener. Nothing of cpprestsdk shows, and none of its
+// exceptions leaves: an answer that cannot be sent (the client has gone) is dropped.
 //
-// The library's limits, which we cannot mend here: it has no bound on header size, and reads a body to its
-// end before an answer goes out (what is over max_body_bytes is thrown away as it arrives, then answered with
-// 413). So bind it to loopback, or keep strangers away by other means.
+// The library's limits, which we cannot mend here: it has no bound on header size, and reads a body
+// to its end before an answer goes out (what is over max_body_bytes is thrown away as it arrives,
+// then answered with 413). So bind it to loopback, or keep strangers away by other means.
 #pragma once
 
 #include <cstddef>
@@ -25,15 +25,15 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-  // Listens when this returns. `handler` must outlive the server. kUser when the port is taken, kTransient
-  // when no free one was found.
+  // Listens when this returns. `handler` must outlive the server. kUser when the port is taken,
+  // kTransient when no free one was found.
   [[nodiscard]] static Result<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
                                                                  HttpHandler& handler);
   virtual ~HttpServer() = default;
 
   [[nodiscard]] virtual uint16_t port() const = 0;
-  // No handler call begins after this returns. Idempotent; the destructor calls it. Answer what is parked
-  // before, as its connections are not waited for.
+  // No handler call begins after this returns. Idempotent; the destructor calls it. Answer what is
+  // parked before, as its connections are not waited for.
   virtual void Stop() = 0;
 };
 

@@ -1,4 +1,5 @@
-// Base64 (RFC 4648 section 4, with padding), strict: no white space, no missing padding, no stray bits.
+// Base64 (RFC 4648 section 4, with padding), strict: no white space, no missing padding, no stray
+// bits.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Every member of every message, once: its name in JSON, its bounds. `M` is the message, const for a
-// writer. Included by the two files that read and write messages; internal to core/protocol.
+// Every member of every message, once: its name in JSON, its bounds. `M` is the message, const for
+// a writer. Included by the two files that read and write messages; internal to core/protocol.
 #pragma once
 
 #include <concepts>
@@ -18,9 +18,10 @@ inline constexpr size_t kMaxNameBytes = 253;
 inline constexpr size_t kMaxTextBytes = 8192;
 inline constexpr size_t kMaxPoints = 1024;
 inline constexpr size_t kMaxPlans = 65536;
-inline constexpr const char* kMemberStateNames[] = {"waiting", "training", "reform", "fenced", "ended"};
-inline constexpr const char* kErrorCodeNames[] = {"user",      "data",        "resource", "lostPeer",
-                                                  "transient", "interrupted", "bug"};
+inline constexpr const char* kMemberStateNames[] = {"waiting", "training", "reform", "fenced",
+                                                    "ended"};
+inline constexpr const char* kErrorCodeNames[] = {
+    "user", "data", "resource", "lostPeer", "transient", "interrupted", "bug"};
 
 template <typename T, typename M>
 concept Message = std::same_as<std::remove_const_t<T>, M>;
@@ -205,7 +206,9 @@ void Fields(auto& v, Message<std::pair<std::string, std::vector<uint8_t>>> auto&
   v.Bytes("value", m.second, kMaxStoreValueBytes);
 }
 
-void Fields(auto& v, Message<StoreReply> auto& m) { v.List("entries", m.entries, 1 << 20); }
+void Fields(auto& v, Message<StoreReply> auto& m) {
+  v.List("entries", m.entries, 1 << 20);
+}
 
 void Fields(auto& v, Message<ErrorReply> auto& m) {
   v.Choice("code", m.code, kErrorCodeNames);

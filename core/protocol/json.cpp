@@ -24,11 +24,14 @@ Result<M> Read(std::string_view text) {
 
 }  // namespace
 
-#define LONGSTRIDE_MESSAGE(M)                                    \
-  std::string ToJsonText(const M& message) { return Write(message); } \
-  Result<M> Parse##M(std::string_view text) { return Read<M>(text); }
+#define LONGSTRIDE_MESSAGE(M)                 \
+  std::string ToJsonText(const M& message) {  \
+    return Write(message);                    \
+  }                                           \
+  Result<M> Parse##M(std::string_view text) { \
+    return Read<M>(text);                     \
+  }
 
-LONGSTRIDE_MESSAGE(JoinRequest)
 LONGSTRIDE_MESSAGE(Plan)
 LONGSTRIDE_MESSAGE(GenerationRequest)
 LONGSTRIDE_MESSAGE(ReportRequest)
@@ -42,7 +45,26 @@ LONGSTRIDE_MESSAGE(StoreReply)
 LONGSTRIDE_MESSAGE(ErrorReply)
 #undef LONGSTRIDE_MESSAGE
 
-std::string ToJsonText(const GenerationReply& message) { return Write(message); }
+std::string ToJsonText(const JoinRequest& message) {
+  return Write(message);
+}
+
+Result<JoinRequest> ParseJoinRequest(std::string_view text) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(const nlohmann::json json, ParseBoundedJson(text, kMaxMessageBytes));
+  JsonReader head(json);
+  JoinRequest request;
+  if (!head.fault()) head.Integer("protocol", request.protocol, 0, 1 << 20);
+  if (head.fault()) return head.error();
+  if (request.protocol != kProtocolVersion) return request;
+  JsonReader reader(json);
+  Fields(reader, request);
+  if (reader.fault()) return reader.error();
+  return request;
+}
+
+std::string ToJsonText(const GenerationReply& message) {
+  return Write(message);
+}
 
 Result<GenerationReply> ParseGenerationReply(std::string_view text) {
   LONGSTRIDE_ASSIGN_OR_RETURN(GenerationReply reply, Read<GenerationReply>(text));
@@ -56,11 +78,14 @@ Result<GenerationReply> ParseGenerationReply(std::string_view text) {
     return UserError("generation.rank: is not below the number of members");
   }
   for (const Plan& plan : generation.plans) {
-    if (plan.shares.size() != size) return UserError("generation.plans: a plan lacks a member's share");
+    if (plan.shares.size() != size)
+      return UserError("generation.plans: a plan lacks a member's share");
   }
   return reply;
 }
 
-const char* MemberStateName(MemberState state) { return kMemberStateNames[static_cast<size_t>(state)]; }
+const char* MemberStateName(MemberState state) {
+  return kMemberStateNames[static_cast<size_t>(state)];
+}
 
 }  // namespace longstride

@@ -1,6 +1,7 @@
-// Messages to JSON text and back. Reading is strict and bounded: types, ranges, lengths and finiteness are
-// checked, and the first fault is named by its path ("profile.points[3][1]: ..."). Members that a reader
-// does not know are ignored, so that a newer peer may say more (docs/protocol.md, "Versions").
+// Messages to JSON text and back. Reading is strict and bounded: types, ranges, lengths and
+// finiteness are checked, and the first fault is named by its path ("profile.points[3][1]: ...").
+// Members that a reader does not know are ignored, so that a newer peer may say more
+// (docs/protocol.md, "Versions").
 //
 // Errors of every Parse function are kUser. No function throws.
 #pragma once
@@ -34,6 +35,8 @@ inline constexpr double kMaxWaitSeconds = 60;
 [[nodiscard]] std::string ToJsonText(const StoreReply& message);
 [[nodiscard]] std::string ToJsonText(const ErrorReply& message);
 
+// Of a join in another version of the protocol only the version is read, so that it can be refused
+// for that.
 [[nodiscard]] Result<JoinRequest> ParseJoinRequest(std::string_view text);
 [[nodiscard]] Result<Plan> ParsePlan(std::string_view text);
 [[nodiscard]] Result<GenerationRequest> ParseGenerationRequest(std::string_view text);

@@ -34,7 +34,8 @@ int Depth(std::string_view text) {
 
 Result<nlohmann::json> ParseBoundedJson(std::string_view text, size_t max_bytes) {
   if (text.size() > max_bytes) {
-    return UserError(Format("message of %zu bytes; at most %zu are accepted", text.size(), max_bytes));
+    return UserError(
+        Format("message of %zu bytes; at most %zu are accepted", text.size(), max_bytes));
   }
   if (Depth(text) > kMaxDepth) {
     return UserError(Format("message nested deeper than %d levels", kMaxDepth));
@@ -92,9 +93,10 @@ const nlohmann::json* JsonReader::FindArray(const char* key, size_t max_count) {
 
 int64_t JsonReader::ReadInteger(const nlohmann::json& json, const std::string& key, int64_t low,
                                 int64_t high) {
-  const bool integer = json.is_number_integer() &&
-                       !(json.is_number_unsigned() &&
-                         json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
+  const bool integer =
+      json.is_number_integer() &&
+      !(json.is_number_unsigned() &&
+        json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
   const int64_t value = integer ? json.get<int64_t>() : 0;
   if (!integer || value < low || value > high) {
     Fail(key, Format("is not an integer from %lld to %lld", static_cast<long long>(low),
@@ -104,7 +106,8 @@ int64_t JsonReader::ReadInteger(const nlohmann::json& json, const std::string& k
   return value;
 }
 
-double JsonReader::ReadNumber(const nlohmann::json& json, const std::string& key, double low, double high) {
+double JsonReader::ReadNumber(const nlohmann::json& json, const std::string& key, double low,
+                              double high) {
   const double value = json.is_number() ? json.get<double>() : std::nan("");
   if (!std::isfinite(value) || value < low || value > high) {
     Fail(key, Format("is not a number from %g to %g", low, high));
@@ -178,7 +181,8 @@ void JsonReader::Integers(const char* key, std::vector<int64_t>& value, int64_t 
   }
 }
 
-void JsonReader::Points(const char* key, std::vector<std::pair<int64_t, double>>& value, size_t max_count) {
+void JsonReader::Points(const char* key, std::vector<std::pair<int64_t, double>>& value,
+                        size_t max_count) {
   const nlohmann::json* list = FindArray(key, max_count);
   if (!list) return;
   value.clear();

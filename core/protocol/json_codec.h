@@ -1,8 +1,8 @@
-// The two visitors that fields.h applies to a message: one writes it as a JSON object, one reads it back
-// and checks it. A message's members are thereby named, typed and bounded in one place.
+// The two visitors that fields.h applies to a message: one writes it as a JSON object, one reads it
+// back and checks it. A message's members are thereby named, typed and bounded in one place.
 //
-// A reader keeps the first fault with its path and turns every later call into a no-op; ask fault() at the
-// end. Not thread-safe; internal to core/protocol.
+// A reader keeps the first fault with its path and turns every later call into a no-op; ask fault()
+// at the end. Not thread-safe; internal to core/protocol.
 #pragma once
 
 #include <cstdint>
@@ -85,14 +85,18 @@ class JsonReader {
 
   template <typename T>
   void Integer(const char* key, T& value, int64_t low, int64_t high) {
-    if (const nlohmann::json* member = Find(key)) value = static_cast<T>(ReadInteger(*member, key, low, high));
+    if (const nlohmann::json* member = Find(key))
+      value = static_cast<T>(ReadInteger(*member, key, low, high));
   }
   void Number(const char* key, double& value, double low, double high);
   void Measured(const char* key, double& value);
   void Measured(const char* key, std::optional<double>& value);
   void Flag(const char* key, bool& value);
   void String(const char* key, std::string& value, size_t max_bytes);
-  void Text(const char* key, std::string& value, size_t max_bytes) { String(key, value, max_bytes); }
+  // The writer cuts at max_bytes; what is not UTF-8 then grows to three bytes each.
+  void Text(const char* key, std::string& value, size_t max_bytes) {
+    String(key, value, 3 * max_bytes);
+  }
   template <typename E, size_t N>
   void Choice(const char* key, E& value, const char* const (&names)[N]) {
     std::string name;
@@ -107,7 +111,8 @@ class JsonReader {
     Fail(key, "has no such value: \"" + name + "\"");
   }
   void Bytes(const char* key, std::vector<uint8_t>& value, size_t max_bytes);
-  void Integers(const char* key, std::vector<int64_t>& value, int64_t low, int64_t high, size_t max_count);
+  void Integers(const char* key, std::vector<int64_t>& value, int64_t low, int64_t high,
+                size_t max_count);
   void Points(const char* key, std::vector<std::pair<int64_t, double>>& value, size_t max_count);
   template <typename M>
   void Object(const char* key, M& value) {
@@ -144,7 +149,8 @@ class JsonReader {
   // The member, or nullptr after a fault was noted.
   const nlohmann::json* Find(const char* key);
   const nlohmann::json* FindArray(const char* key, size_t max_count);
-  int64_t ReadInteger(const nlohmann::json& json, const std::string& key, int64_t low, int64_t high);
+  int64_t ReadInteger(const nlohmann::json& json, const std::string& key, int64_t low,
+                      int64_t high);
   double ReadNumber(const nlohmann::json& json, const std::string& key, double low, double high);
   void Fail(const std::string& key, const std::string& what);
 

@@ -1,7 +1,8 @@
-// What workers and the coordinator say to each other, as values. json.h turns them into JSON and back,
-// refusing what is out of bounds. Paths and flow are described in docs/protocol.md.
+// What workers and the coordinator say to each other, as values. json.h turns them into JSON and
+// back, refusing what is out of bounds. Paths and flow are described in docs/protocol.md.
 //
-// Numbers that decide (plans) travel as shortest round-trip decimals, so all workers read the same bits.
+// Numbers that decide (plans) travel as shortest round-trip decimals, so all workers read the same
+// bits.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace longstride {
 
 inline constexpr int kProtocolVersion = 1;
 
-// Names a fixed set of members. `term` is the coordinator's leadership term; a larger pair is newer.
+// Names a fixed set of members. `term` is the coordinator's leadership term; a larger pair is
+// newer.
 struct GenerationId {
   int64_t term = 0;
   int64_t counter = 0;
@@ -31,11 +33,12 @@ struct WorkerId {
   friend auto operator<=>(const WorkerId&, const WorkerId&) = default;
 };
 
-// Step time fit t(b) = alpha * ceil(b / micro_batch_cap) + beta * b, in seconds; algorithms section 1.
+// Step time fit t(b) = alpha * ceil(b / micro_batch_cap) + beta * b, in seconds; algorithms
+// section 1.
 struct WorkerProfile {
   double alpha = 0;
   double beta = 0;
-  int64_t micro_batch_cap = 0;    // largest micro-batch that fits in memory, samples
+  int64_t micro_batch_cap = 0;  // largest micro-batch that fits in memory, samples
   int64_t memory_limit_bytes = 0;
   int64_t memory_peak_bytes = 0;  // seen at micro_batch_cap
   std::string device = "cpu";     // "cpu" or "cuda"
@@ -48,7 +51,7 @@ struct WorkerProfile {
 struct JoinRequest {
   int protocol = kProtocolVersion;
   WorkerId worker;
-  std::string address;     // IP that peers can reach
+  std::string address;  // IP that peers can reach
   int64_t metrics_port = 0;
   WorkerProfile profile;
   GenerationId generation;  // last one it was a member of; {0,0} for a newcomer
@@ -69,7 +72,7 @@ struct PlanShare {
 // What the workers compute the schedule from, in lockstep. Workers use the plan with the largest
 // `first_round` <= the round that they begin, among those that every member has.
 struct Plan {
-  int64_t version = 0;      // 1, 2, ... within a run, across generations and resumes
+  int64_t version = 0;  // 1, 2, ... within a run, across generations and resumes
   int64_t first_round = 0;
   std::vector<PlanShare> shares;  // by rank
   double sync_seconds = 0;        // predicted time of one synchronization; 0 = not known yet
@@ -84,31 +87,32 @@ struct Member {
 struct Generation {
   GenerationId id;
   int64_t rank = 0;
-  std::vector<Member> members;  // sorted by (group, index); position = rank
+  std::vector<Member> members;   // sorted by (group, index); position = rank
   std::string backend = "gloo";  // "gloo" or "nccl"
   std::vector<Plan> plans;       // by first_round; the recorded history first when a run is resumed
 };
 
 // Seconds of one round spent by one worker, by activity. They sum to the round's wall time.
 struct ActivitySeconds {
-  double data = 0;         // waiting for batches
-  double compute = 0;      // forward, backward, inner optimizer
+  double data = 0;           // waiting for batches
+  double compute = 0;        // forward, backward, inner optimizer
   double communication = 0;  // collective calls, waiting for peers included
-  double outer = 0;        // averaging arithmetic, outer optimizer, decisions
+  double outer = 0;          // averaging arithmetic, outer optimizer, decisions
   double evaluation = 0;
   double checkpoint = 0;
 };
 
-// What a member reports when a round is committed. Fields of the first part are equal on all members.
+// What a member reports when a round is committed. Fields of the first part are equal on all
+// members.
 struct RoundReport {
   GenerationId generation;
-  int64_t round = 0;          // 1 for the first
+  int64_t round = 0;  // 1 for the first
   int64_t plan_version = 0;
-  int64_t cursor_begin = 0;   // positions [cursor_begin, cursor_end) were taken by the round
+  int64_t cursor_begin = 0;  // positions [cursor_begin, cursor_end) were taken by the round
   int64_t cursor_end = 0;
-  int64_t samples = 0;        // committed; the rest of the range was discarded
-  int64_t local_steps = 0;    // H
-  int64_t global_batch = 0;   // B of this round
+  int64_t samples = 0;       // committed; the rest of the range was discarded
+  int64_t local_steps = 0;   // H
+  int64_t global_batch = 0;  // B of this round
   int64_t next_global_batch = 0;
   double learning_rate = 0;   // of the round's last step
   double loss = 0;            // mean over the round's samples
@@ -118,28 +122,29 @@ struct RoundReport {
   double noise_scale = 0;      // sigma^2 / |grad F|^2, samples
   double skew = 0;             // between-worker part of the variance, per sample
   bool statistics_finite = true;
-  std::string digest;          // of w after the round, 16 hex digits
-  std::optional<double> evaluation_loss;      // when evaluated at this boundary
+  std::string digest;                     // of w after the round, 16 hex digits
+  std::optional<double> evaluation_loss;  // when evaluated at this boundary
   std::optional<double> evaluation_accuracy;
   bool target_reached = false;
-  bool checkpointed = false;   // a checkpoint of this boundary was asked for
+  bool checkpointed = false;  // a checkpoint of this boundary was asked for
 
   // Of the reporting member alone.
   int64_t rank = 0;
-  int64_t local_batch = 0;     // b_m
-  int64_t local_samples = 0;   // n_m
-  bool delta_finite = true;    // false: it contributed nothing and local_samples were discarded
+  int64_t local_batch = 0;    // b_m
+  int64_t local_samples = 0;  // n_m
+  bool delta_finite = true;   // false: it contributed nothing and local_samples were discarded
   ActivitySeconds seconds;
   double wall_seconds = 0;
-  std::vector<std::pair<int64_t, double>> step_times;  // (batch, mean seconds of a step) of this round
-  std::vector<int64_t> bytes_sent;      // by purpose, this round
+  std::vector<std::pair<int64_t, double>>
+      step_times;                   // (batch, mean seconds of a step) of this round
+  std::vector<int64_t> bytes_sent;  // by purpose, this round
   std::vector<int64_t> bytes_received;
-  int64_t memory_bytes = 0;    // resident
+  int64_t memory_bytes = 0;  // resident
 };
 
 struct RoundReply {
-  std::vector<Plan> plans;     // newer than the reported version
-  bool stop = false;           // stop at the next round boundary, with a checkpoint
+  std::vector<Plan> plans;  // newer than the reported version
+  bool stop = false;        // stop at the next round boundary, with a checkpoint
   std::string stop_reason;
 };
 
@@ -166,7 +171,7 @@ struct HeartbeatReply {
   MemberState state = MemberState::kWaiting;
   bool stop = false;
   std::string stop_reason;
-  std::string reason;          // for kReform, kFenced, kEnded: what happened, for the log
+  std::string reason;  // for kReform, kFenced, kEnded: what happened, for the log
 };
 
 struct LeaveRequest {
@@ -174,7 +179,7 @@ struct LeaveRequest {
   GenerationId generation;
   int64_t round = 0;
   int exit_code = 0;
-  std::string reason;          // "completed", "stopped", or the error message
+  std::string reason;  // "completed", "stopped", or the error message
 };
 
 // Long poll: answered once a generation newer than `after` holds the worker, the job is over, or
@@ -188,8 +193,8 @@ struct GenerationRequest {
 struct GenerationReply {
   MemberState state = MemberState::kWaiting;
   std::optional<Generation> generation;  // present iff kTraining
-  bool failed = false;                   // of kEnded: the job failed, rather than having done its work
-  std::string reason;                    // of kReform, kFenced, kEnded
+  bool failed = false;  // of kEnded: the job failed, rather than having done its work
+  std::string reason;   // of kReform, kFenced, kEnded
 };
 
 struct StoreSetRequest {
@@ -198,7 +203,8 @@ struct StoreSetRequest {
   std::vector<uint8_t> value;  // base64 in JSON
 };
 
-// Long poll: answered once the generation's store holds `count` keys, or `wait_seconds` have passed.
+// Long poll: answered once the generation's store holds `count` keys, or `wait_seconds` have
+// passed.
 struct StoreReadRequest {
   GenerationId generation;
   int64_t count = 0;

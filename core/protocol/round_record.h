@@ -1,5 +1,5 @@
-// One committed round: the reports of all its members, merged. It is one line of rounds.jsonl; the schema
-// is documented in docs/protocol.md.
+// One committed round: the reports of all its members, merged. It is one line of rounds.jsonl; the
+// schema is documented in docs/protocol.md.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,6 @@
 // The TrainingJob as typed values: what `kubectl apply` and `longstride run` take, after parsing,
-// defaulting and validation. Field names, defaults, bounds and descriptions live in one place, the field
-// table (fields.h); this header is only the shape that the rest of the program reads.
+// defaulting and validation. The member initializers here are the defaults; names, bounds, conditions and
+// descriptions are in the field table (fields.h), which reads the defaults from here.
 #pragma once
 
 #include <cstdint>
@@ -116,7 +116,7 @@ struct OptimizerSpec {
   double weight_decay = 0.0;  // sgd, adagrad, adam: L2 added to the gradient; adamw: decoupled
 };
 struct LearningRateSpec {
-  double value = 0.05;  // peak
+  double value = 0.05;  // peak; the parser's default for adam and adamw is 0.001
   ScheduleKind schedule = ScheduleKind::kConstant;
   int64_t warmup_samples = 0;         // linear from 0
   int64_t decay_samples = 0;          // length of cosine or linear, warm-up included; 0 = training.maxSamples
@@ -154,8 +154,8 @@ struct BatchSpec {
 };
 struct OuterOptimizerSpec {
   OuterOptimizerKind kind = OuterOptimizerKind::kAverage;
-  double learning_rate = 0.7;  // nesterov; slowmo: its outer learning rate
-  double momentum = 0.9;       // nesterov, slowmo
+  double learning_rate = 0.7;  // nesterov; slowmo: its outer learning rate, by default 1
+  double momentum = 0.9;       // nesterov; slowmo, by default 0.5
 };
 struct SynchronizationSpec {
   OuterOptimizerSpec outer;

@@ -78,7 +78,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void Open(Node node) {
     const bool as_key = !open_.empty() && ExpectsKey(open_.back());
-    if (as_key) throw Refusal{node.mark, "a key must be a single word", ""};
+    if (as_key) throw Refusal{node.mark, "a key must be a single word", "is a bracket left open?"};
     if (open_.size() >= kMaxManifestDepth) {
       throw Refusal{node.mark, "nested more than 64 levels deep", ""};
     }
@@ -106,7 +106,7 @@ class TreeBuilder final : public YAML::EventHandler {
       return;
     }
     if (node.kind != Node::Kind::kScalar) {
-      throw Refusal{node.mark, "a key must be a single word", ""};
+      throw Refusal{node.mark, "a key must be a single word", "is a bracket left open?"};
     }
     if (node.text == "<<" && !node.quoted) {
       throw Refusal{node.mark, "merge keys (<<) are not supported", "write the fields out"};
@@ -164,10 +164,20 @@ std::optional<Node> ReadNode(std::string_view text, const std::string& source, F
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
+    Mark last_empty;
     while (true) {
       TreeBuilder builder(shared_source);
       if (!parser.HandleNextDocument(builder)) break;
-      if (!builder.root || builder.root->kind == Node::Kind::kNull) continue;
+      if (!builder.root || builder.root->kind == Node::Kind::kNull) {
+        // At a token that cannot start a value, yaml-cpp gives empty documents for ever.
+        const Mark here = builder.root ? builder.root->mark : last_empty;
+        if (here.line == last_empty.line && here.column == last_empty.column) {
+          throw Refusal{here, "not valid YAML: something stands here that belongs to nothing",
+                        "is there a bracket too many?"};
+        }
+        last_empty = here;
+        continue;
+      }
       if (document) {
         throw Refusal{builder.root->mark, "a second document in one file",
                       "put each TrainingJob into a file of its own"};

@@ -11,7 +11,8 @@ constexpr Duration kResendDelay = std::chrono::milliseconds(500);
 
 }  // namespace
 
-QueuedControlChannel::QueuedControlChannel(std::shared_ptr<CoordinatorClient> client, WorkerId worker,
+QueuedControlChannel::QueuedControlChannel(std::shared_ptr<CoordinatorClient> client,
+                                           WorkerId worker,
                                            std::function<void(const HeartbeatReply&)> over,
                                            Duration heartbeat_period)
     : client_(std::move(client)),
@@ -62,7 +63,8 @@ std::string QueuedControlChannel::stop_reason() const {
 Status QueuedControlChannel::Flush(Duration timeout) {
   std::unique_lock lock(mutex_);
   if (drained_.wait_for(lock, timeout, [this] { return queue_.empty(); })) return {};
-  return TransientError(std::to_string(queue_.size()) + " round reports have not reached the coordinator");
+  return TransientError(std::to_string(queue_.size()) +
+                        " round reports have not reached the coordinator");
 }
 
 void QueuedControlChannel::RunHeartbeats() {

@@ -1,8 +1,8 @@
-// The engine's ControlChannel over a CoordinatorClient, and the worker's sign of life. Two threads of its
-// own: one sends reports in order and brings plans back, one sends a heartbeat every second.
+// The engine's ControlChannel over a CoordinatorClient, and the worker's sign of life. Two threads
+// of its own: one sends reports in order and brings plans back, one sends a heartbeat every second.
 //
-// While the coordinator cannot be reached, training goes on: reports wait here, all of them, and are sent
-// when it is back. Construct it right after Join. Thread-safe.
+// While the coordinator cannot be reached, training goes on: reports wait here, all of them, and
+// are sent when it is back. Construct it right after Join. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -26,9 +26,10 @@ namespace longstride {
 
 class QueuedControlChannel final : public ControlChannel {
  public:
-  // `over` is called when the present generation is over (kReform, kFenced, kEnded with the reason), at most
-  // once per generation, on a thread of this class; it should abort the collective and must not block or
-  // call back. The destructor stops both threads, within 5 s if a request is under way.
+  // `over` is called when the present generation is over (kReform, kFenced, kEnded with the
+  // reason), at most once per generation, on a thread of this class; it should abort the collective
+  // and must not block or call back. The destructor stops both threads, within 5 s if a request is
+  // under way.
   QueuedControlChannel(std::shared_ptr<CoordinatorClient> client, WorkerId worker,
                        std::function<void(const HeartbeatReply&)> over,
                        Duration heartbeat_period = std::chrono::seconds(1));
@@ -53,7 +54,7 @@ class QueuedControlChannel final : public ControlChannel {
   void RunHeartbeats();
   void RunReports();
   void Take(const HeartbeatReply& reply);
-  void TakeStop(const std::string& reason);  // under mutex_
+  void TakeStop(const std::string& reason);       // under mutex_
   void AddPlans(const std::vector<Plan>& plans);  // under mutex_
 
   const std::shared_ptr<CoordinatorClient> client_;

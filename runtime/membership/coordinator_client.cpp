@@ -23,12 +23,15 @@ constexpr Duration kFirstDelay = milliseconds(50);
 constexpr Duration kMaxDelay = seconds(2);
 constexpr Duration kSlice = milliseconds(50);
 
-bool MayRetry(const Error& error) { return error.code == ErrorCode::kTransient; }
+bool MayRetry(const Error& error) {
+  return error.code == ErrorCode::kTransient;
+}
 
 Error ErrorOf(const HttpAnswer& answer) {
   const Result<ErrorReply> reply = ParseErrorReply(answer.body);
   if (reply.ok()) return {reply->code, "the coordinator refused: " + reply->message};
-  const std::string message = "the coordinator answered with HTTP status " + std::to_string(answer.status);
+  const std::string message =
+      "the coordinator answered with HTTP status " + std::to_string(answer.status);
   if (answer.status >= 500 || answer.status == 429) return TransientError(message);
   return UserError(message);
 }
@@ -39,7 +42,8 @@ class HttpCoordinatorClient final : public CoordinatorClient {
       : exchange_(std::move(exchange)), random_(std::random_device{}()) {}
 
   Result<TrainingJob> FetchJob() override {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, Retry("GET", "job", "", kUnreachable, seconds(10)));
+    LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text,
+                                Retry("GET", "job", "", kUnreachable, seconds(10)));
     ParsedJob parsed = ParseTrainingJob(text, "job");
     if (!parsed.ok()) return ToError(parsed.faults);
     return std::move(*parsed.job);
@@ -85,8 +89,8 @@ class HttpCoordinatorClient final : public CoordinatorClient {
 
   Status StoreSet(GenerationId generation, const std::string& key,
                   const std::vector<uint8_t>& value) override {
-    return Discard(Retry("POST", "store/set", ToJsonText(StoreSetRequest{generation, key, value}), seconds(30),
-                         seconds(10)));
+    return Discard(Retry("POST", "store/set", ToJsonText(StoreSetRequest{generation, key, value}),
+                         seconds(30), seconds(10)));
   }
 
   Result<std::vector<std::pair<std::string, std::vector<uint8_t>>>> StoreRead(
@@ -106,7 +110,9 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   }
 
  private:
-  static Status Discard(const Result<std::string>& answer) { return answer.ok() ? Status() : answer.error(); }
+  static Status Discard(const Result<std::string>& answer) {
+    return answer.ok() ? Status() : answer.error();
+  }
 
   // An answer that we cannot read is the coordinator's fault, not the user's.
   template <typename T>
@@ -115,8 +121,8 @@ class HttpCoordinatorClient final : public CoordinatorClient {
     return BugError("the coordinator's answer is malformed: " + message.error().message);
   }
 
-  Result<std::string> Once(const std::string& method, const std::string& verb, const std::string& body,
-                           Duration limit, const Stopped& stopped) {
+  Result<std::string> Once(const std::string& method, const std::string& verb,
+                           const std::string& body, Duration limit, const Stopped& stopped) {
     if (!exchange_.ok()) return exchange_.error();
     LONGSTRIDE_ASSIGN_OR_RETURN(HttpAnswer answer,
                                 (*exchange_)->Send(method, "/" + verb, body, limit, stopped));
@@ -125,15 +131,17 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   }
 
   // Attempts of at most `attempt` each until one is answered or `deadline` has passed.
-  Result<std::string> Retry(const std::string& method, const std::string& verb, const std::string& body,
-                            Duration deadline, Duration attempt, const Stopped& stopped = {}) {
+  Result<std::string> Retry(const std::string& method, const std::string& verb,
+                            const std::string& body, Duration deadline, Duration attempt,
+                            const Stopped& stopped = {}) {
     const TimePoint begin = clock_.Now();
     for (Duration delay = kFirstDelay;; delay = std::min(2 * delay, kMaxDelay)) {
       Result<std::string> answer = Once(method, verb, body, attempt, stopped);
       if (answer.ok() || !MayRetry(answer.error())) return answer;
       const Duration jittered = FromSeconds(ToSeconds(delay) * (0.5 + Uniform()));
       if (clock_.Now() + jittered - begin >= deadline) return answer;
-      if (!Pause(jittered, stopped)) return InterruptedError("stopped while waiting for the coordinator");
+      if (!Pause(jittered, stopped))
+        return InterruptedError("stopped while waiting for the coordinator");
     }
   }
 

@@ -9,8 +9,8 @@ constexpr double kExpectedSeconds = 2;
 
 }  // namespace
 
-CoordinatorStore::CoordinatorStore(std::shared_ptr<CoordinatorClient> client, GenerationId generation,
-                                   int64_t expected)
+CoordinatorStore::CoordinatorStore(std::shared_ptr<CoordinatorClient> client,
+                                   GenerationId generation, int64_t expected)
     : client_(std::move(client)), generation_(generation), expected_(expected) {}
 
 Status CoordinatorStore::Set(const std::string& key, const std::vector<uint8_t>& value) {

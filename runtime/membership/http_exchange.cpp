@@ -1,10 +1,10 @@
 #include "runtime/membership/http_exchange.h"
 
-#include <condition_variable>
-#include <mutex>
-
 #include <cpprest/http_client.h>
 #include <pplx/threadpool.h>
+
+#include <condition_variable>
+#include <mutex>
 
 #include "core/protocol/json.h"
 
@@ -13,7 +13,7 @@ namespace {
 
 using web::http::client::http_client;
 
-constexpr int kThreads = 4;  // of the library's pool, which would be 40
+constexpr int kThreads = 4;                     // of the library's pool, which would be 40
 constexpr std::chrono::seconds kIdleLimit(60);  // the library's; our deadlines are shorter
 constexpr std::chrono::milliseconds kStopPeriod(50);
 
@@ -47,11 +47,13 @@ void Finish(Pending& pending, HttpAnswer answer, std::string error) {
 
 class CpprestExchange final : public HttpExchange {
  public:
-  CpprestExchange(const web::uri& base, std::string token, const web::http::client::http_client_config& config)
+  CpprestExchange(const web::uri& base, std::string token,
+                  const web::http::client::http_client_config& config)
       : client_(base, config), authorization_("Bearer " + token) {}
 
-  Result<HttpAnswer> Send(const std::string& method, const std::string& path, const std::string& body,
-                          Duration deadline, const std::function<bool()>& stopped) override {
+  Result<HttpAnswer> Send(const std::string& method, const std::string& path,
+                          const std::string& body, Duration deadline,
+                          const std::function<bool()>& stopped) override {
     auto pending = std::make_shared<Pending>();
     pplx::cancellation_token_source cancellation;
     try {
@@ -62,18 +64,21 @@ class CpprestExchange final : public HttpExchange {
       client_.request(request, cancellation.get_token())
           .then([](web::http::http_response response) {
             const auto length = response.headers().content_length();
-            if (length > kMaxMessageBytes) throw web::http::http_exception("the answer is too long");
+            if (length > kMaxMessageBytes)
+              throw web::http::http_exception("the answer is too long");
             const int status = response.status_code();
-            return response.extract_utf8string(true).then(
-                [status](std::string text) { return HttpAnswer{status, std::move(text)}; });
+            return response.extract_utf8string(true).then([status](std::string text) {
+              return HttpAnswer{status, std::move(text)};
+            });
           })
-          .then([pending](pplx::task<HttpAnswer> answered) {  // observes every exception of the chain
-            try {
-              Finish(*pending, answered.get(), "");
-            } catch (const std::exception& e) {
-              Finish(*pending, {}, std::string(e.what()).empty() ? "no answer" : e.what());
-            }
-          });
+          .then(
+              [pending](pplx::task<HttpAnswer> answered) {  // observes every exception of the chain
+                try {
+                  Finish(*pending, answered.get(), "");
+                } catch (const std::exception& e) {
+                  Finish(*pending, {}, std::string(e.what()).empty() ? "no answer" : e.what());
+                }
+              });
     } catch (const std::exception& e) {
       return TransientError(std::string("the coordinator could not be asked: ") + e.what());
     }
@@ -105,7 +110,8 @@ class CpprestExchange final : public HttpExchange {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpExchange>> MakeHttpExchange(const std::string& url, const std::string& token) {
+Result<std::unique_ptr<HttpExchange>> MakeHttpExchange(const std::string& url,
+                                                       const std::string& token) {
   InitializeThreadPool();
   try {
     web::http::client::http_client_config config;

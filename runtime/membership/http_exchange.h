@@ -1,5 +1,5 @@
-// One HTTP request and its answer over cpprestsdk, as a blocking call with a deadline that can be stopped.
-// None of the library's exceptions leaves. Thread-safe.
+// One HTTP request and its answer over cpprestsdk, as a blocking call with a deadline that can be
+// stopped. None of the library's exceptions leaves. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -19,10 +19,12 @@ struct HttpAnswer {
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
-  // `path` is appended to the base URL; `body` is JSON, sent when not empty. Errors: kTransient without an
-  // answer in time, kInterrupted once `stopped` (may be empty) returns true, looked at every 50 ms.
-  virtual Result<HttpAnswer> Send(const std::string& method, const std::string& path, const std::string& body,
-                                  Duration deadline, const std::function<bool()>& stopped) = 0;
+  // `path` is appended to the base URL; `body` is JSON, sent when not empty. Errors: kTransient
+  // without an answer in time, kInterrupted once `stopped` (may be empty) returns true, looked at
+  // every 50 ms.
+  virtual Result<HttpAnswer> Send(const std::string& method, const std::string& path,
+                                  const std::string& body, Duration deadline,
+                                  const std::function<bool()>& stopped) = 0;
 };
 
 // kUser when `url` is not an http URL.

@@ -1,8 +1,8 @@
-// The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP with a
-// bearer token. Retries what may be retried, with jittered back-off, until its deadline: a minute for
-// FetchJob and Join, 30 s for StoreSet, 5 s for Leave. Heartbeat and Report are one attempt, of 2 and 5 s, as
-// their callers repeat them. A coordinator that cannot be reached is kTransient; what it refuses keeps the
-// code that it gives.
+// The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP
+// with a bearer token. Retries what may be retried, with jittered back-off, until its deadline: a
+// minute for FetchJob and Join, 30 s for StoreSet, 5 s for Leave. Heartbeat and Report are one
+// attempt, of 2 and 5 s, as their callers repeat them. A coordinator that cannot be reached is
+// kTransient; what it refuses keeps the code that it gives.
 //
 // Call only from threads of your own, never from a continuation of cpprestsdk.
 #pragma once
@@ -18,8 +18,8 @@
 namespace longstride {
 
 struct CoordinatorEndpoint {
-  std::string url;          // "http://127.0.0.1:41234/v1/jobs/default/fashion-mnist"
-  std::string token;        // sent as `Authorization: Bearer`
+  std::string url;    // "http://127.0.0.1:41234/v1/jobs/default/fashion-mnist"
+  std::string token;  // sent as `Authorization: Bearer`
 };
 
 // Requests block; all methods are thread-safe.
@@ -28,8 +28,10 @@ class CoordinatorClient {
   virtual ~CoordinatorClient() = default;
   virtual Result<TrainingJob> FetchJob() = 0;
   virtual Status Join(const JoinRequest& request) = 0;
-  // Waits until a generation newer than `after` that holds this worker is formed (long poll). Errors:
-  //   kInterrupted  `stopped` returned true, or the job has ended well: nothing is left to do (exit 0
+  // Waits until a generation newer than `after` that holds this worker is formed (long poll).
+  // Errors:
+  //   kInterrupted  `stopped` returned true, or the job has ended well: nothing is left to do (exit
+  //   0
   //                 unless a signal came)
   //   kLostPeer     the job has failed, or another incarnation has this worker's place
   //   kTransient    the coordinator could not be reached for a minute
@@ -41,11 +43,13 @@ class CoordinatorClient {
   // The rendezvous store of one generation.
   virtual Status StoreSet(GenerationId generation, const std::string& key,
                           const std::vector<uint8_t>& value) = 0;
-  // Long poll: every key of the generation, once there are at least `count` of them or `timeout` passed.
+  // Long poll: every key of the generation, once there are at least `count` of them or `timeout`
+  // passed.
   virtual Result<std::vector<std::pair<std::string, std::vector<uint8_t>>>> StoreRead(
       GenerationId generation, int64_t count, double timeout_seconds) = 0;
 };
 
-[[nodiscard]] std::unique_ptr<CoordinatorClient> MakeHttpCoordinatorClient(CoordinatorEndpoint endpoint);
+[[nodiscard]] std::unique_ptr<CoordinatorClient> MakeHttpCoordinatorClient(
+    CoordinatorEndpoint endpoint);
 
 }  // namespace longstride

@@ -1,4 +1,5 @@
-// The engine's only link to the coordinator. Apart from engine.h so that what implements it needs no tensors.
+// The engine's only link to the coordinator. Apart from engine.h so that what implements it needs
+// no tensors.
 #pragma once
 
 #include <vector>
@@ -7,8 +8,8 @@
 
 namespace longstride {
 
-// Plans and requests in, reports out. Called from the engine's thread at round boundaries only; must not
-// block on the network (implementations queue).
+// Plans and requests in, reports out. Called from the engine's thread at round boundaries only;
+// must not block on the network (implementations queue).
 class ControlChannel {
  public:
   virtual ~ControlChannel() = default;

@@ -45,16 +45,21 @@ class CoordinatorTest : public ::testing::Test {
     return reply;
   }
   void ReportAll(int64_t round) {
-    for (int64_t r = 0; r < replicas_; ++r) ASSERT_TRUE(Report(MakeReport(kFirst, round, r, replicas_)).ok());
+    for (int64_t r = 0; r < replicas_; ++r)
+      ASSERT_TRUE(Report(MakeReport(kFirst, round, r, replicas_)).ok());
   }
   void Leave(int64_t index, int exit_code, const std::string& reason) {
-    ASSERT_TRUE(coordinator_->Leave({MakeJoin(index).worker, kFirst, 0, exit_code, reason}, clock_.Now()).ok());
+    ASSERT_TRUE(
+        coordinator_->Leave({MakeJoin(index).worker, kFirst, 0, exit_code, reason}, clock_.Now())
+            .ok());
     Collect();
   }
   void Collect() {
     for (Event& e : coordinator_->DrainEvents()) events_.push_back(std::move(e));
   }
-  JobEnd End() { return coordinator_->end().value_or(JobEnd{JobOutcome::kPlanned, {}, "not ended"}); }
+  JobEnd End() {
+    return coordinator_->end().value_or(JobEnd{JobOutcome::kPlanned, {}, "not ended"});
+  }
 
   static constexpr GenerationId kFirst{7, 1};
   ManualClock clock_;
@@ -227,12 +232,21 @@ TEST_P(LedgerLaw, IsCheckedInEveryRound) {
 }
 INSTANTIATE_TEST_SUITE_P(
     All, LedgerLaw,
-    ::testing::Values(BrokenReport{"a gap", [](RoundReport& r) { ++r.cursor_begin; ++r.cursor_end; }},
-                      BrokenReport{"an overlap", [](RoundReport& r) { --r.cursor_begin; --r.cursor_end; }},
-                      BrokenReport{"a skipped round", [](RoundReport& r) { ++r.round; }},
-                      BrokenReport{"samples too many", [](RoundReport& r) { ++r.samples; }},
-                      BrokenReport{"samples unaccounted for", [](RoundReport& r) { --r.local_samples; }},
-                      BrokenReport{"ranks that disagree", [](RoundReport& r) { r.local_steps += r.rank; }}));
+    ::testing::Values(
+        BrokenReport{"a gap",
+                     [](RoundReport& r) {
+                       ++r.cursor_begin;
+                       ++r.cursor_end;
+                     }},
+        BrokenReport{"an overlap",
+                     [](RoundReport& r) {
+                       --r.cursor_begin;
+                       --r.cursor_end;
+                     }},
+        BrokenReport{"a skipped round", [](RoundReport& r) { ++r.round; }},
+        BrokenReport{"samples too many", [](RoundReport& r) { ++r.samples; }},
+        BrokenReport{"samples unaccounted for", [](RoundReport& r) { --r.local_samples; }},
+        BrokenReport{"ranks that disagree", [](RoundReport& r) { r.local_steps += r.rank; }}));
 
 TEST_F(CoordinatorTest, SamplesOfAWorkerWhoseDeltaIsNotFiniteAreDiscarded) {
   Make(2);
@@ -264,7 +278,8 @@ TEST_F(CoordinatorTest, AWorkerSilentForLongerThanTheLimitIsLost) {
   Pass(seconds(3), {0});
   EXPECT_EQ(End().outcome, JobOutcome::kFailed);
   EXPECT_EQ(End().code, ErrorCode::kLostPeer);
-  EXPECT_THAT(End().reason, HasSubstr("worker worker-1 was lost after round 0: no heartbeat for 2.6"));
+  EXPECT_THAT(End().reason,
+              HasSubstr("worker worker-1 was lost after round 0: no heartbeat for 2.6"));
   EXPECT_EQ(Beat(0).state, MemberState::kEnded);
   EXPECT_EQ(Poll(0, kFirst)->state, MemberState::kEnded);
   EXPECT_TRUE(Poll(0, kFirst)->failed);

@@ -7,10 +7,13 @@
 namespace longstride {
 namespace {
 
-std::vector<JoinRequest> TwoAlike() { return {MakeJoin(0), MakeJoin(1)}; }
+std::vector<JoinRequest> TwoAlike() {
+  return {MakeJoin(0), MakeJoin(1)};
+}
 
 // A round in which member r's steps of `batches[r]` took `seconds[r]` and synchronization `sync`.
-RoundRecord MakeRecord(int64_t round, std::vector<int64_t> batches, std::vector<double> seconds, double sync) {
+RoundRecord MakeRecord(int64_t round, std::vector<int64_t> batches, std::vector<double> seconds,
+                       double sync) {
   RoundRecord record;
   for (size_t r = 0; r < batches.size(); ++r) {
     RoundReport report = MakeReport({1, 1}, round, static_cast<int64_t>(r), 2);
@@ -24,7 +27,9 @@ RoundRecord MakeRecord(int64_t round, std::vector<int64_t> batches, std::vector<
 }
 
 // Step time of the profile in MakeJoin.
-double Profiled(int64_t batch) { return 0.001 + 0.0005 * static_cast<double>(batch); }
+double Profiled(int64_t batch) {
+  return 0.001 + 0.0005 * static_cast<double>(batch);
+}
 
 TEST(Planner, TheFirstPlanComesFromTheProfilesAndTheGroupsBounds) {
   TrainingJob job = MakeJob(2);
@@ -39,6 +44,19 @@ TEST(Planner, TheFirstPlanComesFromTheProfilesAndTheGroupsBounds) {
   EXPECT_EQ(plan.shares[1].micro_batch_cap, 256);
   EXPECT_EQ(plan.shares[1].min_batch, 4);
   EXPECT_EQ(plan.shares[1].max_batch, 50);
+}
+
+TEST(Planner, MembersOfOneGroupOnTheSameHardwareBeginAsEquals) {
+  std::vector<JoinRequest> members = {MakeJoin(0), MakeJoin(1), MakeJoin(2), MakeJoin(0, "other")};
+  members[1].profile.beta *= 3;  // profiled while another program ran
+  members[3].profile.beta *= 2;
+  TrainingJob job = MakeJob(4);
+  job.spec.workers = MakeGroups({"worker", "other"});
+  Planner planner(job.spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(members, 1).ok());
+  std::vector<double> betas;
+  for (const PlanShare& share : planner.plans()[0].shares) betas.push_back(share.beta);
+  EXPECT_THAT(betas, ::testing::ElementsAre(0.0005, 0.0005, 0.0005, 0.001));
 }
 
 TEST(Planner, RoundsThatGoAsPredictedBringNoNewPlan) {
@@ -75,8 +93,8 @@ TEST(Planner, PlansAreAtLeastThreeRoundsApart) {
   std::vector<int64_t> issued;
   for (int64_t round = 1; round <= 40; ++round) {  // the load moves from one worker to the other
     const bool first = round / 8 % 2 == 0;
-    const auto record = MakeRecord(round, {32, 32}, {Profiled(32) * (first ? 4 : 1),
-                                                     Profiled(32) * (first ? 1 : 4)}, 0.001);
+    const auto record = MakeRecord(
+        round, {32, 32}, {Profiled(32) * (first ? 4 : 1), Profiled(32) * (first ? 1 : 4)}, 0.001);
     if (planner.Observe(record)) issued.push_back(round);
   }
   ASSERT_GE(issued.size(), 2u);
@@ -110,9 +128,11 @@ TEST(Planner, ARecordedHistoryIsHandedOutAndHoldsUntilItsLastRound) {
   ASSERT_TRUE(planner.Begin(TwoAlike(), 4).ok());
   EXPECT_EQ(planner.plans().size(), 2u);
   for (int64_t round = 4; round < 30; ++round) {
-    EXPECT_FALSE(planner.Observe(MakeRecord(round, {32, 32}, {Profiled(32), 9 * Profiled(32)}, 0.01)));
+    EXPECT_FALSE(
+        planner.Observe(MakeRecord(round, {32, 32}, {Profiled(32), 9 * Profiled(32)}, 0.01)));
   }
-  const auto plan = planner.Observe(MakeRecord(30, {32, 32}, {Profiled(32), 9 * Profiled(32)}, 0.01));
+  const auto plan =
+      planner.Observe(MakeRecord(30, {32, 32}, {Profiled(32), 9 * Profiled(32)}, 0.01));
   ASSERT_TRUE(plan.has_value());
   EXPECT_EQ(plan->version, 3);
   EXPECT_EQ(plan->first_round, 32);

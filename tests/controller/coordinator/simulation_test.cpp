@@ -1,6 +1,6 @@
-// A coordinator and N simulated workers under seeded interleavings, duplicates, delays and losses. Whatever
-// happens: ranks are distinct, a committed round belongs to one generation and all members, the ledger law
-// holds, and every run ends with a reason.
+// A coordinator and N simulated workers under seeded interleavings, duplicates, delays and losses.
+// Whatever happens: ranks are distinct, a committed round belongs to one generation and all
+// members, the ledger law holds, and every run ends with a reason.
 #include <gmock/gmock.h>
 
 #include <deque>
@@ -19,14 +19,16 @@ struct SimulatedWorker {
   bool alive = true;
   bool gone = false;  // left, in its own eyes
   std::optional<Generation> generation;
-  int64_t round = 0;                 // trained
-  std::deque<RoundReport> outbox;    // reports not acknowledged
+  int64_t round = 0;               // trained
+  std::deque<RoundReport> outbox;  // reports not acknowledged
 };
 
 class Simulation {
  public:
   Simulation(uint64_t seed, bool with_losses)
-      : random_(seed), with_losses_(with_losses), size_(1 + static_cast<int64_t>(random_.NextBelow(6))) {
+      : random_(seed),
+        with_losses_(with_losses),
+        size_(1 + static_cast<int64_t>(random_.NextBelow(6))) {
     CoordinatorOptions options;
     options.job = MakeJob(size_);
     coordinator_ = std::make_unique<Coordinator>(options, clock_.Now());
@@ -76,11 +78,14 @@ class Simulation {
       w.outbox.push_back(MakeReport(w.generation->id, w.round, w.generation->rank, size_));
     } else if (!w.outbox.empty()) {
       ASSERT_TRUE(coordinator_->Report({w.join.worker, w.outbox.front()}, clock_.Now()).ok());
-      if (random_.NextBelow(4) > 0) w.outbox.pop_front();  // else the answer was lost: it comes again
+      if (random_.NextBelow(4) > 0)
+        w.outbox.pop_front();  // else the answer was lost: it comes again
     } else if (w.round == rounds_) {
       w.gone = true;
       ASSERT_TRUE(
-          coordinator_->Leave({w.join.worker, w.generation->id, w.round, 0, "completed"}, clock_.Now()).ok());
+          coordinator_
+              ->Leave({w.join.worker, w.generation->id, w.round, 0, "completed"}, clock_.Now())
+              .ok());
     }
   }
 
@@ -88,8 +93,8 @@ class Simulation {
     w.alive = false;
     lost_any_ = true;
     if (random_.NextBelow(2) == 0 || !w.joined) {
-      coordinator_->WorkerExited(w.join.worker.group, w.join.worker.index, 137, "was killed by signal 9",
-                                 clock_.Now());
+      coordinator_->WorkerExited(w.join.worker.group, w.join.worker.index, 137,
+                                 "was killed by signal 9", clock_.Now());
     }
   }
 

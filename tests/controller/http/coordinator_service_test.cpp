@@ -18,7 +18,8 @@ class ServiceTest : public ::testing::Test {
   ServiceTest() {
     CoordinatorOptions options;
     options.job = MakeJob(1);
-    EXPECT_TRUE(service_.AddJob({"default", "demo"}, "secret", R"({"kind":"TrainingJob"})", options).ok());
+    EXPECT_TRUE(
+        service_.AddJob({"default", "demo"}, "secret", R"({"kind":"TrainingJob"})", options).ok());
   }
 
   // The slot that the answer will be in.
@@ -30,11 +31,13 @@ class ServiceTest : public ::testing::Test {
                     [slot](HttpResponse response) { *slot = std::move(response); });
     return slot;
   }
-  HttpResponse Answer(const std::string& verb, const std::string& body, const std::string& method = "POST",
-                      const std::string& token = "secret") {
+  HttpResponse Answer(const std::string& verb, const std::string& body,
+                      const std::string& method = "POST", const std::string& token = "secret") {
     return Ask(verb, body, method, token)->value_or(HttpResponse{0, "no answer yet", ""});
   }
-  std::string Poll(double wait) { return ToJsonText(GenerationRequest{MakeJoin(0).worker, {}, wait}); }
+  std::string Poll(double wait) {
+    return ToJsonText(GenerationRequest{MakeJoin(0).worker, {}, wait});
+  }
 
   ManualClock clock_;
   CoordinatorService service_{clock_};
@@ -55,7 +58,8 @@ TEST_F(ServiceTest, RefusesEveryTokenButItsOwn) {
     EXPECT_EQ(Answer("job", "", "GET", token).status, 401) << token;
   }
   std::optional<HttpResponse> response;
-  service_.Handle({"GET", "/v1/jobs/default/demo/job", "", ""}, [&](HttpResponse r) { response = r; });
+  service_.Handle({"GET", "/v1/jobs/default/demo/job", "", ""},
+                  [&](HttpResponse r) { response = r; });
   EXPECT_EQ(response->status, 401);
 }
 
@@ -89,10 +93,12 @@ TEST_F(ServiceTest, ALongPollIsAnsweredByTheRequestThatMakesItPossible) {
   options.job = MakeJob(2);
   ASSERT_TRUE(service_.AddJob({"default", "two"}, "secret", "{}", options).ok());
   std::optional<HttpResponse> poll;
-  const auto ask = [&](const std::string& verb, const std::string& body, std::optional<HttpResponse>* slot) {
-    service_.Handle({"POST", "/v1/jobs/default/two/" + verb, "Bearer secret", body}, [slot](HttpResponse r) {
-      if (slot) *slot = std::move(r);
-    });
+  const auto ask = [&](const std::string& verb, const std::string& body,
+                       std::optional<HttpResponse>* slot) {
+    service_.Handle({"POST", "/v1/jobs/default/two/" + verb, "Bearer secret", body},
+                    [slot](HttpResponse r) {
+                      if (slot) *slot = std::move(r);
+                    });
   };
   ask("join", ToJsonText(MakeJoin(0)), nullptr);
   ask("generation", Poll(20), &poll);
@@ -131,7 +137,8 @@ TEST_F(ServiceTest, ALongPollSaysNotYetWhenItsTimeHasPassedAndNeverWaitsLongerTh
 
 TEST_F(ServiceTest, PollsOfAJobThatEndsAreAnswered) {
   ASSERT_EQ(Answer("join", ToJsonText(MakeJoin(0))).status, 200);
-  const auto poll = Ask("generation", ToJsonText(GenerationRequest{MakeJoin(0).worker, {1, 1}, 20}));
+  const auto poll =
+      Ask("generation", ToJsonText(GenerationRequest{MakeJoin(0).worker, {1, 1}, 20}));
   EXPECT_FALSE(poll->has_value());
   service_.WithJob({"default", "demo"}, [](Coordinator& c, TimePoint now) {
     c.WorkerExited("worker", 0, 137, "was killed by signal 9", now);

@@ -60,7 +60,8 @@ class Connection {
   ~Connection() { close(fd_); }
   [[nodiscard]] bool connected() const { return connected_; }
   bool Write(const std::string& bytes) {
-    return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+    return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
   }
   // Everything until the server closes.
   std::string ReadAll() {
@@ -84,8 +85,10 @@ class HttpServerTest : public ::testing::Test {
     EXPECT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(*server);
   }
-  static std::string Post(const std::string& path, const std::string& headers, const std::string& body) {
-    return "POST " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + "\r\n" + body;
+  static std::string Post(const std::string& path, const std::string& headers,
+                          const std::string& body) {
+    return "POST " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + "\r\n" +
+           body;
   }
   std::string Exchange(const std::string& bytes) {
     Connection connection(server_->port());
@@ -128,7 +131,8 @@ TEST_F(HttpServerTest, SurvivesClientsThatGoAwayInTheMiddle) {
     Connection connection(server_->port());
     ASSERT_TRUE(connection.Write(bytes));
   }
-  EXPECT_THAT(Exchange(Post("/now", "", "")), StartsWith("HTTP/1.1 200"));  // answers a client that has gone
+  EXPECT_THAT(Exchange(Post("/now", "", "")),
+              StartsWith("HTTP/1.1 200"));  // answers a client that has gone
   EXPECT_THAT(Exchange(Post("/", "", "")), StartsWith("HTTP/1.1 200"));
 }
 

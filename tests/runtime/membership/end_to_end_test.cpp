@@ -1,5 +1,5 @@
-// The coordinator's server and the workers' client on loopback, in one process: what the worker program does,
-// without training.
+// The coordinator's server and the workers' client on loopback, in one process: what the worker
+// program does, without training.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -24,7 +24,8 @@ class EndToEnd : public ::testing::Test {
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(*server);
     options.job = MakeJob(replicas);
-    const Status added = server_->service().AddJob(key_, "secret", ToJson(options.job).dump(), options);
+    const Status added =
+        server_->service().AddJob(key_, "secret", ToJson(options.job).dump(), options);
     ASSERT_TRUE(added.ok()) << added.error().message;
   }
 
@@ -37,7 +38,8 @@ class EndToEnd : public ::testing::Test {
     std::vector<Event> all;
     const TimePoint until = clock_.Now() + seconds(30);
     while (Of<EndedEvent>(all).empty() && clock_.Now() < until) {
-      for (Event& e : server_->service().WaitForEvents(key_, seconds(1))) all.push_back(std::move(e));
+      for (Event& e : server_->service().WaitForEvents(key_, seconds(1)))
+        all.push_back(std::move(e));
     }
     return all;
   }
