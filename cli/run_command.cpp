@@ -96,8 +96,9 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
   return run;
 }
 
-// Why a failed job failed, and what can be done: the worker's last words, the checkpoint, the next command.
-Error Explain(const LocalRunEnd& result, const LocalRunOptions& options) {
+// Why a failed job failed, and what can be done: the worker's last words, and once it has trained (`rounds`) the
+// checkpoint and the next command.
+Error Explain(const LocalRunEnd& result, const LocalRunOptions& options, int64_t rounds) {
   std::string message = result.end.reason;
   if (result.culprit) {
     const std::vector<WorkerPlace> places = DealReplicas(options.job.spec);
@@ -108,6 +109,7 @@ Error Explain(const LocalRunEnd& result, const LocalRunOptions& options) {
       message += "\nlast lines of " + log + (tail.empty() ? ": none" : ":\n" + tail);
     }
   }
+  if (rounds == 0) return {result.end.code, message};
   const int64_t round = NewestCheckpoint(options.directory);
   message += round > 0 ? Format("\nlast checkpoint: round %lld", static_cast<long long>(round))
                        : std::string("\nthere is no checkpoint yet: resuming starts at the first round");
@@ -166,7 +168,7 @@ Status Run(const RunArguments& arguments) {
                               "\nto resume: longstride run --resume " + options.directory.path());
     case JobOutcome::kFailed: break;
   }
-  return Explain(result, options);
+  return Explain(result, options, display.totals().rounds);
 }
 
 }  // namespace

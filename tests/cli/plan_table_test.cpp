@@ -33,7 +33,7 @@ TEST(PlanTable, ShowsEachWorkersShareAndTheRound) {
   EXPECT_THAT(text, HasSubstr("4.00 GB"));
   EXPECT_THAT(text, HasSubstr("128"));
   EXPECT_THAT(text, HasSubstr("local steps"));
-  EXPECT_THAT(text, HasSubstr("500 ms"));
+  EXPECT_THAT(text, HasSubstr("500.0 ms"));
 }
 
 TEST(PlanTable, SaysThatTheLinkIsNotMeasuredYet) {

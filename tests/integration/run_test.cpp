@@ -134,11 +134,25 @@ TEST_F(RunTest, PlanPredictsWithoutTraining) {
   EXPECT_THAT(plan->Output(), HasSubstr("local steps"));
 }
 
-TEST_F(RunTest, MissingDataIsADataErrorThatNamesTheFile) {
-  auto run = Start({"run", kSmoke, "--out", out(), "--set", "data.format=idx", "--set", "data.path=/does/not/exist",
-                    "--set", "data.synthetic=null"});
-  EXPECT_EQ(run->Wait(), 3) << run->Output();
-  EXPECT_THAT(run->Output(), HasSubstr("/does/not/exist"));
+TEST_F(RunTest, AMissingFileIsAUserErrorAndABrokenOneADataError) {
+  const std::string data = temporary_.path() + "/data";
+  const std::vector<std::string> arguments = {"--set", "data.format=idx", "--set", "data.path=" + data, "--set",
+                                              "data.synthetic=null"};
+  std::vector<std::string> command = {"run", kSmoke, "--out", out("missing")};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  auto missing = Start(command);
+  EXPECT_EQ(missing->Wait(), 2) << missing->Output();
+  EXPECT_THAT(missing->Output(), HasSubstr(data));
+
+  fs::create_directory(data);
+  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                           "t10k-labels-idx1-ubyte"}) {
+    ASSERT_TRUE(WriteFile(data + "/" + name, "not IDX").ok());
+  }
+  command[3] = out("broken");
+  auto broken = Start(command);
+  EXPECT_EQ(broken->Wait(), 3) << broken->Output();
+  EXPECT_THAT(broken->Output(), HasSubstr("ubyte"));
 }
 
 TEST_F(RunTest, FaultsOfTheCommandLineAreUserErrors) {

@@ -76,17 +76,17 @@ TEST(MeasureThroughput, StopsWithinItsBudget) {
 // Neighbours that start and stop to compute disturb all points alike.
 TEST(MeasureThroughput, SpendsItsBudgetSoThatContentionIsSeenByAllPoints) {
   FakeWorker worker;
-  worker.beta = 0.001;
+  worker.beta = 0.002;
   ThroughputProbe probe = worker.Probe();
   const auto inner = probe.time_step;
   probe.time_step = [&](int64_t batch, int64_t micro) {
-    if (ToSeconds(worker.clock.Now().time_since_epoch()) > 0.3) worker.beta = 0.002;
+    if (ToSeconds(worker.clock.Now().time_since_epoch()) > 0.4) worker.beta = 0.004;
     return inner(batch, micro);
   };
   const auto profile = MeasureThroughput(probe, {64, 0, 2.0}, worker.clock);
   ASSERT_TRUE(profile.ok());
   EXPECT_NEAR(ToSeconds(worker.clock.Now().time_since_epoch()), 2.0, 0.1);
-  EXPECT_NEAR(profile.value().beta, 0.002, 1e-5);
+  EXPECT_NEAR(profile.value().beta, 0.004, 1e-5);
 }
 
 TEST(MeasureThroughput, AShortRowIsNotDrawnOut) {
