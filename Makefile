@@ -45,7 +45,7 @@ bench-overhead: build ## Against a bare LibTorch loop and a Python torch loop
 	@scripts/install-deps.sh peers && tests/bench/overhead.sh
 
 bench-allreduce: build ## All-reduce against the ring bound and bare c10d
-	@tests/bench/allreduce.sh
+	@scripts/build.sh release allreduce_bench && tests/bench/allreduce.py build/release
 
 bench-resume: build ## kill -9 at 20 seeded moments, resume, compare bit for bit
 	@tests/bench/resume.sh

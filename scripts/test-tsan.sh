@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The tests labelled `threads`, under the thread sanitizer.
+# The programs whose code runs on several threads and needs no LibTorch, under the thread sanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/build.sh tsan
+programs=(runtime_data runtime_checkpoint runtime_collective runtime_membership controller_http)
+scripts/build.sh tsan "${programs[@]/%/_test}"
+pattern=$(IFS='|'; echo "${programs[*]}")
 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/tsan.supp" \
-  ctest --test-dir build/tsan --output-on-failure -L threads
+  ctest --test-dir build/tsan --output-on-failure -j "$(nproc)" -R "^($pattern)\\."
