@@ -13,17 +13,22 @@ double Epochs(const RunTotals& totals, const RunFacts& facts) {
 }
 
 double DataParallelBytes(const RunTotals& totals, const RunFacts& facts) {
-  return DataParallelBytesPerWorker(totals.samples, facts.initial_batch, totals.workers, facts.parameters);
+  return DataParallelBytesPerWorker(totals.samples, facts.initial_batch, totals.workers,
+                                    facts.parameters);
 }
 
-std::string Percent(double share) { return Format("%.2f %%", share * 100); }
+std::string Percent(double share) {
+  return Format("%.2f %%", share * 100);
+}
 
 }  // namespace
 
-std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts, double elapsed_seconds) {
+std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
+                               double elapsed_seconds) {
   TextTable table;
   std::string time = FormatSeconds(totals.seconds) + " of training";
-  if (totals.evaluation_seconds > 0) time += ", " + FormatSeconds(totals.evaluation_seconds) + " of it evaluation";
+  if (totals.evaluation_seconds > 0)
+    time += ", " + FormatSeconds(totals.evaluation_seconds) + " of it evaluation";
   if (elapsed_seconds > 0) time += "; " + FormatSeconds(elapsed_seconds) + " in all";
   table.Row({"time", time});
   table.Row({"rounds", FormatCount(totals.rounds)});
@@ -34,9 +39,11 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts, d
   table.Row({"global batch", FormatCount(totals.first_global_batch) + " at first, " +
                                  FormatCount(totals.global_batch) + " at last"});
   table.Row({"training loss", Format("%.4g", totals.loss)});
-  if (totals.evaluation_loss) table.Row({"evaluation loss", Format("%.4g", *totals.evaluation_loss)});
+  if (totals.evaluation_loss)
+    table.Row({"evaluation loss", Format("%.4g", *totals.evaluation_loss)});
   if (totals.evaluation_accuracy) {
-    table.Row({"accuracy", Percent(*totals.evaluation_accuracy) + (totals.target_reached ? ", target reached" : "")});
+    table.Row({"accuracy", Percent(*totals.evaluation_accuracy) +
+                               (totals.target_reached ? ", target reached" : "")});
   }
   table.Row({"communication", Percent(totals.CommunicationShare()) + " of the workers' time"});
   const double sent = totals.SentBytesPerWorker();
@@ -44,12 +51,12 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts, d
   const double reference = DataParallelBytes(totals, facts);
   if (reference > 0) {
     const int64_t steps = (totals.samples + facts.initial_batch - 1) / facts.initial_batch;
-    table.Row({"data-parallel SGD", FormatBytes(reference) + " per worker for the same samples: " +
-                                        FormatCount(steps) + " steps of batch " + FormatCount(facts.initial_batch) +
-                                        Format(" x 2 (%lld - 1) / %lld x 4 B x ",
-                                               static_cast<long long>(totals.workers),
-                                               static_cast<long long>(totals.workers)) +
-                                        FormatCount(facts.parameters) + " parameters"});
+    table.Row({"data-parallel SGD",
+               FormatBytes(reference) + " per worker for the same samples: " + FormatCount(steps) +
+                   " steps of batch " + FormatCount(facts.initial_batch) +
+                   Format(" x 2 (%lld - 1) / %lld x 4 B x ", static_cast<long long>(totals.workers),
+                          static_cast<long long>(totals.workers)) +
+                   FormatCount(facts.parameters) + " parameters"});
     if (sent > 0) table.Row({"saved", Format("%.3g times fewer bytes", reference / sent)});
   }
   return table.Render();
@@ -73,7 +80,8 @@ nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& fact
   json["savedFactor"] = reference > 0 && sent > 0 ? Json(reference / sent) : Json();
   json["loss"] = totals.loss;
   json["evaluationLoss"] = totals.evaluation_loss ? Json(*totals.evaluation_loss) : Json();
-  json["evaluationAccuracy"] = totals.evaluation_accuracy ? Json(*totals.evaluation_accuracy) : Json();
+  json["evaluationAccuracy"] =
+      totals.evaluation_accuracy ? Json(*totals.evaluation_accuracy) : Json();
   json["targetReached"] = totals.target_reached;
   json["globalBatch"] = totals.global_batch;
   json["localSteps"] = totals.local_steps;

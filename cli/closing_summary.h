@@ -11,18 +11,19 @@ namespace longstride {
 
 // What the rounds do not say. Kept in the run directory as run.json.
 struct RunFacts {
-  int64_t parameters = 0;      // of the model
-  int64_t train_samples = 0;   // in the training set
-  int64_t initial_batch = 0;   // the manifest's training.batch.initial
+  int64_t parameters = 0;     // of the model
+  int64_t train_samples = 0;  // in the training set
+  int64_t initial_batch = 0;  // the manifest's training.batch.initial
 };
 
 // `elapsed_seconds`: of this command, start-up included; 0 leaves it out.
 [[nodiscard]] std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
                                              double elapsed_seconds);
 
-// Keys: rounds, samples, discardedSamples, epochs, workers, seconds, evaluationSeconds, communicationShare,
-// sentBytesPerWorker, dataParallelBytesPerWorker, savedFactor, loss, evaluationLoss, evaluationAccuracy,
-// targetReached, globalBatch, localSteps, lastCheckpoint. What is unknown is null.
+// Keys: rounds, samples, discardedSamples, epochs, workers, seconds, evaluationSeconds,
+// communicationShare, sentBytesPerWorker, dataParallelBytesPerWorker, savedFactor, loss,
+// evaluationLoss, evaluationAccuracy, targetReached, globalBatch, localSteps, lastCheckpoint. What
+// is unknown is null.
 [[nodiscard]] nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts);
 
 }  // namespace longstride

@@ -1,5 +1,6 @@
-// The subcommands of `longstride`. Each Add... declares one with its flags and help, and sets `chosen` when the
-// command line names it. An action that has already told the user all returns an error without message.
+// The subcommands of `longstride`. Each Add... declares one with its flags and help, and sets
+// `chosen` when the command line names it. An action that has already told the user all returns an
+// error without message.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -7,9 +7,12 @@
 namespace longstride {
 
 void AddExplain(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("explain", "describe a field of the manifest and those below it");
+  CLI::App* command =
+      app.add_subcommand("explain", "describe a field of the manifest and those below it");
   const auto path = std::make_shared<std::string>();
-  command->add_option("PATH", *path, "field path; spec. may be left out; without it, the whole manifest")
+  command
+      ->add_option("PATH", *path,
+                   "field path; spec. may be left out; without it, the whole manifest")
       ->type_name("");
   command->footer("Example:\n  longstride explain training.localSteps");
   command->callback([path, &chosen] {

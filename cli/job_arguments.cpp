@@ -14,11 +14,15 @@ void JobArguments::AddTo(CLI::App& command) {
       ->check(CLI::PositiveNumber)
       ->type_name("N");
   command
-      .add_option("--set", sets, "set one field of the manifest, e.g. --set training.batch.initial=64; may be repeated")
+      .add_option(
+          "--set", sets,
+          "set one field of the manifest, e.g. --set training.batch.initial=64; may be repeated")
       ->type_name("PATH=VALUE")
       ->allow_extra_args(false)  // one value each, so that JOB may follow
       ->take_all();
-  command.add_option("--threads", threads, "compute threads of each worker; default: the CPUs shared evenly")
+  command
+      .add_option("--threads", threads,
+                  "compute threads of each worker; default: the CPUs shared evenly")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
 }

@@ -15,8 +15,8 @@
 namespace longstride {
 namespace {
 
-// Everything a child needs between fork and exec, laid out before: there only async-signal-safe calls are
-// allowed, because other threads of the parent may have held locks.
+// Everything a child needs between fork and exec, laid out before: there only async-signal-safe
+// calls are allowed, because other threads of the parent may have held locks.
 struct ChildImage {
   std::vector<std::string> argument_text;
   std::vector<std::string> environment_text;
@@ -28,11 +28,13 @@ struct ChildImage {
     argument_text.insert(argument_text.end(), spec.arguments.begin(), spec.arguments.end());
     for (char** variable = environ; *variable != nullptr; ++variable) {
       const std::string text = *variable;
-      const bool replaced = std::any_of(spec.environment.begin(), spec.environment.end(),
-                                        [&](const auto& e) { return text.rfind(e.first + "=", 0) == 0; });
+      const bool replaced =
+          std::any_of(spec.environment.begin(), spec.environment.end(),
+                      [&](const auto& e) { return text.rfind(e.first + "=", 0) == 0; });
       if (!replaced) environment_text.push_back(text);
     }
-    for (const auto& [name, value] : spec.environment) environment_text.push_back(name + "=" + value);
+    for (const auto& [name, value] : spec.environment)
+      environment_text.push_back(name + "=" + value);
     for (std::string& text : argument_text) arguments.push_back(text.data());
     for (std::string& text : environment_text) environment.push_back(text.data());
     arguments.push_back(nullptr);
@@ -40,7 +42,8 @@ struct ChildImage {
   }
 };
 
-[[noreturn]] void BecomeChild(ChildImage& image, int input, int output, int error_pipe, pid_t parent) {
+[[noreturn]] void BecomeChild(ChildImage& image, int input, int output, int error_pipe,
+                              pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the line above took effect
@@ -50,7 +53,8 @@ struct ChildImage {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0) {
+  if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+      dup2(output, STDERR_FILENO) >= 0) {
     execve(image.arguments[0], image.arguments.data(), image.environment.data());
   }
   const int error = errno;
@@ -62,8 +66,10 @@ class ForkLauncher final : public ProcessLauncher {
  public:
   Result<int> Start(const ProcessSpec& spec) override {
     ChildImage image(spec);
-    const int output = open(spec.output_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (output < 0) return UserError("cannot write " + spec.output_path + ": " + std::strerror(errno));
+    const int output =
+        open(spec.output_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (output < 0)
+      return UserError("cannot write " + spec.output_path + ": " + std::strerror(errno));
     const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int error_pipe[2] = {-1, -1};  // closed by a successful exec; otherwise tells its errno
     const pid_t parent = getpid();
@@ -72,7 +78,8 @@ class ForkLauncher final : public ProcessLauncher {
     if (pid == 0) BecomeChild(image, input, output, error_pipe[1], parent);
     int error = pid < 0 ? errno : 0;
     if (error_pipe[1] >= 0) close(error_pipe[1]);
-    if (pid > 0 && read(error_pipe[0], &error, sizeof error) == static_cast<ssize_t>(sizeof error)) {
+    if (pid > 0 &&
+        read(error_pipe[0], &error, sizeof error) == static_cast<ssize_t>(sizeof error)) {
       waitpid(pid, nullptr, 0);
     }
     for (int fd : {output, input, error_pipe[0]}) {
@@ -112,6 +119,8 @@ std::string ProcessExit::Text() const {
   return Format("was killed by signal %d (%s)", signal, strsignal(signal));
 }
 
-std::unique_ptr<ProcessLauncher> MakeForkLauncher() { return std::make_unique<ForkLauncher>(); }
+std::unique_ptr<ProcessLauncher> MakeForkLauncher() {
+  return std::make_unique<ForkLauncher>();
+}
 
 }  // namespace longstride

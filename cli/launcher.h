@@ -1,4 +1,5 @@
-// Child processes behind an interface, so that what `longstride run` does about them is tested without any.
+// Child processes behind an interface, so that what `longstride run` does about them is tested
+// without any.
 #pragma once
 
 #include <memory>
@@ -12,10 +13,10 @@
 namespace longstride {
 
 struct ProcessSpec {
-  std::string program;                 // a path; no search
-  std::vector<std::string> arguments;  // without the program's name
+  std::string program;                                           // a path; no search
+  std::vector<std::string> arguments;                            // without the program's name
   std::vector<std::pair<std::string, std::string>> environment;  // on top of this process's own
-  std::string output_path;             // standard output and error are appended to it
+  std::string output_path;  // standard output and error are appended to it
 };
 
 struct ProcessExit {
@@ -38,9 +39,10 @@ class ProcessLauncher {
   virtual void Signal(int pid, int signal) = 0;
 };
 
-// Children get a process group of their own (the terminal's Ctrl-C reaches only this process, which passes
-// it on in order), standard input from /dev/null, default signal handling, and die by SIGKILL when the thread that
-// started them ends, so that none outlives a killed parent. Start all from one thread that lives on.
+// Children get a process group of their own (the terminal's Ctrl-C reaches only this process, which
+// passes it on in order), standard input from /dev/null, default signal handling, and die by
+// SIGKILL when the thread that started them ends, so that none outlives a killed parent. Start all
+// from one thread that lives on.
 [[nodiscard]] std::unique_ptr<ProcessLauncher> MakeForkLauncher();
 
 }  // namespace longstride

@@ -30,7 +30,10 @@ class LocalRun {
  public:
   LocalRun(const LocalRunOptions& options, const LocalRunHooks& hooks, ProcessLauncher& launcher,
            const Clock& clock)
-      : options_(options), hooks_(hooks), launcher_(launcher), clock_(clock),
+      : options_(options),
+        hooks_(hooks),
+        launcher_(launcher),
+        clock_(clock),
         key_{options.job.metadata.namespace_, options.job.metadata.name} {}
 
   ~LocalRun() {
@@ -69,7 +72,8 @@ class LocalRun {
     coordinator.mode = options_.mode;
     coordinator.recorded_plans = options_.recorded_plans;
     coordinator.recorded_rounds = options_.recorded_rounds;
-    return server_->service().AddJob(key_, token, ToJson(options_.job).dump(), std::move(coordinator));
+    return server_->service().AddJob(key_, token, ToJson(options_.job).dump(),
+                                     std::move(coordinator));
   }
 
   Status StartWorkers() {
@@ -92,7 +96,8 @@ class LocalRun {
                       "--out",         options_.directory.path(),
                       "--threads",     std::to_string(options_.threads_per_worker)};
     if (options_.memory_per_worker > 0) {
-      spec.arguments.insert(spec.arguments.end(), {"--memory", std::to_string(options_.memory_per_worker)});
+      spec.arguments.insert(spec.arguments.end(),
+                            {"--memory", std::to_string(options_.memory_per_worker)});
     }
     if (options_.from_checkpoint) {
       spec.arguments.insert(spec.arguments.end(), {"--resume", options_.directory.path()});
@@ -109,7 +114,8 @@ class LocalRun {
     std::vector<std::string> words = options_.launch_prefix;
     for (std::string& word : words) {
       const size_t at = word.find("{index}");
-      if (at != std::string::npos) word.replace(at, std::string("{index}").size(), std::to_string(number));
+      if (at != std::string::npos)
+        word.replace(at, std::string("{index}").size(), std::to_string(number));
     }
     words.push_back(spec.program);
     words.insert(words.end(), spec.arguments.begin(), spec.arguments.end());
@@ -128,7 +134,8 @@ class LocalRun {
   }
 
   void Note(const Event& event) {
-    if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data); lost != nullptr && !culprit_) {
+    if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data);
+        lost != nullptr && !culprit_) {
       culprit_ = WorkerPlace{lost->worker.group, lost->worker.index};
     }
     if (const auto* ended = std::get_if<EndedEvent>(&event.data)) {
@@ -144,9 +151,11 @@ class LocalRun {
       if (child == children_.end()) continue;
       child->running = false;
       server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint now) {
-        coordinator.WorkerExited(child->place.group, child->place.index, exit->exit_code, exit->Text(), now);
+        coordinator.WorkerExited(child->place.group, child->place.index, exit->exit_code,
+                                 exit->Text(), now);
         // A failure before it joined has no worker that the coordinator could name.
-        if (!culprit_ && !end_ && coordinator.end() && coordinator.end()->outcome == JobOutcome::kFailed) {
+        if (!culprit_ && !end_ && coordinator.end() &&
+            coordinator.end()->outcome == JobOutcome::kFailed) {
           culprit_ = child->place;
         }
       });
@@ -167,12 +176,15 @@ class LocalRun {
   }
 
   void RequestStop(const std::string& reason) {
-    server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) { coordinator.RequestStop(reason); });
+    server_->service().WithJob(
+        key_, [&](Coordinator& coordinator, TimePoint) { coordinator.RequestStop(reason); });
   }
 
   void HurryWorkers() {
     const Duration waited = clock_.Now() - ended_at_;
-    const int signal = waited > kLeaveGrace + kTermGrace ? SIGKILL : waited > kLeaveGrace ? SIGTERM : 0;
+    const int signal = waited > kLeaveGrace + kTermGrace ? SIGKILL
+                       : waited > kLeaveGrace            ? SIGTERM
+                                                         : 0;
     if (signal == 0 || signal == last_signal_) return;
     last_signal_ = signal;
     for (const Child& child : children_) {
@@ -181,7 +193,8 @@ class LocalRun {
   }
 
   bool AnyRunning() const {
-    return std::any_of(children_.begin(), children_.end(), [](const Child& c) { return c.running; });
+    return std::any_of(children_.begin(), children_.end(),
+                       [](const Child& c) { return c.running; });
   }
 
   const LocalRunOptions& options_;

@@ -1,5 +1,5 @@
-// A job on this machine: the coordinator in this process, one child process per worker. What the kubelet and
-// the operator do in a cluster, `longstride run` and `plan` do through this.
+// A job on this machine: the coordinator in this process, one child process per worker. What the
+// kubelet and the operator do in a cluster, `longstride run` and `plan` do through this.
 #pragma once
 
 #include <functional>
@@ -18,15 +18,15 @@ namespace longstride {
 
 struct LocalRunOptions {
   TrainingJob job;
-  RunDirectory directory;          // exists
+  RunDirectory directory;  // exists
   std::string worker_program;
   int64_t threads_per_worker = 1;
-  int64_t memory_per_worker = 0;   // bytes; 0 = unknown
+  int64_t memory_per_worker = 0;             // bytes; 0 = unknown
   std::string listen_address = "127.0.0.1";  // where the coordinator listens
-  // Words put before each worker's command, with {index} replaced by the worker's number: to start it in a
-  // network namespace, a cgroup or a container. The first word is a path.
+  // Words put before each worker's command, with {index} replaced by the worker's number: to start
+  // it in a network namespace, a cgroup or a container. The first word is a path.
   std::vector<std::string> launch_prefix;
-  bool from_checkpoint = false;    // continue from the newest checkpoint in the directory
+  bool from_checkpoint = false;  // continue from the newest checkpoint in the directory
   CoordinatorMode mode = CoordinatorMode::kTrain;
   std::vector<Plan> recorded_plans;
   int64_t recorded_rounds = 0;
@@ -46,16 +46,18 @@ struct LocalRunEnd {
   std::optional<WorkerPlace> culprit;
 };
 
-// Runs the job to its end and returns when every worker process is gone. Errors are those of starting it
-// and of on_event; a job that fails is a LocalRunEnd.
-[[nodiscard]] Result<LocalRunEnd> RunLocally(const LocalRunOptions& options, const LocalRunHooks& hooks,
-                                             ProcessLauncher& launcher, const Clock& clock);
+// Runs the job to its end and returns when every worker process is gone. Errors are those of
+// starting it and of on_event; a job that fails is a LocalRunEnd.
+[[nodiscard]] Result<LocalRunEnd> RunLocally(const LocalRunOptions& options,
+                                             const LocalRunHooks& hooks, ProcessLauncher& launcher,
+                                             const Clock& clock);
 
 // $LONGSTRIDE_WORKER, or longstride-worker beside this program. kUser if there is no such file.
 [[nodiscard]] Result<std::string> FindWorkerProgram();
 
-// Compute threads for each of `workers` workers that share this machine: the CPUs that its limits allow, dealt
-// evenly, at least one. More threads than CPUs would wait for each other at every barrier.
+// Compute threads for each of `workers` workers that share this machine: the CPUs that its limits
+// allow, dealt evenly, at least one. More threads than CPUs would wait for each other at every
+// barrier.
 [[nodiscard]] int64_t ThreadsPerWorker(int64_t workers);
 
 }  // namespace longstride

@@ -26,11 +26,13 @@ Status CheckSubcommand(const CLI::App& app, const std::string& name) {
 
 int Main(int argc, char** argv) {
   CLI::App app("Trains one model on many unlike machines joined by slow links.", "longstride");
-  app.footer("longstride SUBCOMMAND --help says more, with an example.\n\n"
-             "Example:\n  longstride run manifests/synthetic-smoke.yaml");
+  app.footer(
+      "longstride SUBCOMMAND --help says more, with an example.\n\n"
+      "Example:\n  longstride run manifests/synthetic-smoke.yaml");
   app.set_version_flag("--version", std::string("longstride ") + LONGSTRIDE_VERSION);
   Action chosen;
-  for (auto* add : {AddRun, AddPlan, AddValidate, AddExplain, AddReport, AddVersion}) add(app, chosen);
+  for (auto* add : {AddRun, AddPlan, AddValidate, AddExplain, AddReport, AddVersion})
+    add(app, chosen);
   if (argc > 1 && argv[1][0] != '-') {
     if (const Status known = CheckSubcommand(app, argv[1]); !known.ok()) return Fail(known.error());
   }
@@ -48,4 +50,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace longstride
 
-int main(int argc, char** argv) { return longstride::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return longstride::Main(argc, argv);
+}

@@ -24,8 +24,10 @@ class ScratchDirectory {
  public:
   static Result<std::unique_ptr<ScratchDirectory>> Make() {
     std::error_code error;
-    std::string path = (std::filesystem::temp_directory_path(error) / "longstride-plan-XXXXXX").string();
-    if (error || mkdtemp(path.data()) == nullptr) return ResourceError("cannot make a temporary directory: " + path);
+    std::string path =
+        (std::filesystem::temp_directory_path(error) / "longstride-plan-XXXXXX").string();
+    if (error || mkdtemp(path.data()) == nullptr)
+      return ResourceError("cannot make a temporary directory: " + path);
     return std::unique_ptr<ScratchDirectory>(new ScratchDirectory(path));
   }
   ~ScratchDirectory() {
@@ -40,7 +42,8 @@ class ScratchDirectory {
 };
 
 Status ShowPlan(const PlanArguments& arguments) {
-  if (arguments.job.manifest.empty()) return UserError("which job? Try: longstride plan manifests/fashion-mnist.yaml");
+  if (arguments.job.manifest.empty())
+    return UserError("which job? Try: longstride plan manifests/fashion-mnist.yaml");
   const SystemClock clock;
   LocalRunOptions options;
   LONGSTRIDE_ASSIGN_OR_RETURN(options.worker_program, FindWorkerProgram());
@@ -55,18 +58,22 @@ Status ShowPlan(const PlanArguments& arguments) {
   std::vector<JoinRequest> joins;
   std::optional<PlanPrediction> prediction;
   CatchInterrupts();
-  const LocalRunHooks hooks{[&](const Event& event) -> Status {
-                              if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
-                                joins.push_back(joined->join);
-                              } else if (const auto* plan = std::get_if<PlanIssuedEvent>(&event.data)) {
-                                prediction = plan->prediction;
-                              }
-                              return Status();
-                            },
-                            {}, InterruptCount};
+  const LocalRunHooks hooks{
+      [&](const Event& event) -> Status {
+        if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
+          joins.push_back(joined->join);
+        } else if (const auto* plan = std::get_if<PlanIssuedEvent>(&event.data)) {
+          prediction = plan->prediction;
+        }
+        return Status();
+      },
+      {},
+      InterruptCount};
   const auto launcher = MakeForkLauncher();
-  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRunEnd result, RunLocally(options, hooks, *launcher, clock));
-  if (result.end.outcome == JobOutcome::kStopped) return InterruptedError("stopped: " + result.end.reason);
+  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRunEnd result,
+                              RunLocally(options, hooks, *launcher, clock));
+  if (result.end.outcome == JobOutcome::kStopped)
+    return InterruptedError("stopped: " + result.end.reason);
   if (result.end.outcome == JobOutcome::kFailed || !prediction) {
     std::string message = result.end.reason;
     const std::vector<WorkerPlace> places = DealReplicas(options.job.spec);
@@ -76,7 +83,8 @@ Status ShowPlan(const PlanArguments& arguments) {
     }
     return Error{result.end.code, message};
   }
-  std::sort(joins.begin(), joins.end(), [](const JoinRequest& a, const JoinRequest& b) { return a.worker < b.worker; });
+  std::sort(joins.begin(), joins.end(),
+            [](const JoinRequest& a, const JoinRequest& b) { return a.worker < b.worker; });
   if (arguments.json) {
     std::printf("%s\n", PlanJson(joins, *prediction).dump(2).c_str());
   } else {
@@ -88,12 +96,14 @@ Status ShowPlan(const PlanArguments& arguments) {
 }  // namespace
 
 void AddPlan(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("plan", "profile the workers and predict a round, without training");
+  CLI::App* command =
+      app.add_subcommand("plan", "profile the workers and predict a round, without training");
   const auto arguments = std::make_shared<PlanArguments>();
   arguments->job.AddTo(*command);
   command->add_flag("--json", arguments->json, "print it as JSON");
   command->footer("Example:\n  longstride plan manifests/fashion-mnist.yaml --workers 2");
-  command->callback([arguments, &chosen] { chosen = [arguments] { return ShowPlan(*arguments); }; });
+  command->callback(
+      [arguments, &chosen] { chosen = [arguments] { return ShowPlan(*arguments); }; });
 }
 
 }  // namespace longstride

@@ -44,7 +44,8 @@ std::string Join(const std::vector<Piece>& pieces, int up_to_rank) {
 void Progress::Add(const RoundRecord& record) {
   totals_.Add(record);
   Recent now{static_cast<double>(record.common().samples), 0};
-  for (const RoundReport& own : record.reports) now.seconds = std::max(now.seconds, own.wall_seconds);
+  for (const RoundReport& own : record.reports)
+    now.seconds = std::max(now.seconds, own.wall_seconds);
   recent_.push_back(now);
   window_.samples += now.samples;
   window_.seconds += now.seconds;
@@ -81,7 +82,8 @@ std::string Progress::RenderLine(int width) const {
   pieces.push_back({5, "B " + FormatCount(t.global_batch)});
   pieces.push_back({6, "H " + FormatCount(t.local_steps)});
   pieces.push_back({1, Format("loss %.4g", t.loss)});
-  if (t.evaluation_accuracy) pieces.push_back({2, Format("acc %.2f%%", *t.evaluation_accuracy * 100)});
+  if (t.evaluation_accuracy)
+    pieces.push_back({2, Format("acc %.2f%%", *t.evaluation_accuracy * 100)});
   pieces.push_back({8, Format("comm %.1f%%", t.CommunicationShare() * 100)});
   pieces.push_back({7, "sent " + FormatBytes(t.SentBytesPerWorker()) + "/worker"});
   if (left > 0) pieces.push_back({2, "ETA " + FormatSeconds(left)});
@@ -96,8 +98,9 @@ std::string Progress::RenderPlain() const {
   const RunTotals& t = totals_;
   std::string line = "round " + FormatCount(t.last_round);
   if (max_samples_ > 0) line += Format(" (%.1f%%)", Fraction() * 100);
-  line += ": " + FormatCount(static_cast<int64_t>(SamplesPerSecond())) + " samples/s, global batch " +
-          FormatCount(t.global_batch) + ", H " + FormatCount(t.local_steps) + Format(", loss %.4g", t.loss);
+  line += ": " + FormatCount(static_cast<int64_t>(SamplesPerSecond())) +
+          " samples/s, global batch " + FormatCount(t.global_batch) + ", H " +
+          FormatCount(t.local_steps) + Format(", loss %.4g", t.loss);
   if (t.evaluation_accuracy) line += Format(", accuracy %.2f%%", *t.evaluation_accuracy * 100);
   line += Format(", communication %.1f%%", t.CommunicationShare() * 100) + ", sent " +
           FormatBytes(t.SentBytesPerWorker()) + " per worker";

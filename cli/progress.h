@@ -1,5 +1,5 @@
-// What `longstride run` shows while it trains: one line that is redrawn on a terminal, or plain lines now
-// and then where there is none. Pure rendering; the caller writes.
+// What `longstride run` shows while it trains: one line that is redrawn on a terminal, or plain
+// lines now and then where there is none. Pure rendering; the caller writes.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,15 @@ class Progress {
   void SetMaxSamples(int64_t samples) { max_samples_ = samples; }
   void Add(const RoundRecord& record);
 
-  // Samples a second over about the last ten seconds of training, and what is left at that rate; 0 = unknown.
+  // Samples a second over about the last ten seconds of training, and what is left at that rate; 0
+  // = unknown.
   [[nodiscard]] double SamplesPerSecond() const;
   [[nodiscard]] double SecondsLeft() const;
   // Done share of max_samples in [0, 1]; 0 = unknown.
   [[nodiscard]] double Fraction() const;
 
-  // One line of at most `width` columns: the least important parts are left out where it is too long.
+  // One line of at most `width` columns: the least important parts are left out where it is too
+  // long.
   [[nodiscard]] std::string RenderLine(int width) const;
   // The same facts for a log.
   [[nodiscard]] std::string RenderPlain() const;

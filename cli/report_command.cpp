@@ -36,10 +36,12 @@ void AddReport(CLI::App& app, Action& chosen) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("RUN_DIR", arguments->directory, "run directory")->required()->type_name("");
   command->add_flag("--json", arguments->json, "print it as JSON");
-  command->footer("A run that is still going can be looked at, too.\n\n"
-                  "Example:\n  longstride report runs/fashion-mnist-20261124-080000 --json");
-  command->callback(
-      [arguments, &chosen] { chosen = [arguments] { return Report(arguments->directory, arguments->json); }; });
+  command->footer(
+      "A run that is still going can be looked at, too.\n\n"
+      "Example:\n  longstride report runs/fashion-mnist-20261124-080000 --json");
+  command->callback([arguments, &chosen] {
+    chosen = [arguments] { return Report(arguments->directory, arguments->json); };
+  });
 }
 
 }  // namespace longstride

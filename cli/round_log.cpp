@@ -32,7 +32,8 @@ Error SystemError(const std::string& doing, const std::string& path) {
 
 Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& source) {
   RoundHistory history;
-  std::optional<Error> torn;  // a line that does not parse, until we know whether a crash explains it
+  std::optional<Error>
+      torn;  // a line that does not parse, until we know whether a crash explains it
   std::istringstream in(text);
   int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
@@ -51,13 +52,15 @@ Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& s
     const int64_t last = history.rounds.empty() ? 0 : history.rounds.back().common().round;
     if (!record.ok()) {
       if (torn) return *torn;
-      torn = DataError(Format("%s:%lld: not a round record: ", source.c_str(), static_cast<long long>(number)) +
-                       record.error().message);
+      torn = DataError(
+          Format("%s:%lld: not a round record: ", source.c_str(), static_cast<long long>(number)) +
+          record.error().message);
       continue;
     }
     if (last > 0 && record->common().round != last + 1) {
-      return DataError(Format("%s:%lld: round %lld follows round %lld; a line is missing", source.c_str(),
-                              static_cast<long long>(number), static_cast<long long>(record->common().round),
+      return DataError(Format("%s:%lld: round %lld follows round %lld; a line is missing",
+                              source.c_str(), static_cast<long long>(number),
+                              static_cast<long long>(record->common().round),
                               static_cast<long long>(last)));
     }
     if (torn) ++history.torn;
@@ -70,7 +73,9 @@ Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& s
 
 Result<RoundHistory> ReadRoundLog(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) return UserError(path + ": cannot be read (" + std::strerror(errno) + "); is this a run directory?");
+  if (!in)
+    return UserError(path + ": cannot be read (" + std::strerror(errno) +
+                     "); is this a run directory?");
   std::ostringstream text;
   text << in.rdbuf();
   return ParseRoundLog(text.str(), path);
@@ -87,7 +92,9 @@ Result<std::unique_ptr<LineFile>> LineFile::OpenForAppend(const std::string& pat
   return file;
 }
 
-LineFile::~LineFile() { close(fd_); }
+LineFile::~LineFile() {
+  close(fd_);
+}
 
 Status LineFile::Append(const std::string& line) {
   const std::string text = line + "\n";
@@ -104,8 +111,9 @@ Status LineFile::Append(const std::string& line) {
 Status RoundLogWriter::Append(const RoundRecord& record) {
   const int64_t round = record.common().round;
   if (round <= last_round_) {
-    LONGSTRIDE_RETURN_IF_ERROR(file_->Append(
-        nlohmann::ordered_json{{"time", record.unix_seconds}, {"voidAfterRound", round - 1}}.dump()));
+    LONGSTRIDE_RETURN_IF_ERROR(file_->Append(nlohmann::ordered_json{
+        {"time", record.unix_seconds},
+        {"voidAfterRound", round - 1}}.dump()));
   }
   last_round_ = round;
   return file_->Append(ToJsonLine(record));

@@ -1,8 +1,9 @@
-// rounds.jsonl: one RoundRecord a line, append-only. A resumed run starts at its last checkpoint and runs later rounds
-// again; before the first of them it appends
+// rounds.jsonl: one RoundRecord a line, append-only. A resumed run starts at its last checkpoint
+// and runs later rounds again; before the first of them it appends
 //   {"time": 1764000000.5, "voidAfterRound": 120}
-// which says that all records above it with a greater round are void. Nothing is ever rewritten. A line
-// torn by a crash is left where it is; it can only be the last, or stand right before a later start's lines.
+// which says that all records above it with a greater round are void. Nothing is ever rewritten. A
+// line torn by a crash is left where it is; it can only be the last, or stand right before a later
+// start's lines.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct RoundHistory {
 [[nodiscard]] Result<RoundHistory> ReadRoundLog(const std::string& path);
 
 // The text of the file, as ReadRoundLog takes it; `source` names it in errors.
-[[nodiscard]] Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& source);
+[[nodiscard]] Result<RoundHistory> ParseRoundLog(const std::string& text,
+                                                 const std::string& source);
 
 // Appends lines to a file and hands each to the kernel before it returns. Not thread-safe.
 class LineFile {

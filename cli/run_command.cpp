@@ -46,7 +46,8 @@ int64_t NewestCheckpoint(const RunDirectory& directory) {
 }
 
 // The plans that the run in `directory` followed, and for how long.
-Status LoadHistory(const RunDirectory& directory, const std::vector<RoundRecord>& rounds, LocalRunOptions& options) {
+Status LoadHistory(const RunDirectory& directory, const std::vector<RoundRecord>& rounds,
+                   LocalRunOptions& options) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<Plan> issued, ReadPlans(directory.plans()));
   options.recorded_plans = PlanHistory(issued, rounds);
   options.recorded_rounds = rounds.empty() ? 0 : rounds.back().common().round;
@@ -56,7 +57,8 @@ Status LoadHistory(const RunDirectory& directory, const std::vector<RoundRecord>
 Result<Prepared> PrepareResume(const RunArguments& arguments) {
   if (!arguments.job.manifest.empty() || arguments.job.workers > 0 || !arguments.job.sets.empty() ||
       !arguments.out.empty() || !arguments.replay.empty()) {
-    return UserError("--resume continues a run as it was: leave out JOB, --workers, --set, --out and --replay");
+    return UserError(
+        "--resume continues a run as it was: leave out JOB, --workers, --set, --out and --replay");
   }
   Prepared run;
   const RunDirectory directory(arguments.resume);
@@ -78,9 +80,11 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
   const RunDirectory replayed(arguments.replay);
   if (!arguments.replay.empty()) LONGSTRIDE_RETURN_IF_ERROR(replayed.CheckExists());
   LONGSTRIDE_ASSIGN_OR_RETURN(
-      TrainingJob job, arguments.job.Load(arguments.job.manifest.empty() ? replayed.job() : arguments.job.manifest));
-  const std::string path =
-      arguments.out.empty() ? DefaultRunPath(job.metadata.name, SystemClock().UnixSeconds()) : arguments.out;
+      TrainingJob job,
+      arguments.job.Load(arguments.job.manifest.empty() ? replayed.job() : arguments.job.manifest));
+  const std::string path = arguments.out.empty()
+                               ? DefaultRunPath(job.metadata.name, SystemClock().UnixSeconds())
+                               : arguments.out;
   const RunDirectory directory(path);
   Prepared run;
   run.options.job = std::move(job);
@@ -96,8 +100,8 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
   return run;
 }
 
-// Why a failed job failed, and what can be done: the worker's last words, and once it has trained (`rounds`) the
-// checkpoint and the next command.
+// Why a failed job failed, and what can be done: the worker's last words, and once it has trained
+// (`rounds`) the checkpoint and the next command.
 Error Explain(const LocalRunEnd& result, const LocalRunOptions& options, int64_t rounds) {
   std::string message = result.end.reason;
   if (result.culprit) {
@@ -111,8 +115,9 @@ Error Explain(const LocalRunEnd& result, const LocalRunOptions& options, int64_t
   }
   if (rounds == 0) return {result.end.code, message};
   const int64_t round = NewestCheckpoint(options.directory);
-  message += round > 0 ? Format("\nlast checkpoint: round %lld", static_cast<long long>(round))
-                       : std::string("\nthere is no checkpoint yet: resuming starts at the first round");
+  message += round > 0
+                 ? Format("\nlast checkpoint: round %lld", static_cast<long long>(round))
+                 : std::string("\nthere is no checkpoint yet: resuming starts at the first round");
   message += "\nto resume: longstride run --resume " + options.directory.path();
   return {result.end.code, message};
 }
@@ -133,40 +138,46 @@ Status Run(const RunArguments& arguments) {
 
   Terminal terminal;
   CatchInterrupts();
-  terminal.Print(Format("job %s: %lld workers, %lld thread%s each, run directory %s", options.job.metadata.name.c_str(),
-                        static_cast<long long>(options.job.spec.replicas),
-                        static_cast<long long>(options.threads_per_worker),
-                        options.threads_per_worker == 1 ? "" : "s", options.directory.path().c_str()));
+  terminal.Print(
+      Format("job %s: %lld workers, %lld thread%s each, run directory %s",
+             options.job.metadata.name.c_str(), static_cast<long long>(options.job.spec.replicas),
+             static_cast<long long>(options.threads_per_worker),
+             options.threads_per_worker == 1 ? "" : "s", options.directory.path().c_str()));
   if (!arguments.resume.empty()) {
     const int64_t round = NewestCheckpoint(options.directory);
     terminal.Print(round > 0 ? Format("resuming after round %lld", static_cast<long long>(round))
                              : "there is no checkpoint: starting again at the first round");
   }
   const int64_t last_round = run.earlier.empty() ? 0 : run.earlier.back().common().round;
-  LONGSTRIDE_ASSIGN_OR_RETURN(const auto recorder, RunRecorder::Open(options.directory, last_round, run.facts));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const auto recorder,
+                              RunRecorder::Open(options.directory, last_round, run.facts));
   RunDisplay display(options.job, std::move(run.earlier), terminal, clock);
-  const LocalRunHooks hooks{
-      [&](const Event& event) {
-        display.Show(event);
-        return recorder->Write(event);
-      },
-      [&] { display.Tick(); }, InterruptCount};
+  const LocalRunHooks hooks{[&](const Event& event) {
+                              display.Show(event);
+                              return recorder->Write(event);
+                            },
+                            [&] { display.Tick(); }, InterruptCount};
   const auto launcher = MakeForkLauncher();
-  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRunEnd result, RunLocally(options, hooks, *launcher, clock));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRunEnd result,
+                              RunLocally(options, hooks, *launcher, clock));
   display.Finish();
   terminal.EndLine();
 
   if (display.totals().rounds > 0) {
-    std::printf("%s", RenderClosingTable(display.totals(), recorder->facts(), ToSeconds(clock.Now() - begin)).c_str());
+    std::printf("%s", RenderClosingTable(display.totals(), recorder->facts(),
+                                         ToSeconds(clock.Now() - begin))
+                          .c_str());
     std::fflush(stdout);
   }
   switch (result.end.outcome) {
     case JobOutcome::kCompleted:
-    case JobOutcome::kPlanned: return Status();
+    case JobOutcome::kPlanned:
+      return Status();
     case JobOutcome::kStopped:
       return InterruptedError("stopped: " + result.end.reason +
                               "\nto resume: longstride run --resume " + options.directory.path());
-    case JobOutcome::kFailed: break;
+    case JobOutcome::kFailed:
+      break;
   }
   return Explain(result, options, display.totals().rounds);
 }
@@ -177,27 +188,35 @@ void AddRun(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("run", "train a job on this machine");
   const auto arguments = std::make_shared<RunArguments>();
   arguments->job.AddTo(*command);
-  command->add_option("--out", arguments->out, "run directory; default runs/NAME-TIME")->type_name("DIR");
-  command->add_option("--resume", arguments->resume, "continue the run in DIR from its last checkpoint")
+  command->add_option("--out", arguments->out, "run directory; default runs/NAME-TIME")
+      ->type_name("DIR");
+  command
+      ->add_option("--resume", arguments->resume,
+                   "continue the run in DIR from its last checkpoint")
       ->type_name("DIR");
   command
       ->add_option("--replay", arguments->replay,
                    "follow the plans that the run in DIR followed; JOB defaults to that run's")
       ->type_name("DIR");
   command
-      ->add_option("--listen", arguments->listen,
-                   "address of this machine at which workers reach the coordinator; default loopback")
+      ->add_option(
+          "--listen", arguments->listen,
+          "address of this machine at which workers reach the coordinator; default loopback")
       ->type_name("IP");
   command
       ->add_option("--launch-prefix", arguments->launch_prefix,
-                   "command to start each worker with, e.g. \"scripts/netns.sh exec demo {index} --\"; {index} is the "
+                   "command to start each worker with, e.g. \"scripts/netns.sh exec demo {index} "
+                   "--\"; {index} is the "
                    "worker's number")
       ->type_name("COMMAND");
   command->footer(
-      "The run directory holds the defaulted job, rounds.jsonl, events.jsonl, plans.jsonl, logs and checkpoints.\n"
+      "The run directory holds the defaulted job, rounds.jsonl, events.jsonl, plans.jsonl, logs "
+      "and checkpoints.\n"
       "Ctrl-C once finishes the round and writes a checkpoint; twice stops at once.\n"
-      "Exit codes: 0 done, 1 bug, 2 user, 3 data, 4 resource, 5 lost worker, 6 transient, 7 interrupted.\n\n"
-      "Example:\n  longstride run manifests/fashion-mnist.yaml --workers 2 --set training.localSteps.steps=32\n"
+      "Exit codes: 0 done, 1 bug, 2 user, 3 data, 4 resource, 5 lost worker, 6 transient, 7 "
+      "interrupted.\n\n"
+      "Example:\n  longstride run manifests/fashion-mnist.yaml --workers 2 --set "
+      "training.localSteps.steps=32\n"
       "  longstride run --resume runs/fashion-mnist-20261124-080000");
   command->callback([arguments, &chosen] { chosen = [arguments] { return Run(*arguments); }; });
 }

@@ -29,7 +29,9 @@ constexpr std::streamoff kTailBytes = 64 * 1024;
 Status RunDirectory::Create() const {
   std::error_code error;
   if (fs::exists(rounds(), error) || fs::exists(job(), error)) {
-    return UserError(path_ + " holds a run already; choose another --out, or continue it with --resume " + path_);
+    return UserError(path_ +
+                     " holds a run already; choose another --out, or continue it with --resume " +
+                     path_);
   }
   for (const std::string& folder : {path_, path_ + "/logs", checkpoints()}) {
     fs::create_directories(folder, error);
@@ -98,8 +100,9 @@ Result<std::vector<Plan>> ReadPlans(const std::string& path) {
     if (plan.ok()) {
       by_version[plan->version] = std::move(*plan);
     } else if (in.peek() != std::ifstream::traits_type::eof() && line.back() == '}') {
-      return DataError(Format("%s:%lld: not a plan: ", path.c_str(), static_cast<long long>(number)) +
-                       plan.error().message);
+      return DataError(
+          Format("%s:%lld: not a plan: ", path.c_str(), static_cast<long long>(number)) +
+          plan.error().message);
     }
   }
   std::vector<Plan> plans;
@@ -116,7 +119,8 @@ Status WriteFile(const std::string& path, const std::string& text, bool secret) 
   const int error = errno;
   close(fd);
   if (written != static_cast<ssize_t>(text.size())) {
-    return ResourceError("cannot write " + path + ": " + (written < 0 ? std::strerror(error) : "the disk is full"));
+    return ResourceError("cannot write " + path + ": " +
+                         (written < 0 ? std::strerror(error) : "the disk is full"));
   }
   return Status();
 }
@@ -139,7 +143,8 @@ std::string TailOf(const std::string& path, int lines) {
   std::string text = buffer.str();
   while (!text.empty() && text.back() == '\n') text.pop_back();
   size_t begin = text.size();
-  for (int i = 0; i < lines && begin != std::string::npos && begin > 0; ++i) begin = text.rfind('\n', begin - 1);
+  for (int i = 0; i < lines && begin != std::string::npos && begin > 0; ++i)
+    begin = text.rfind('\n', begin - 1);
   return begin == std::string::npos || begin == 0 ? text : text.substr(begin + 1);
 }
 

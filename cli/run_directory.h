@@ -48,12 +48,13 @@ class RunDirectory {
 [[nodiscard]] Status WriteFacts(const std::string& path, const RunFacts& facts);
 [[nodiscard]] Result<RunFacts> ReadFacts(const std::string& path);
 
-// The plans of plans.jsonl; of lines with the same version, the last (a resumed run may issue anew what a
-// voided one did). A torn last line is left out. No file, no plans.
+// The plans of plans.jsonl; of lines with the same version, the last (a resumed run may issue anew
+// what a voided one did). A torn last line is left out. No file, no plans.
 [[nodiscard]] Result<std::vector<Plan>> ReadPlans(const std::string& path);
 
 // Writes a file whole, readable by its owner only if `secret`.
-[[nodiscard]] Status WriteFile(const std::string& path, const std::string& text, bool secret = false);
+[[nodiscard]] Status WriteFile(const std::string& path, const std::string& text,
+                               bool secret = false);
 [[nodiscard]] Result<std::string> ReadFile(const std::string& path);
 
 // The last `lines` lines of a file, "" if there is none; reads at most its last 64 KiB.

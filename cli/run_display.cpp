@@ -15,7 +15,8 @@ constexpr Duration kEvaluationPeriod = std::chrono::seconds(1);
 int64_t MaxSamples(const TrainingSpec& training, int64_t train_samples) {
   int64_t most = training.max_samples;
   if (training.max_epochs > 0 && train_samples > 0) {
-    const auto epochs = static_cast<int64_t>(training.max_epochs * static_cast<double>(train_samples));
+    const auto epochs =
+        static_cast<int64_t>(training.max_epochs * static_cast<double>(train_samples));
     most = most > 0 ? std::min(most, epochs) : epochs;
   }
   return most;
@@ -25,7 +26,10 @@ int64_t MaxSamples(const TrainingSpec& training, int64_t train_samples) {
 
 RunDisplay::RunDisplay(const TrainingJob& job, std::vector<RoundRecord> earlier, Terminal& terminal,
                        const Clock& clock)
-    : spec_(job.spec), earlier_(std::move(earlier)), terminal_(terminal), clock_(clock),
+    : spec_(job.spec),
+      earlier_(std::move(earlier)),
+      terminal_(terminal),
+      clock_(clock),
       progress_(MaxSamples(job.spec.training, 0)) {}
 
 void RunDisplay::AddEarlier(int64_t before_round) {
@@ -40,11 +44,12 @@ void RunDisplay::Show(const Event& event) {
   if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
     progress_.SetMaxSamples(MaxSamples(spec_.training, joined->join.train_samples));
     const WorkerProfile& profile = joined->join.profile;
-    terminal_.Print(Format("%s-%lld is ready (%lld of %lld): %s, %lld thread%s, %.3g samples/s",
-                           joined->join.worker.group.c_str(), static_cast<long long>(joined->join.worker.index),
-                           static_cast<long long>(++joined_), static_cast<long long>(spec_.replicas),
-                           profile.device_name.c_str(), static_cast<long long>(profile.threads),
-                           profile.threads == 1 ? "" : "s", profile.beta > 0 ? 1 / profile.beta : 0));
+    terminal_.Print(
+        Format("%s-%lld is ready (%lld of %lld): %s, %lld thread%s, %.3g samples/s",
+               joined->join.worker.group.c_str(), static_cast<long long>(joined->join.worker.index),
+               static_cast<long long>(++joined_), static_cast<long long>(spec_.replicas),
+               profile.device_name.c_str(), static_cast<long long>(profile.threads),
+               profile.threads == 1 ? "" : "s", profile.beta > 0 ? 1 / profile.beta : 0));
   } else if (const auto* round = std::get_if<RoundCommittedEvent>(&event.data)) {
     ShowRound(round->record);
   } else if (const auto* stop = std::get_if<StopRequestedEvent>(&event.data)) {
@@ -60,7 +65,8 @@ void RunDisplay::ShowRound(const RoundRecord& record) {
   AddEarlier(record.common().round);
   progress_.Add(record);
   dirty_ = true;
-  const bool evaluated = record.common().evaluation_loss && clock_.Now() - last_output_ >= kEvaluationPeriod;
+  const bool evaluated =
+      record.common().evaluation_loss && clock_.Now() - last_output_ >= kEvaluationPeriod;
   if (!terminal_.interactive() && (first || evaluated)) PlainLine();
 }
 

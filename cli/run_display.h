@@ -15,7 +15,8 @@ namespace longstride {
 class RunDisplay {
  public:
   // `earlier`: rounds of an earlier start of the same run that hold so far.
-  RunDisplay(const TrainingJob& job, std::vector<RoundRecord> earlier, Terminal& terminal, const Clock& clock);
+  RunDisplay(const TrainingJob& job, std::vector<RoundRecord> earlier, Terminal& terminal,
+             const Clock& clock);
 
   void Show(const Event& event);
   // Redraws the line, if it is time for it.
@@ -32,7 +33,8 @@ class RunDisplay {
   void PlainLine();
 
   const TrainingJobSpec spec_;
-  std::optional<std::vector<RoundRecord>> earlier_;  // until the first new round tells which of them hold
+  std::optional<std::vector<RoundRecord>>
+      earlier_;  // until the first new round tells which of them hold
   Terminal& terminal_;
   const Clock& clock_;
   Progress progress_;

@@ -4,13 +4,14 @@
 
 namespace longstride {
 
-Result<std::unique_ptr<RunRecorder>> RunRecorder::Open(const RunDirectory& directory, int64_t last_round,
-                                                       const RunFacts& facts) {
+Result<std::unique_ptr<RunRecorder>> RunRecorder::Open(const RunDirectory& directory,
+                                                       int64_t last_round, const RunFacts& facts) {
   LONGSTRIDE_ASSIGN_OR_RETURN(auto events, LineFile::OpenForAppend(directory.events()));
   LONGSTRIDE_ASSIGN_OR_RETURN(auto plans, LineFile::OpenForAppend(directory.plans()));
   LONGSTRIDE_ASSIGN_OR_RETURN(auto rounds, LineFile::OpenForAppend(directory.rounds()));
-  return std::unique_ptr<RunRecorder>(new RunRecorder(directory, facts, std::move(events), std::move(plans),
-                                                      RoundLogWriter(std::move(rounds), last_round)));
+  return std::unique_ptr<RunRecorder>(
+      new RunRecorder(directory, facts, std::move(events), std::move(plans),
+                      RoundLogWriter(std::move(rounds), last_round)));
 }
 
 Status RunRecorder::Write(const Event& event) {
@@ -18,9 +19,11 @@ Status RunRecorder::Write(const Event& event) {
   if (const auto* plan = std::get_if<PlanIssuedEvent>(&event.data)) {
     return plans_->Append(ToJsonText(plan->plan));
   }
-  if (const auto* round = std::get_if<RoundCommittedEvent>(&event.data)) return rounds_.Append(round->record);
+  if (const auto* round = std::get_if<RoundCommittedEvent>(&event.data))
+    return rounds_.Append(round->record);
   if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
-    if (facts_.parameters == joined->join.parameters && facts_.train_samples == joined->join.train_samples) {
+    if (facts_.parameters == joined->join.parameters &&
+        facts_.train_samples == joined->join.train_samples) {
       return Status();
     }
     facts_.parameters = joined->join.parameters;

@@ -11,18 +11,24 @@ namespace longstride {
 
 class RunRecorder {
  public:
-  // `last_round`: of the records that hold in rounds.jsonl so far; `facts`: those of run.json so far.
+  // `last_round`: of the records that hold in rounds.jsonl so far; `facts`: those of run.json so
+  // far.
   [[nodiscard]] static Result<std::unique_ptr<RunRecorder>> Open(const RunDirectory& directory,
-                                                                 int64_t last_round, const RunFacts& facts);
+                                                                 int64_t last_round,
+                                                                 const RunFacts& facts);
   // kResource when the disk is full.
   Status Write(const Event& event);
 
   [[nodiscard]] const RunFacts& facts() const { return facts_; }
 
  private:
-  RunRecorder(const RunDirectory& directory, const RunFacts& facts, std::unique_ptr<LineFile> events,
-              std::unique_ptr<LineFile> plans, RoundLogWriter rounds)
-      : directory_(directory), facts_(facts), events_(std::move(events)), plans_(std::move(plans)),
+  RunRecorder(const RunDirectory& directory, const RunFacts& facts,
+              std::unique_ptr<LineFile> events, std::unique_ptr<LineFile> plans,
+              RoundLogWriter rounds)
+      : directory_(directory),
+        facts_(facts),
+        events_(std::move(events)),
+        plans_(std::move(plans)),
         rounds_(std::move(rounds)) {}
 
   const RunDirectory directory_;

@@ -42,7 +42,8 @@ double RunTotals::SentBytesPerWorker() const {
   return workers > 0 ? sent_bytes / static_cast<double>(workers) : 0;
 }
 
-double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers, int64_t parameters) {
+double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers,
+                                  int64_t parameters) {
   if (batch <= 0 || workers <= 0) return 0;
   const double steps = static_cast<double>((samples + batch - 1) / batch);
   const double m = static_cast<double>(workers);

@@ -1,5 +1,5 @@
-// What a run has done so far, added up from its committed rounds: the numbers behind the progress line and
-// the closing table. Pure; not thread-safe.
+// What a run has done so far, added up from its committed rounds: the numbers behind the progress
+// line and the closing table. Pure; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,22 @@
 namespace longstride {
 
 struct RunTotals {
-  int64_t workers = 0;        // largest number that took part in a round
-  int64_t rounds = 0;         // committed
-  int64_t last_round = 0;     // number of the last; differs from `rounds` only if records are missing
-  int64_t samples = 0;        // that count, over all workers
-  int64_t discarded = 0;      // taken but left out: their change was not finite
-  int64_t cursor = 0;         // positions handed out
-  double seconds = 0;         // sum over rounds of the slowest worker's wall time
-  double worker_seconds = 0;  // sum over rounds and workers
+  int64_t workers = 0;     // largest number that took part in a round
+  int64_t rounds = 0;      // committed
+  int64_t last_round = 0;  // number of the last; differs from `rounds` only if records are missing
+  int64_t samples = 0;     // that count, over all workers
+  int64_t discarded = 0;   // taken but left out: their change was not finite
+  int64_t cursor = 0;      // positions handed out
+  double seconds = 0;      // sum over rounds of the slowest worker's wall time
+  double worker_seconds = 0;         // sum over rounds and workers
   double communication_seconds = 0;  // of worker_seconds, in collective calls
   double evaluation_seconds = 0;     // of `seconds`: the slowest worker's
-  double sent_bytes = 0;      // over all workers
+  double sent_bytes = 0;             // over all workers
   int64_t first_global_batch = 0;
   int64_t global_batch = 0;
   int64_t local_steps = 0;
-  double loss = 0;            // of the last round
-  std::optional<double> evaluation_loss;      // the last one made
+  double loss = 0;                        // of the last round
+  std::optional<double> evaluation_loss;  // the last one made
   std::optional<double> evaluation_accuracy;
   int64_t last_checkpoint = 0;  // round; 0 = none
   bool target_reached = false;
@@ -38,8 +38,8 @@ struct RunTotals {
   [[nodiscard]] double SentBytesPerWorker() const;
 };
 
-// Bytes that each of `workers` would have sent for `samples` samples with synchronous data-parallel SGD
-// at global batch `batch`: a ring all-reduce of the fp32 gradient in every step,
+// Bytes that each of `workers` would have sent for `samples` samples with synchronous data-parallel
+// SGD at global batch `batch`: a ring all-reduce of the fp32 gradient in every step,
 //   ceil(samples / batch) * 2 (M - 1) / M * 4 bytes * parameters.
 [[nodiscard]] double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers,
                                                 int64_t parameters);

@@ -44,9 +44,12 @@ void CatchInterrupts() {
   action.sa_handler = [](int) { interrupt_count.fetch_add(1, std::memory_order_relaxed); };
   action.sa_flags = SA_RESTART;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);  // a broken connection is an error of the call, not the end of the process
+  ::signal(SIGPIPE,
+           SIG_IGN);  // a broken connection is an error of the call, not the end of the process
 }
 
-int InterruptCount() { return interrupt_count.load(std::memory_order_relaxed); }
+int InterruptCount() {
+  return interrupt_count.load(std::memory_order_relaxed);
+}
 
 }  // namespace longstride

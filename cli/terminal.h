@@ -1,5 +1,5 @@
-// Where messages and progress go: standard error, with one line that is redrawn where it is a terminal.
-// Not thread-safe.
+// Where messages and progress go: standard error, with one line that is redrawn where it is a
+// terminal. Not thread-safe.
 #pragma once
 
 #include <string>

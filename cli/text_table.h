@@ -12,7 +12,8 @@ class TextTable {
   void Row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   // Columns named here are aligned to the right.
   void AlignRight(size_t column) { right_.push_back(column); }
-  // Each row on a line of its own, indented by two spaces, columns two spaces apart, no trailing spaces.
+  // Each row on a line of its own, indented by two spaces, columns two spaces apart, no trailing
+  // spaces.
   [[nodiscard]] std::string Render() const;
 
  private:

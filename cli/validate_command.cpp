@@ -52,7 +52,8 @@ Status Validate(const ValidateArguments& arguments) {
 }  // namespace
 
 void AddValidate(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("validate", "check manifests; print them with every default filled in");
+  CLI::App* command =
+      app.add_subcommand("validate", "check manifests; print them with every default filled in");
   const auto arguments = std::make_shared<ValidateArguments>();
   command->add_option("FILE", arguments->files, "manifests, YAML or JSON; - = standard input")
       ->required()
@@ -60,9 +61,11 @@ void AddValidate(CLI::App& app, Action& chosen) {
   command->add_option("-o,--output", arguments->output, "yaml (default), json, or none")
       ->check(CLI::IsMember({"yaml", "json", "none"}))
       ->type_name("FORMAT");
-  command->footer("All faults are reported at once, with file:line:column; the exit code is then 2.\n\n"
-                  "Example:\n  longstride validate manifests/fashion-mnist.yaml -o json");
-  command->callback([arguments, &chosen] { chosen = [arguments] { return Validate(*arguments); }; });
+  command->footer(
+      "All faults are reported at once, with file:line:column; the exit code is then 2.\n\n"
+      "Example:\n  longstride validate manifests/fashion-mnist.yaml -o json");
+  command->callback(
+      [arguments, &chosen] { chosen = [arguments] { return Validate(*arguments); }; });
 }
 
 }  // namespace longstride

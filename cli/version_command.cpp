@@ -12,7 +12,8 @@ void AddVersion(CLI::App& app, Action& chosen) {
   command->footer("Example:\n  longstride version");
   command->callback([&chosen] {
     chosen = []() -> Status {
-      std::printf("longstride %s (manifests %s, protocol %d)\n", LONGSTRIDE_VERSION, kApiVersion, kProtocolVersion);
+      std::printf("longstride %s (manifests %s, protocol %d)\n", LONGSTRIDE_VERSION, kApiVersion,
+                  kProtocolVersion);
       return Status();
     };
   });

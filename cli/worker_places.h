@@ -16,9 +16,9 @@ struct WorkerPlace {
   [[nodiscard]] std::string Name() const { return group + "-" + std::to_string(index); }
 };
 
-// Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group that has
-// room, in the manifest's order, round after round. The result is sorted by (group, index), as ranks are.
-// `spec` is valid, so the replicas always fit.
+// Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group
+// that has room, in the manifest's order, round after round. The result is sorted by (group,
+// index), as ranks are. `spec` is valid, so the replicas always fit.
 [[nodiscard]] std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec);
 
 }  // namespace longstride

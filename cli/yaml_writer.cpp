@@ -8,19 +8,22 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A plain scalar that no YAML version takes for anything but this string: letters, digits and a few signs,
-// starting with a letter or '/', and not one of the words that YAML 1.1 reads as booleans or null.
+// A plain scalar that no YAML version takes for anything but this string: letters, digits and a few
+// signs, starting with a letter or '/', and not one of the words that YAML 1.1 reads as booleans or
+// null.
 bool IsPlain(const std::string& text) {
   if (text.empty()) return false;
   const auto first = static_cast<unsigned char>(text.front());
   if (!std::isalpha(first) && first != '/') return false;
   for (const char c : text) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("_-./").find(c) == std::string_view::npos) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) &&
+        std::string_view("_-./").find(c) == std::string_view::npos) {
       return false;
     }
   }
   std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   for (const char* word : {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}) {
     if (lower == word) return false;
   }
@@ -29,14 +32,16 @@ bool IsPlain(const std::string& text) {
 
 // A double-quoted YAML string is a JSON string.
 std::string Scalar(const Json& json) {
-  if (json.is_string() && IsPlain(json.get_ref<const std::string&>())) return json.get<std::string>();
+  if (json.is_string() && IsPlain(json.get_ref<const std::string&>()))
+    return json.get<std::string>();
   return json.dump();
 }
 
 bool IsBlock(const Json& json) {
   if (json.empty()) return false;
   if (json.is_object()) return true;
-  return json.is_array() && std::any_of(json.begin(), json.end(), [](const Json& j) { return j.is_structured(); });
+  return json.is_array() &&
+         std::any_of(json.begin(), json.end(), [](const Json& j) { return j.is_structured(); });
 }
 
 void Write(const Json& json, size_t indent, std::string& text);

@@ -1,5 +1,5 @@
-// The worker's metrics as one table: it registers them and writes docs/metrics.md, so the two cannot
-// disagree. Names follow Prometheus' conventions: base units, _total for counters.
+// The worker's metrics as one table: it registers them and writes docs/metrics.md, so the two
+// cannot disagree. Names follow Prometheus' conventions: base units, _total for counters.
 #pragma once
 
 #include <span>

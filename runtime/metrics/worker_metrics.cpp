@@ -17,9 +17,12 @@
 namespace longstride {
 namespace {
 
-const MetricDescription& Describe(Metric metric) { return MetricTable()[static_cast<size_t>(metric)]; }
+const MetricDescription& Describe(Metric metric) {
+  return MetricTable()[static_cast<size_t>(metric)];
+}
 
-// References into families live as long as the registry and are looked up once: nothing is ever removed.
+// References into families live as long as the registry and are looked up once: nothing is ever
+// removed.
 class PrometheusMetrics final : public WorkerMetrics {
  public:
   explicit PrometheusMetrics(const MetricsOptions& options)
@@ -31,10 +34,12 @@ class PrometheusMetrics final : public WorkerMetrics {
                            .Add({}, DurationBuckets())) {
     for (const MetricDescription& m : MetricTable()) {
       if (m.type == MetricType::kCounter) {
-        counters_[m.metric] = &prometheus::BuildCounter().Name(m.name).Help(m.help).Register(*registry_);
+        counters_[m.metric] =
+            &prometheus::BuildCounter().Name(m.name).Help(m.help).Register(*registry_);
         if (m.labels.empty()) counters_[m.metric]->Add({});
       } else if (m.type == MetricType::kGauge) {
-        gauges_[m.metric] = &prometheus::BuildGauge().Name(m.name).Help(m.help).Register(*registry_);
+        gauges_[m.metric] =
+            &prometheus::BuildGauge().Name(m.name).Help(m.help).Register(*registry_);
       }
     }
     gauges_[Metric::kInfo]
@@ -58,8 +63,9 @@ class PrometheusMetrics final : public WorkerMetrics {
       const std::vector<int> ports = exposer_->GetListeningPorts();
       port_ = ports.empty() ? 0 : ports.front();
     } catch (const std::exception& e) {  // CivetException, when the address is taken
-      return TransientError(Format("cannot serve metrics on %s (%s); choose another --metrics-port, or 0 for any",
-                                   address.c_str(), e.what()));
+      return TransientError(
+          Format("cannot serve metrics on %s (%s); choose another --metrics-port, or 0 for any",
+                 address.c_str(), e.what()));
     }
     return Status();
   }
@@ -105,14 +111,18 @@ class PrometheusMetrics final : public WorkerMetrics {
 
   int port() const override { return port_; }
 
-  std::string Render() const override { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
+  std::string Render() const override {
+    return prometheus::TextSerializer().Serialize(registry_->Collect());
+  }
 
  private:
   // A gauge appears with its first value: none is shown that was never measured.
   void Set(Metric metric, double value) { gauges_.at(metric)->Add({}).Set(value); }
   void Increment(Metric metric, double by) { counters_.at(metric)->Add({}).Increment(by); }
   void Spend(const char* activity, double seconds) {
-    counters_.at(Metric::kActivitySeconds)->Add({{"activity", activity}}).Increment(std::max(0.0, seconds));
+    counters_.at(Metric::kActivitySeconds)
+        ->Add({{"activity", activity}})
+        .Increment(std::max(0.0, seconds));
   }
 
   std::shared_ptr<prometheus::Registry> registry_;

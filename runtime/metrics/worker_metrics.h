@@ -11,14 +11,14 @@
 namespace longstride {
 
 struct MetricsOptions {
-  // Where to serve /metrics; port 0 = a free one, "" = nowhere. The server takes up to 2 s to shut down,
-  // so a process in a hurry ends without destroying it.
+  // Where to serve /metrics; port 0 = a free one, "" = nowhere. The server takes up to 2 s to shut
+  // down, so a process in a hurry ends without destroying it.
   std::string address = "127.0.0.1:0";
   WorkerId worker;
   std::string device = "cpu";
   std::string device_name;
   int64_t memory_limit_bytes = 0;
-  std::vector<std::string> purposes;    // names of the entries of RoundReport::bytes_sent
+  std::vector<std::string> purposes;  // names of the entries of RoundReport::bytes_sent
 };
 
 // Thread-safe: reports come from the training thread while the server answers on its own.

@@ -26,7 +26,7 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 
 struct Mount {
   CgroupVersion version;
-  std::string group_root;   // the group that the mount point shows
+  std::string group_root;  // the group that the mount point shows
   std::string mount_point;
 };
 
@@ -58,14 +58,16 @@ std::optional<std::string> ReadGroup(const std::string& root, CgroupVersion vers
     const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool match = version == CgroupVersion::kV2 ? controllers.empty()
-                                                     : Contains(SplitAt(controllers, ','), controller);
+    const bool match = version == CgroupVersion::kV2
+                           ? controllers.empty()
+                           : Contains(SplitAt(controllers, ','), controller);
     if (match) return line.substr(second + 1);
   }
   return std::nullopt;
 }
 
-std::vector<std::string> FromGroupToMount(const std::string& root, const Mount& mount, std::string group) {
+std::vector<std::string> FromGroupToMount(const std::string& root, const Mount& mount,
+                                          std::string group) {
   if (mount.group_root != "/" && group.rfind(mount.group_root, 0) == 0) {
     group = group.substr(mount.group_root.size());
   }

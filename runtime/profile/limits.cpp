@@ -13,7 +13,8 @@
 namespace longstride {
 namespace {
 
-// cgroup v1 writes "no limit" as LONG_MAX rounded down to a page; nothing real comes near 2^60 bytes.
+// cgroup v1 writes "no limit" as LONG_MAX rounded down to a page; nothing real comes near 2^60
+// bytes.
 constexpr int64_t kUnlimitedBytes = int64_t{1} << 60;
 
 std::optional<int64_t> ParseInteger(const std::string& text) {
@@ -40,7 +41,8 @@ std::optional<std::string> TextField(const std::string& path, const std::string&
   for (std::string line; std::getline(in, line);) {
     if (line.rfind(name, 0) != 0) continue;
     const size_t colon = line.find(':');
-    const size_t start = colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
+    const size_t start =
+        colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
     if (start != std::string::npos) return line.substr(start);
   }
   return std::nullopt;
@@ -48,11 +50,14 @@ std::optional<std::string> TextField(const std::string& path, const std::string&
 
 int64_t CountCpus(const std::string& root) {
   int64_t cpus = 0;
-  if (auto list = TextField(root + "/proc/self/status", "Cpus_allowed_list")) cpus = CountCpuList(*list);
+  if (auto list = TextField(root + "/proc/self/status", "Cpus_allowed_list"))
+    cpus = CountCpuList(*list);
   for (const CgroupHierarchy& hierarchy : FindCgroups(root, "cpuset")) {
-    const char* file = hierarchy.version == CgroupVersion::kV2 ? "/cpuset.cpus.effective" : "/cpuset.cpus";
+    const char* file =
+        hierarchy.version == CgroupVersion::kV2 ? "/cpuset.cpus.effective" : "/cpuset.cpus";
     for (const std::string& directory : hierarchy.directories) {
-      if (auto list = ReadFirstLine(directory + file)) cpus = TighterLimit(cpus, CountCpuList(*list));
+      if (auto list = ReadFirstLine(directory + file))
+        cpus = TighterLimit(cpus, CountCpuList(*list));
     }
   }
   if (cpus == 0) cpus = std::thread::hardware_concurrency();
@@ -90,7 +95,8 @@ double ReadQuota(const std::string& root) {
 int64_t ReadMemoryLimit(const std::string& root) {
   int64_t tightest = KilobyteField(root + "/proc/meminfo", "MemTotal");
   for (const CgroupHierarchy& hierarchy : FindCgroups(root, "memory")) {
-    const char* file = hierarchy.version == CgroupVersion::kV2 ? "/memory.max" : "/memory.limit_in_bytes";
+    const char* file =
+        hierarchy.version == CgroupVersion::kV2 ? "/memory.max" : "/memory.limit_in_bytes";
     for (const std::string& directory : hierarchy.directories) {
       const auto line = ReadFirstLine(directory + file);
       const auto limit = line ? ParseInteger(*line) : std::nullopt;
@@ -119,7 +125,9 @@ int64_t TighterLimit(int64_t a, int64_t b) {
   return b <= 0 ? a : std::min(a, b);
 }
 
-int64_t ResidentBytes(const std::string& root) { return KilobyteField(root + "/proc/self/status", "VmRSS"); }
+int64_t ResidentBytes(const std::string& root) {
+  return KilobyteField(root + "/proc/self/status", "VmRSS");
+}
 
 int64_t PeakResidentBytes(const std::string& root) {
   return KilobyteField(root + "/proc/self/status", "VmHWM");

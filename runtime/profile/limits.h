@@ -1,6 +1,6 @@
-// What this process may use of the machine: CPUs, and memory before it is killed. Read from /proc and the
-// control groups below `root`: "/" on a machine, a fixture tree in a test. A file that is missing sets
-// no limit.
+// What this process may use of the machine: CPUs, and memory before it is killed. Read from /proc
+// and the control groups below `root`: "/" on a machine, a fixture tree in a test. A file that is
+// missing sets no limit.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct MachineLimits {
 
 [[nodiscard]] MachineLimits ReadMachineLimits(const std::string& root = "/");
 
-// Threads for compute: never more than the CPUs, and under a quota q at most ceil(q), because threads
-// beyond it are throttled in turns and wait for each other at every barrier. At least 1.
+// Threads for compute: never more than the CPUs, and under a quota q at most ceil(q), because
+// threads beyond it are throttled in turns and wait for each other at every barrier. At least 1.
 [[nodiscard]] int64_t ThreadCount(const MachineLimits& limits);
 
 // The tighter of two memory limits in bytes, where 0 means none.
@@ -28,7 +28,8 @@ struct MachineLimits {
 [[nodiscard]] int64_t ResidentBytes(const std::string& root = "/");
 [[nodiscard]] int64_t PeakResidentBytes(const std::string& root = "/");
 
-// Makes PeakResidentBytes start anew from what is held now. False where the kernel has no such switch.
+// Makes PeakResidentBytes start anew from what is held now. False where the kernel has no such
+// switch.
 bool ResetPeakResidentBytes(const std::string& root = "/");
 
 // Bytes charged to this process's memory control group, page cache included; 0 if there is none.

@@ -11,10 +11,12 @@ double MemoryModel::Predict(int64_t micro_batch) const {
   if (points_.size() == 1) {
     slope = static_cast<double>(last_bytes - baseline_bytes_) / static_cast<double>(last_batch);
   }
-  // The steepest, because a first small step may hide its growth in pages that were already resident.
+  // The steepest, because a first small step may hide its growth in pages that were already
+  // resident.
   for (size_t i = 0; i + 1 < points_.size(); ++i) {
     const auto [batch, bytes] = points_[i];
-    slope = std::max(slope, static_cast<double>(last_bytes - bytes) / static_cast<double>(last_batch - batch));
+    slope = std::max(
+        slope, static_cast<double>(last_bytes - bytes) / static_cast<double>(last_batch - batch));
   }
   return static_cast<double>(last_bytes) + slope * static_cast<double>(micro_batch - last_batch);
 }

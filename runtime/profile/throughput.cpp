@@ -9,8 +9,8 @@
 namespace longstride {
 namespace {
 
-constexpr int64_t kGrowth = 4;       // of the batch from one measurement to the next
-constexpr int kRepeats = 2;          // on the way up
+constexpr int64_t kGrowth = 4;  // of the batch from one measurement to the next
+constexpr int kRepeats = 2;     // on the way up
 // A row that takes less than this share of the budget is too short to be disturbed for long.
 constexpr double kShortRow = 0.1;
 // Beyond the largest measured batch the linear memory model is believed up to this factor.
@@ -25,7 +25,10 @@ double Median(std::vector<double> values) {
 class Measurement {
  public:
   Measurement(const ThroughputProbe& probe, const ThroughputOptions& options, const Clock& clock)
-      : probe_(probe), options_(options), clock_(clock), memory_(options.memory_limit_bytes),
+      : probe_(probe),
+        options_(options),
+        clock_(clock),
+        memory_(options.memory_limit_bytes),
         begin_(clock.Now()) {}
 
   Result<ThroughputProfile> Run() {
@@ -35,7 +38,8 @@ class Measurement {
     LONGSTRIDE_RETURN_IF_ERROR(Measure(batch));
     if (!memory_.Fits(batch)) {
       return ResourceError(
-          Format("a step of one sample takes %s of memory, more than 90%% of the limit of %s; use a smaller "
+          Format("a step of one sample takes %s of memory, more than 90%% of the limit of %s; use "
+                 "a smaller "
                  "model, or raise limits.memory or the container's limit",
                  FormatBytes(memory_.Predict(batch)).c_str(),
                  FormatBytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
@@ -82,7 +86,8 @@ class Measurement {
       measured = false;
       for (auto point = row_.rbegin(); point != row_.rend(); ++point) {
         if (Elapsed() + Median(point->seconds) > options_.budget_seconds) continue;
-        LONGSTRIDE_ASSIGN_OR_RETURN(const double once, probe_.time_step(point->batch, point->batch));
+        LONGSTRIDE_ASSIGN_OR_RETURN(const double once,
+                                    probe_.time_step(point->batch, point->batch));
         point->seconds.push_back(once);
         measured = true;
       }
@@ -93,7 +98,8 @@ class Measurement {
   // Whether one step of `batch`, at the last measured time per sample, ends within the budget.
   bool InBudget(int64_t batch) const {
     const Point& last = row_.back();
-    const double predicted = Median(last.seconds) * static_cast<double>(batch) / static_cast<double>(last.batch);
+    const double predicted =
+        Median(last.seconds) * static_cast<double>(batch) / static_cast<double>(last.batch);
     return Elapsed() + predicted <= options_.budget_seconds;
   }
 
@@ -130,8 +136,8 @@ class Measurement {
 
 }  // namespace
 
-Result<ThroughputProfile> MeasureThroughput(const ThroughputProbe& probe, const ThroughputOptions& options,
-                                            const Clock& clock) {
+Result<ThroughputProfile> MeasureThroughput(const ThroughputProbe& probe,
+                                            const ThroughputOptions& options, const Clock& clock) {
   return Measurement(probe, options, clock).Run();
 }
 

@@ -5,7 +5,8 @@
 namespace longstride {
 
 Result<HostPort> ParseHostPort(const std::string& url) {
-  const Error fault = UserError("--coordinator " + url + ": expected http://HOST:PORT/v1/jobs/NAMESPACE/NAME");
+  const Error fault =
+      UserError("--coordinator " + url + ": expected http://HOST:PORT/v1/jobs/NAMESPACE/NAME");
   HostPort result;
   size_t begin = 0;
   if (url.rfind("http://", 0) == 0) {

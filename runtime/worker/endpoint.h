@@ -13,8 +13,8 @@ struct HostPort {
   uint16_t port = 0;
 };
 
-// Of "http://host:port/path", "https://host/path" or "http://[::1]:80/"; the scheme's port where none is
-// given. kUser if it is no such URL.
+// Of "http://host:port/path", "https://host/path" or "http://[::1]:80/"; the scheme's port where
+// none is given. kUser if it is no such URL.
 [[nodiscard]] Result<HostPort> ParseHostPort(const std::string& url);
 
 }  // namespace longstride

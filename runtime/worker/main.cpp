@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
     Log(stopped ? LogLevel::kInfo : LogLevel::kError, "worker", status.error().message);
   }
   std::fflush(nullptr);
-  // Everything that must be in order is: the metrics server's shutdown and LibTorch's would only take time.
+  // Everything that must be in order is: the metrics server's shutdown and LibTorch's would only
+  // take time.
   std::_Exit(status.ok() ? 0 : ExitCodeOf(status.error().code));
 }

@@ -8,33 +8,58 @@ namespace longstride {
 
 std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
   WorkerOptions o;
-  CLI::App app("The runtime of one worker: joins a job's coordinator, profiles this machine, trains, synchronizes "
-               "and reports. Started by `longstride run` or by the operator.",
-               "longstride-worker");
+  CLI::App app(
+      "The runtime of one worker: joins a job's coordinator, profiles this machine, trains, "
+      "synchronizes "
+      "and reports. Started by `longstride run` or by the operator.",
+      "longstride-worker");
   app.add_option("--coordinator", o.coordinator, "URL of the job at its coordinator")
-      ->required()->envname("LONGSTRIDE_COORDINATOR")->type_name("URL");
+      ->required()
+      ->envname("LONGSTRIDE_COORDINATOR")
+      ->type_name("URL");
   app.add_option("--token-file", o.token_file, "file with the bearer token")
-      ->required()->envname("LONGSTRIDE_TOKEN_FILE")->type_name("FILE");
+      ->required()
+      ->envname("LONGSTRIDE_TOKEN_FILE")
+      ->type_name("FILE");
   app.add_option("--group", o.group, "worker group")
-      ->required()->envname("LONGSTRIDE_GROUP")->type_name("NAME");
+      ->required()
+      ->envname("LONGSTRIDE_GROUP")
+      ->type_name("NAME");
   app.add_option("--index", o.index, "index within the group")
-      ->required()->envname("LONGSTRIDE_INDEX")->check(CLI::NonNegativeNumber)->type_name("I");
+      ->required()
+      ->envname("LONGSTRIDE_INDEX")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("I");
   app.add_option("--out", o.out, "checkpoints are written to DIR/checkpoints")
-      ->required()->envname("LONGSTRIDE_OUT")->type_name("DIR");
+      ->required()
+      ->envname("LONGSTRIDE_OUT")
+      ->type_name("DIR");
   app.add_option("--resume", o.resume, "continue from the newest checkpoint in DIR/checkpoints")
-      ->envname("LONGSTRIDE_RESUME")->type_name("DIR");
+      ->envname("LONGSTRIDE_RESUME")
+      ->type_name("DIR");
   app.add_option("--metrics-port", o.metrics_port,
                  "serve /metrics on this port of every address; default: a free port of loopback")
-      ->envname("LONGSTRIDE_METRICS_PORT")->check(CLI::Range(1, 65535))->type_name("PORT");
-  app.add_option("--threads", o.threads, "compute threads; default: as many as the CPU limits allow")
-      ->envname("LONGSTRIDE_THREADS")->check(CLI::PositiveNumber)->type_name("N");
-  app.add_option("--memory", o.memory_bytes, "bytes of memory that this worker may take; default: the machine's limits")
-      ->envname("LONGSTRIDE_MEMORY")->check(CLI::PositiveNumber)->type_name("BYTES");
+      ->envname("LONGSTRIDE_METRICS_PORT")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("PORT");
+  app.add_option("--threads", o.threads,
+                 "compute threads; default: as many as the CPU limits allow")
+      ->envname("LONGSTRIDE_THREADS")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_option("--memory", o.memory_bytes,
+                 "bytes of memory that this worker may take; default: the machine's limits")
+      ->envname("LONGSTRIDE_MEMORY")
+      ->check(CLI::PositiveNumber)
+      ->type_name("BYTES");
   app.footer(
-      "SIGTERM or SIGINT: finish the round, write a checkpoint, exit with 7. A second one: exit at once with 128 +\n"
+      "SIGTERM or SIGINT: finish the round, write a checkpoint, exit with 7. A second one: exit at "
+      "once with 128 +\n"
       "the signal's number; the last checkpoint stays.\n"
-      "Exit codes: 0 done, 1 bug, 2 user, 3 data, 4 resource, 5 lost peer, 6 transient, 7 interrupted.\n\n"
-      "Example:\n  longstride-worker --coordinator http://10.0.0.1:8443/v1/jobs/default/demo --token-file token \\\n"
+      "Exit codes: 0 done, 1 bug, 2 user, 3 data, 4 resource, 5 lost peer, 6 transient, 7 "
+      "interrupted.\n\n"
+      "Example:\n  longstride-worker --coordinator http://10.0.0.1:8443/v1/jobs/default/demo "
+      "--token-file token \\\n"
       "      --group worker --index 0 --out /data/demo");
   try {
     app.parse(argc, argv);

@@ -9,7 +9,7 @@
 namespace longstride {
 
 struct WorkerOptions {
-  std::string coordinator;   // "http://127.0.0.1:41234/v1/jobs/default/name"
+  std::string coordinator;  // "http://127.0.0.1:41234/v1/jobs/default/name"
   std::string token_file;
   std::string group;
   int64_t index = 0;
@@ -20,7 +20,8 @@ struct WorkerOptions {
   int64_t memory_bytes = 0;  // this worker's part of the machine's memory; 0 = all of it
 };
 
-// The options, or the exit code with which to end: 0 after --help, 2 after a fault that was printed.
+// The options, or the exit code with which to end: 0 after --help, 2 after a fault that was
+// printed.
 [[nodiscard]] std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv);
 
 }  // namespace longstride

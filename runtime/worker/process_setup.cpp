@@ -28,7 +28,9 @@ void CatchStopSignals() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-bool StopSignalled() { return stop_signalled.load(); }
+bool StopSignalled() {
+  return stop_signalled.load();
+}
 
 void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
@@ -36,7 +38,9 @@ void KeepFreedMemory() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
-void ReturnFreedMemory() { malloc_trim(0); }
+void ReturnFreedMemory() {
+  malloc_trim(0);
+}
 
 void SetComputeThreads(int64_t threads) {
   at::set_num_threads(static_cast<int>(threads));

@@ -28,14 +28,16 @@ std::string NewIncarnation() {
 Result<std::string> ReadToken(const std::string& path) {
   std::ifstream in(path);
   std::string token;
-  if (!std::getline(in, token) || token.empty()) return UserError("--token-file " + path + ": cannot be read or is empty");
+  if (!std::getline(in, token) || token.empty())
+    return UserError("--token-file " + path + ": cannot be read or is empty");
   return token;
 }
 
 // The engine's channel to the coordinator, with the metrics and this process's signals on the way.
 class ObservedChannel final : public ControlChannel {
  public:
-  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics) : inner_(inner), metrics_(metrics) {}
+  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics)
+      : inner_(inner), metrics_(metrics) {}
   std::vector<Plan> Plans() override { return inner_.Plans(); }
   bool StopRequested() override { return StopSignalled() || inner_.StopRequested(); }
   void Report(const RoundReport& report) override {
@@ -73,7 +75,8 @@ class Worker::AbortSwitch {
 };
 
 Worker::Worker(const WorkerOptions& options)
-    : options_(options), id_{options.group, options.index, NewIncarnation()},
+    : options_(options),
+      id_{options.group, options.index, NewIncarnation()},
       abort_(std::make_shared<AbortSwitch>()) {}
 
 Worker::~Worker() = default;
@@ -88,7 +91,8 @@ Status Worker::Run() {
     status = outcome.error();
   } else if (outcome.value() == Outcome::kStopped) {
     const std::string reason = channel_->stop_reason();
-    status = InterruptedError("stopped: " + (reason.empty() ? std::string("a signal asked for it") : reason));
+    status = InterruptedError("stopped: " +
+                              (reason.empty() ? std::string("a signal asked for it") : reason));
   }
   LeaveJob(status);
   return status;
@@ -109,26 +113,29 @@ Status Worker::Prepare() {
   EngineOptions engine;
   engine.job = job_;
   engine.checkpoint_directory = options_.out + "/checkpoints";
-  LONGSTRIDE_ASSIGN_OR_RETURN(engine_,
-                              MakeEngine(std::move(engine), train_, std::move(data.evaluation), std::move(model)));
-  if (!options_.resume.empty()) LONGSTRIDE_RETURN_IF_ERROR(engine_->Resume(options_.resume + "/checkpoints"));
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      engine_, MakeEngine(std::move(engine), train_, std::move(data.evaluation), std::move(model)));
+  if (!options_.resume.empty())
+    LONGSTRIDE_RETURN_IF_ERROR(engine_->Resume(options_.resume + "/checkpoints"));
   return Status();
 }
 
 Result<WorkerProfile> Worker::Profile() {
   const auto group = std::find_if(job_.spec.workers.begin(), job_.spec.workers.end(),
                                   [&](const WorkerGroup& g) { return g.name == id_.group; });
-  if (group == job_.spec.workers.end()) return UserError("the job has no worker group \"" + id_.group + "\"");
+  if (group == job_.spec.workers.end())
+    return UserError("the job has no worker group \"" + id_.group + "\"");
   const MachineLimits limits = ReadMachineLimits();
 
   WorkerProfile profile;
   profile.device_name = CpuName();
   profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
-  profile.memory_limit_bytes = TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
-                                            job_.spec.limits.memory_bytes);
+  profile.memory_limit_bytes =
+      TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
+                   job_.spec.limits.memory_bytes);
   ThroughputOptions throughput;
-  throughput.max_batch =
-      std::max<int64_t>(1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
+  throughput.max_batch = std::max<int64_t>(
+      1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
   // Opening the data may have taken more memory than small steps do, which would hide their growth.
   ReturnFreedMemory();
@@ -138,9 +145,11 @@ Result<WorkerProfile> Worker::Profile() {
         if (StopSignalled()) return InterruptedError("stopped by a signal before training began");
         return engine_->TimeStep(batch, micro_batch);
       },
-      // Freed memory stays with the process, so where the peak cannot be reset the present amount is as good.
+      // Freed memory stays with the process, so where the peak cannot be reset the present amount
+      // is as good.
       [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); }};
-  LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured, MeasureThroughput(probe, throughput, clock_));
+  LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured,
+                              MeasureThroughput(probe, throughput, clock_));
   profile.alpha = measured.alpha;
   profile.beta = measured.beta;
   profile.micro_batch_cap = measured.micro_batch_cap;
@@ -151,18 +160,21 @@ Result<WorkerProfile> Worker::Profile() {
 
 Status Worker::JoinJob(WorkerProfile profile) {
   MetricsOptions metrics;
-  metrics.address = options_.metrics_port > 0 ? Format("0.0.0.0:%lld", static_cast<long long>(options_.metrics_port))
-                                              : std::string("127.0.0.1:0");
+  metrics.address = options_.metrics_port > 0
+                        ? Format("0.0.0.0:%lld", static_cast<long long>(options_.metrics_port))
+                        : std::string("127.0.0.1:0");
   metrics.worker = id_;
   metrics.device = profile.device;
   metrics.device_name = profile.device_name;
   metrics.memory_limit_bytes = profile.memory_limit_bytes;
   metrics.purposes = PurposeNames();
   LONGSTRIDE_ASSIGN_OR_RETURN(metrics_, WorkerMetrics::Start(metrics));
-  LogInfo("worker", Format("step time %s + %s a sample, micro-batches of at most %lld, %lld threads; metrics on port %d",
-                           FormatSeconds(profile.alpha).c_str(), FormatSeconds(profile.beta).c_str(),
-                           static_cast<long long>(profile.micro_batch_cap), static_cast<long long>(profile.threads),
-                           metrics_->port()));
+  LogInfo("worker",
+          Format("step time %s + %s a sample, micro-batches of at most %lld, %lld threads; metrics "
+                 "on port %d",
+                 FormatSeconds(profile.alpha).c_str(), FormatSeconds(profile.beta).c_str(),
+                 static_cast<long long>(profile.micro_batch_cap),
+                 static_cast<long long>(profile.threads), metrics_->port()));
 
   JoinRequest join;
   join.worker = id_;
@@ -173,16 +185,18 @@ Status Worker::JoinJob(WorkerProfile profile) {
   join.parameters = engine_->parameter_count();
   join.train_samples = train_->size();
   LONGSTRIDE_RETURN_IF_ERROR(client_->Join(join));
-  channel_ = std::make_unique<QueuedControlChannel>(client_, id_, [abort = abort_](const HeartbeatReply& reply) {
-    LogWarning("worker", "the coordinator ends this generation: " + reply.reason);
-    abort->Abort();
-  });
+  channel_ = std::make_unique<QueuedControlChannel>(
+      client_, id_, [abort = abort_](const HeartbeatReply& reply) {
+        LogWarning("worker", "the coordinator ends this generation: " + reply.reason);
+        abort->Abort();
+      });
   return Status();
 }
 
 Result<Outcome> Worker::Train() {
-  LONGSTRIDE_ASSIGN_OR_RETURN(const Generation generation,
-                              client_->AwaitGeneration(id_, generation_, [] { return StopSignalled(); }));
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const Generation generation,
+      client_->AwaitGeneration(id_, generation_, [] { return StopSignalled(); }));
   generation_ = generation.id;
   // In this version a lost worker ends the job, so there is one generation.
   return TrainGeneration(generation);
@@ -195,7 +209,8 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   gloo.size = static_cast<int>(generation.members.size());
   gloo.address = address_;
   const auto store = std::make_shared<CoordinatorStore>(client_, generation.id, gloo.size);
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, MakeGlooCollective(gloo, store));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective,
+                              MakeGlooCollective(gloo, store));
   abort_->Set(collective.get());
   ObservedChannel channel(*channel_, *metrics_);
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);
@@ -205,7 +220,8 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
 
 void Worker::LeaveJob(const Status& status) {
   if (const Status flushed = channel_->Flush(kFlushTimeout); !flushed.ok()) {
-    LogWarning("worker", "the last reports did not reach the coordinator: " + flushed.error().message);
+    LogWarning("worker",
+               "the last reports did not reach the coordinator: " + flushed.error().message);
   }
   LeaveRequest leave;
   leave.worker = id_;
@@ -214,7 +230,8 @@ void Worker::LeaveJob(const Status& status) {
   leave.exit_code = status.ok() ? 0 : ExitCodeOf(status.error().code);
   leave.reason = status.ok() ? "completed" : status.error().message;
   if (const Status left = client_->Leave(leave); !left.ok()) {
-    LogWarning("worker", "the coordinator did not hear that this worker leaves: " + left.error().message);
+    LogWarning("worker",
+               "the coordinator did not hear that this worker leaves: " + left.error().message);
   }
   channel_.reset();
 }

@@ -19,13 +19,14 @@ class Worker {
   explicit Worker(const WorkerOptions& options);
   ~Worker();
 
-  // Trains until the job is done (OK), a stop was asked for (kInterrupted) or something failed. Tells the
-  // coordinator how it ended, if it had joined. The metrics go on being served until destruction, which waits
-  // for the server, up to 2 s.
+  // Trains until the job is done (OK), a stop was asked for (kInterrupted) or something failed.
+  // Tells the coordinator how it ended, if it had joined. The metrics go on being served until
+  // destruction, which waits for the server, up to 2 s.
   Status Run();
 
  private:
-  // The collective of the present generation, which the coordinator's word may abort from another thread.
+  // The collective of the present generation, which the coordinator's word may abort from another
+  // thread.
   class AbortSwitch;
 
   Status Prepare();

@@ -1,4 +1,5 @@
-// The whole of `longstride run` but for the workers: a real coordinator, and processes that are only pretended.
+// The whole of `longstride run` but for the workers: a real coordinator, and processes that are
+// only pretended.
 #include "cli/local_run.h"
 
 #include <gmock/gmock.h>
@@ -92,7 +93,8 @@ TEST_F(LocalRunTest, WorkersAreToldWhereAndWhoTheyAre) {
   EXPECT_THAT(spec.arguments, Contains(HasSubstr("http://127.0.0.1:")));
   EXPECT_THAT(spec.arguments, Contains("worker"));
   EXPECT_THAT(spec.output_path, HasSubstr("worker-1.log"));
-  EXPECT_THAT(spec.environment, Contains(std::pair<std::string, std::string>("OMP_NUM_THREADS", "1")));
+  EXPECT_THAT(spec.environment,
+              Contains(std::pair<std::string, std::string>("OMP_NUM_THREADS", "1")));
 }
 
 TEST_F(LocalRunTest, TwoInterruptsKillTheWorkersAtOnce) {

@@ -23,7 +23,11 @@ JoinRequest Join(int64_t index, double beta) {
 }
 
 PlanPrediction Prediction(double sync) {
-  return {.global_batch = 160, .batches = {128, 32}, .local_steps = 16, .step_seconds = 0.13, .sync_seconds = sync,
+  return {.global_batch = 160,
+          .batches = {128, 32},
+          .local_steps = 16,
+          .step_seconds = 0.13,
+          .sync_seconds = sync,
           .round_seconds = 2.08 + sync};
 }
 

@@ -41,7 +41,8 @@ TEST(Progress, TheLineHoldsEverythingWhereThereIsRoom) {
   for (RoundReport& report : record.reports) report.evaluation_accuracy = 0.5;
   progress.Add(record);
   EXPECT_EQ(progress.RenderLine(200),
-            "round 4  ▕██████▋             ▏  33%  100 samples/s  B 20  H 10  loss 0.25  acc 50.00%  comm 25.0%  "
+            "round 4  ▕██████▋             ▏  33%  100 samples/s  B 20  H 10  loss 0.25  acc "
+            "50.00%  comm 25.0%  "
             "sent 4.00 kB/worker  ETA 16.0 s");
 }
 
@@ -62,7 +63,8 @@ TEST(Progress, WithoutAnEndThereIsNoBarAndNoEta) {
 
 TEST(Progress, PlainLinesSayTheSame) {
   EXPECT_EQ(AfterRounds(3, 2400).RenderPlain(),
-            "round 3 (25.0%): 100 samples/s, global batch 20, H 10, loss 0.3333, communication 25.0%, sent "
+            "round 3 (25.0%): 100 samples/s, global batch 20, H 10, loss 0.3333, communication "
+            "25.0%, sent "
             "3.00 kB per worker, ETA 18.0 s");
 }
 

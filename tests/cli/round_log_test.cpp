@@ -28,7 +28,8 @@ std::string Lines(std::initializer_list<int64_t> rounds) {
 }
 
 TEST(ParseRoundLog, AVoidRecordTakesBackLaterRounds) {
-  const auto history = ParseRoundLog(Lines({1, 2, 3, 4}) + "{\"time\":1,\"voidAfterRound\":2}\n" + Lines({3}), "f");
+  const auto history =
+      ParseRoundLog(Lines({1, 2, 3, 4}) + "{\"time\":1,\"voidAfterRound\":2}\n" + Lines({3}), "f");
   ASSERT_TRUE(history.ok()) << history.error().message;
   EXPECT_THAT(RoundsOf(history.value()), ElementsAre(1, 2, 3));
   EXPECT_EQ(history.value().voided, 2);
@@ -44,7 +45,8 @@ TEST(ParseRoundLog, ATornLastLineIsForgiven) {
 
 TEST(ParseRoundLog, ATornLineBeforeAResumedStartIsForgiven) {
   const std::string torn = Lines({3}).substr(0, 30) + "\n";
-  for (const std::string& rest : {Lines({3, 4}), "{\"voidAfterRound\":1,\"time\":1}\n" + Lines({2, 3, 4})}) {
+  for (const std::string& rest :
+       {Lines({3, 4}), "{\"voidAfterRound\":1,\"time\":1}\n" + Lines({2, 3, 4})}) {
     const auto history = ParseRoundLog(Lines({1, 2}) + torn + rest, "f");
     ASSERT_TRUE(history.ok()) << history.error().message;
     EXPECT_THAT(RoundsOf(history.value()), ElementsAre(1, 2, 3, 4));

@@ -5,7 +5,8 @@
 
 namespace longstride {
 
-// Round `round` of `workers` workers: 100 samples each, 2 s of wall time of which 0.5 s communication, 1000 bytes sent.
+// Round `round` of `workers` workers: 100 samples each, 2 s of wall time of which 0.5 s
+// communication, 1000 bytes sent.
 inline RoundRecord MakeRecord(int64_t round, int workers = 2) {
   RoundRecord record;
   record.unix_seconds = 1000.0 + static_cast<double>(round);

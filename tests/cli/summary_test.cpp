@@ -1,8 +1,7 @@
-#include "cli/closing_summary.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/closing_summary.h"
 #include "cli/text_table.h"
 #include "tests/cli/round_records.h"
 

@@ -10,7 +10,8 @@ namespace longstride {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_((std::filesystem::temp_directory_path() / "longstride-XXXXXX").string()) {
+  TemporaryDirectory()
+      : path_((std::filesystem::temp_directory_path() / "longstride-XXXXXX").string()) {
     if (mkdtemp(path_.data()) == nullptr) path_.clear();
   }
   ~TemporaryDirectory() {

@@ -36,7 +36,8 @@ TEST(DealReplicas, MinimaComeFirstThenTurnsUpToTheMaxima) {
 
 TEST(DealReplicas, PlacesAreSortedAsRanksAre) {
   EXPECT_THAT(Deal(12, {Group("w", 0, 11), Group("v", 1, 1)}),
-              ElementsAre("v-0", "w-0", "w-1", "w-2", "w-3", "w-4", "w-5", "w-6", "w-7", "w-8", "w-9", "w-10"));
+              ElementsAre("v-0", "w-0", "w-1", "w-2", "w-3", "w-4", "w-5", "w-6", "w-7", "w-8",
+                          "w-9", "w-10"));
 }
 
 }  // namespace

@@ -31,8 +31,10 @@ class Longstride {
  public:
   // What it prints goes to `output`.
   Longstride(std::vector<std::string> arguments, const std::string& output) : output_(output) {
-    const auto pid = launcher_->Start(
-        {LONGSTRIDE_PROGRAM, std::move(arguments), {{"LONGSTRIDE_WORKER", LONGSTRIDE_WORKER_PROGRAM}}, output});
+    const auto pid = launcher_->Start({LONGSTRIDE_PROGRAM,
+                                       std::move(arguments),
+                                       {{"LONGSTRIDE_WORKER", LONGSTRIDE_WORKER_PROGRAM}},
+                                       output});
     pid_ = pid.ok() ? pid.value() : -1;
   }
   ~Longstride() {

@@ -19,7 +19,9 @@ const char* const kSmoke = LONGSTRIDE_SOURCE_DIR "/manifests/synthetic-smoke.yam
 
 class RunTest : public testing::TestWithParam<int> {
  protected:
-  [[nodiscard]] std::string out(const std::string& name = "run") const { return temporary_.path() + "/" + name; }
+  [[nodiscard]] std::string out(const std::string& name = "run") const {
+    return temporary_.path() + "/" + name;
+  }
   [[nodiscard]] std::string log() const { return temporary_.path() + "/output"; }
   std::unique_ptr<Longstride> Start(std::vector<std::string> arguments) {
     return std::make_unique<Longstride>(std::move(arguments), log());
@@ -28,7 +30,8 @@ class RunTest : public testing::TestWithParam<int> {
   std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run") {
     auto run = Start({"run", kSmoke, "--out", out(name), "--set", "training.maxEpochs=40", "--set",
                       "checkpoint.everyRounds=5"});
-    EXPECT_TRUE(WaitFor([&] { return Rounds(name).size() >= static_cast<size_t>(rounds) || !run->running(); }));
+    EXPECT_TRUE(WaitFor(
+        [&] { return Rounds(name).size() >= static_cast<size_t>(rounds) || !run->running(); }));
     EXPECT_TRUE(run->running()) << run->Output();
     return run;
   }
@@ -37,7 +40,8 @@ class RunTest : public testing::TestWithParam<int> {
     auto history = ReadRoundLog(RunDirectory(out(name)).rounds());
     return history.ok() ? std::move(history.value().rounds) : std::vector<RoundRecord>{};
   }
-  // The law of the ledger: rounds follow each other, and their positions make [0, cursor) without a gap.
+  // The law of the ledger: rounds follow each other, and their positions make [0, cursor) without a
+  // gap.
   static void ExpectWhole(const std::vector<RoundRecord>& rounds) {
     int64_t round = 0;
     int64_t cursor = 0;
@@ -70,7 +74,8 @@ TEST_P(RunTest, TheSmokeJobCompletesAndLeavesItsFiles) {
   EXPECT_EQ(rounds.back().reports.size(), static_cast<size_t>(workers));
   const RunDirectory directory(out());
   EXPECT_TRUE(LoadTrainingJob(directory.job()).ok());
-  for (const std::string& file : {directory.events(), directory.plans(), directory.facts(), directory.WorkerLog(workers - 1)}) {
+  for (const std::string& file : {directory.events(), directory.plans(), directory.facts(),
+                                  directory.WorkerLog(workers - 1)}) {
     EXPECT_TRUE(fs::exists(file)) << file;
   }
   EXPECT_FALSE(fs::is_empty(directory.checkpoints()));
@@ -136,8 +141,8 @@ TEST_F(RunTest, PlanPredictsWithoutTraining) {
 
 TEST_F(RunTest, AMissingFileIsAUserErrorAndABrokenOneADataError) {
   const std::string data = temporary_.path() + "/data";
-  const std::vector<std::string> arguments = {"--set", "data.format=idx", "--set", "data.path=" + data, "--set",
-                                              "data.synthetic=null"};
+  const std::vector<std::string> arguments = {
+      "--set", "data.format=idx", "--set", "data.path=" + data, "--set", "data.synthetic=null"};
   std::vector<std::string> command = {"run", kSmoke, "--out", out("missing")};
   command.insert(command.end(), arguments.begin(), arguments.end());
   auto missing = Start(command);
@@ -145,8 +150,8 @@ TEST_F(RunTest, AMissingFileIsAUserErrorAndABrokenOneADataError) {
   EXPECT_THAT(missing->Output(), HasSubstr(data));
 
   fs::create_directory(data);
-  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-                           "t10k-labels-idx1-ubyte"}) {
+  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                           "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
     ASSERT_TRUE(WriteFile(data + "/" + name, "not IDX").ok());
   }
   command[3] = out("broken");
@@ -160,10 +165,11 @@ TEST_F(RunTest, FaultsOfTheCommandLineAreUserErrors) {
     std::vector<std::string> arguments;
     const char* says;
   };
-  for (const Case& c : {Case{{"rum"}, "did you mean \"run\"?"}, Case{{"run"}, "which job?"},
-                        Case{{"run", "/none.yaml"}, "/none.yaml"}, Case{{"run", "--resume", "/none"}, "/none"},
-                        Case{{"explain", "training.localSteps.polcy"}, "policy"},
-                        Case{{"run", "--set", "training.nothing=1", kSmoke}, "training.nothing"}}) {
+  for (const Case& c :
+       {Case{{"rum"}, "did you mean \"run\"?"}, Case{{"run"}, "which job?"},
+        Case{{"run", "/none.yaml"}, "/none.yaml"}, Case{{"run", "--resume", "/none"}, "/none"},
+        Case{{"explain", "training.localSteps.polcy"}, "policy"},
+        Case{{"run", "--set", "training.nothing=1", kSmoke}, "training.nothing"}}) {
     auto program = Start(c.arguments);
     EXPECT_EQ(program->Wait(), 2) << program->Output();
     EXPECT_THAT(program->Output(), HasSubstr(c.says));

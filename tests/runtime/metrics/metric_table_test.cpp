@@ -34,7 +34,8 @@ TEST(MetricTable, DocsAreUpToDate) {
   std::ifstream in(LONGSTRIDE_SOURCE_DIR "/docs/metrics.md");
   std::stringstream text;
   text << in.rdbuf();
-  EXPECT_EQ(text.str(), RenderMetricsMarkdown()) << "write it anew: longstride_metrics_doc > docs/metrics.md";
+  EXPECT_EQ(text.str(), RenderMetricsMarkdown())
+      << "write it anew: longstride_metrics_doc > docs/metrics.md";
 }
 
 }  // namespace

@@ -55,7 +55,8 @@ std::string Scrape(int port) {
     const std::string request = "GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n";
     EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     char buffer[4096];
-    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;)
+      text.append(buffer, static_cast<size_t>(n));
   }
   close(fd);
   return text;
@@ -71,8 +72,9 @@ TEST(WorkerMetrics, CountersAddUpAndGaugesFollow) {
   metrics.value()->Observe(second);
   const std::string text = metrics.value()->Render();
   for (const char* line :
-       {"longstride_worker_round 2\n", "longstride_worker_rounds_total 2\n", "longstride_worker_samples_total 200\n",
-        "longstride_worker_loss 0.25\n", "longstride_worker_evaluation_accuracy_ratio 0.875\n",
+       {"longstride_worker_round 2\n", "longstride_worker_rounds_total 2\n",
+        "longstride_worker_samples_total 200\n", "longstride_worker_loss 0.25\n",
+        "longstride_worker_evaluation_accuracy_ratio 0.875\n",
         "longstride_worker_sent_bytes_total{purpose=\"model\"} 2000\n",
         "longstride_worker_received_bytes_total{purpose=\"statistics\"} 18\n",
         "longstride_worker_activity_seconds_total{activity=\"compute\"} 3\n",
@@ -87,7 +89,8 @@ TEST(WorkerMetrics, WhatWasNeverMeasuredIsAbsent) {
   auto metrics = WorkerMetrics::Start(Options());
   ASSERT_TRUE(metrics.ok());
   metrics.value()->Observe(Report(1));
-  EXPECT_THAT(metrics.value()->Render(), Not(HasSubstr("longstride_worker_evaluation_accuracy_ratio ")));
+  EXPECT_THAT(metrics.value()->Render(),
+              Not(HasSubstr("longstride_worker_evaluation_accuracy_ratio ")));
 }
 
 TEST(WorkerMetrics, ADroppedContributionIsNotCountedAsTrained) {
@@ -113,7 +116,8 @@ TEST(WorkerMetrics, EveryMetricOfTheTableAppears) {
   metrics.value()->Observe(report);
   const std::string text = metrics.value()->Render();
   for (const MetricDescription& m : MetricTable()) {
-    EXPECT_THAT(text, HasSubstr(std::string("# TYPE ") + m.name + " " + MetricTypeName(m.type))) << m.name;
+    EXPECT_THAT(text, HasSubstr(std::string("# TYPE ") + m.name + " " + MetricTypeName(m.type)))
+        << m.name;
   }
 }
 

@@ -21,7 +21,8 @@ class LimitsTest : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "longstride-limits-XXXXXX").string();
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     root_ = pattern;
-    Put("/proc/self/status", "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nCpus_allowed_list:\t0-7\n");
+    Put("/proc/self/status",
+        "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nCpus_allowed_list:\t0-7\n");
     Put("/proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1 kB\n");
   }
   void TearDown() override { fs::remove_all(root_); }
@@ -31,15 +32,19 @@ class LimitsTest : public testing::Test {
     std::ofstream(root_ + path) << text;
   }
   void UseV2(const std::string& group) {
-    Put("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n");
+    Put("/proc/self/mountinfo",
+        "30 23 0:26 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n");
     Put("/proc/self/cgroup", "0::" + group + "\n");
   }
   void UseV1(const std::string& memory_root, const std::string& group) {
     Put("/proc/self/mountinfo",
         "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
-        "35 31 0:32 " + memory_root + " /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-        "36 31 0:33 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n");
-    Put("/proc/self/cgroup", "4:memory:" + group + "\n3:cpuset:/\n2:cpu,cpuacct:" + group + "\n0::/\n");
+        "35 31 0:32 " +
+            memory_root +
+            " /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+            "36 31 0:33 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n");
+    Put("/proc/self/cgroup",
+        "4:memory:" + group + "\n3:cpuset:/\n2:cpu,cpuacct:" + group + "\n0::/\n");
   }
 
   std::string root_;
@@ -151,8 +156,8 @@ TEST(ThreadCount, IsTheQuotaRoundedUpWithinTheCpus) {
     double quota;
     int64_t threads;
   };
-  for (const Case& c : {Case{8, 0, 8}, Case{8, 0.2, 1}, Case{8, 1, 1}, Case{8, 1.5, 2}, Case{2, 6, 2},
-                        Case{0, 0, 1}}) {
+  for (const Case& c : {Case{8, 0, 8}, Case{8, 0.2, 1}, Case{8, 1, 1}, Case{8, 1.5, 2},
+                        Case{2, 6, 2}, Case{0, 0, 1}}) {
     EXPECT_EQ(ThreadCount({c.cpus, c.quota, 0}), c.threads) << c.cpus << " CPUs, quota " << c.quota;
   }
 }
@@ -167,7 +172,8 @@ TEST(TighterLimit, ZeroMeansNone) {
 TEST(CountCpuList, CountsRangesAndRefusesGarbage) {
   EXPECT_EQ(CountCpuList("0"), 1);
   EXPECT_EQ(CountCpuList("0-3,8,10-11"), 7);
-  for (const char* bad : {"", "a", "1-", "2-1", "0-x", "0:3"}) EXPECT_EQ(CountCpuList(bad), 0) << bad;
+  for (const char* bad : {"", "a", "1-", "2-1", "0-x", "0:3"})
+    EXPECT_EQ(CountCpuList(bad), 0) << bad;
 }
 
 }  // namespace

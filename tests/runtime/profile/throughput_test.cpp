@@ -57,7 +57,7 @@ TEST(MeasureThroughput, NeverStepsToABatchPredictedAboveTheLimit) {
     EXPECT_LE(worker.peak, limit * kMegabyte * 9 / 10) << limit;
     // The cap uses what memory there is: the fake's true bound is 0.9 limit - fixed, 1 MB a sample.
     EXPECT_EQ(profile.value().micro_batch_cap, std::min<int64_t>(limit * 9 / 10 - 100, 4096))
-       
+
         << limit;
     EXPECT_LE(profile.value().memory_peak_bytes, limit * kMegabyte * 9 / 10) << limit;
   }
@@ -108,10 +108,12 @@ TEST(MeasureThroughput, ARefusedStepEndsTheRow) {
 
 TEST(MeasureThroughput, TooSmallAMemoryIsAResourceErrorThatSaysWhatToDo) {
   FakeWorker worker;
-  const auto profile = MeasureThroughput(worker.Probe(), {4096, 100 * kMegabyte, 2.0}, worker.clock);
+  const auto profile =
+      MeasureThroughput(worker.Probe(), {4096, 100 * kMegabyte, 2.0}, worker.clock);
   ASSERT_FALSE(profile.ok());
   EXPECT_EQ(profile.error().code, ErrorCode::kResource);
-  EXPECT_NE(profile.error().message.find("limits.memory"), std::string::npos) << profile.error().message;
+  EXPECT_NE(profile.error().message.find("limits.memory"), std::string::npos)
+      << profile.error().message;
 }
 
 TEST(MeasureThroughput, OtherErrorsPassThrough) {
@@ -124,8 +126,10 @@ TEST(MeasureThroughput, OtherErrorsPassThrough) {
 }
 
 TEST(MeasureThroughput, WithLittleMemoryLeftOneSampleIsTheMicroBatch) {
-  FakeWorker worker;  // the first step grows by 51 MB, and from that alone a second sample looks too much
-  const auto profile = MeasureThroughput(worker.Probe(), {4096, 150 * kMegabyte, 2.0}, worker.clock);
+  FakeWorker
+      worker;  // the first step grows by 51 MB, and from that alone a second sample looks too much
+  const auto profile =
+      MeasureThroughput(worker.Probe(), {4096, 150 * kMegabyte, 2.0}, worker.clock);
   ASSERT_TRUE(profile.ok());
   EXPECT_EQ(profile.value().micro_batch_cap, 1);
 }

@@ -23,8 +23,8 @@ TEST(ParseHostPort, ReadsHostAndPort) {
 }
 
 TEST(ParseHostPort, RefusesWhatIsNoUrl) {
-  for (const char* url : {"", "127.0.0.1:80", "ftp://x", "http://", "http://:80", "http://x:", "http://x:y",
-                          "http://x:70000", "http://x:0", "http://[::1"}) {
+  for (const char* url : {"", "127.0.0.1:80", "ftp://x", "http://", "http://:80", "http://x:",
+                          "http://x:y", "http://x:70000", "http://x:0", "http://[::1"}) {
     const auto result = ParseHostPort(url);
     ASSERT_FALSE(result.ok()) << url;
     EXPECT_EQ(result.error().code, ErrorCode::kUser);
