@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Regenerates what is generated, checks the format, and fails if that changed anything.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+LONGSTRIDE_UPDATE_DOCS=1 build/release/bin/core_spec_test --gtest_brief=1 --gtest_filter='*ManifestDocs*'
+build/release/bin/longstride_metrics_doc >docs/metrics.md
+git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+if ! git diff --exit-code --stat; then
+  echo "verify: the files above were stale or not formatted; they are right now, commit them" >&2
+  exit 1
+fi
+echo "verify: everything generated is fresh, everything is formatted"

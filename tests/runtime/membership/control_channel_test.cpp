@@ -1,0 +1,135 @@
+#include "runtime/membership/control_channel.h"
+
+#include <gmock/gmock.h>
+
+#include "runtime/membership/coordinator_store.h"
+#include "tests/controller/coordinator/samples.h"
+#include "tests/runtime/membership/fake_client.h"
+
+namespace longstride {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+
+class ControlChannelTest : public ::testing::Test {
+ protected:
+  static Generation MakeGeneration(int64_t counter, std::vector<Plan> plans = {}) {
+    Generation generation;
+    generation.id = {1, counter};
+    generation.members = {{MakeJoin(0).worker, "10.0.0.1"}};
+    generation.plans = std::move(plans);
+    return generation;
+  }
+  std::unique_ptr<QueuedControlChannel> MakeChannel() {
+    return std::make_unique<QueuedControlChannel>(
+        client_, MakeJoin(0).worker,
+        [this](const HeartbeatReply& reply) {
+          const std::lock_guard lock(mutex_);
+          over_.push_back(reply);
+          told_.notify_all();
+        },
+        milliseconds(5));
+  }
+  bool AwaitOver(size_t times) {
+    std::unique_lock lock(mutex_);
+    return told_.wait_for(lock, seconds(20), [&] { return over_.size() >= times; });
+  }
+
+  const std::shared_ptr<FakeClient> client_ = std::make_shared<FakeClient>();
+  std::mutex mutex_;
+  std::condition_variable told_;
+  std::vector<HeartbeatReply> over_;
+};
+
+TEST_F(ControlChannelTest, SendsReportsInOrderAndAgainUntilTheyAreTaken) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  client_->FailReports(1, TransientError("refused"));
+  for (int64_t round = 1; round <= 5; ++round) channel->Report(MakeReport({1, 1}, round, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  EXPECT_THAT(client_->reported(), ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_EQ(client_->attempts(), 6);
+}
+
+TEST_F(ControlChannelTest, KnowsThePlansOfItsGenerationAndThoseThatRepliesBring) {
+  auto channel = MakeChannel();
+  const Plan one{1, 1, {}, 0}, two{2, 5, {}, 0}, three{3, 3, {}, 0};
+  channel->Enter(MakeGeneration(1, {one, two}));
+  client_->AnswerReports({{two, three}, false, ""});
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  std::vector<int64_t> versions;
+  for (const Plan& plan : channel->Plans()) versions.push_back(plan.version);
+  EXPECT_THAT(versions, ElementsAre(1, 3, 2));  // by first round
+}
+
+TEST_F(ControlChannelTest, TellsOfTheEndOfAGenerationOnce) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  client_->AnswerHeartbeats({MemberState::kReform, false, "", "a member was lost"});
+  ASSERT_TRUE(AwaitOver(1));
+  channel->Enter(MakeGeneration(2));  // the next one's end is told again, and only then
+  ASSERT_TRUE(AwaitOver(2));
+  channel.reset();
+  ASSERT_EQ(over_.size(), 2u);
+  EXPECT_EQ(over_[0].reason, "a member was lost");
+}
+
+TEST_F(ControlChannelTest, AFencedReportEndsTheGenerationAndEmptiesTheQueue) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  client_->FailReports(1, LostPeerError("this generation is over"));
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  ASSERT_TRUE(AwaitOver(1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  channel.reset();
+  EXPECT_EQ(over_[0].state, MemberState::kFenced);
+  EXPECT_TRUE(client_->reported().empty());
+}
+
+TEST_F(ControlChannelTest, StopsAtTheWishOfEitherSide) {
+  auto channel = MakeChannel();
+  EXPECT_FALSE(channel->StopRequested());
+  channel->RequestStop();
+  EXPECT_TRUE(channel->StopRequested());
+  EXPECT_EQ(channel->stop_reason(), "");
+
+  auto other = MakeChannel();
+  other->Enter(MakeGeneration(1));
+  client_->AnswerReports({{}, true, "suspended"});
+  other->Report(MakeReport({1, 1}, 1, 0, 1));
+  ASSERT_TRUE(other->Flush(seconds(20)).ok());
+  EXPECT_TRUE(other->StopRequested());
+  EXPECT_EQ(other->stop_reason(), "suspended");
+}
+
+TEST_F(ControlChannelTest, EndsAtOnceThoughReportsAreWaiting) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  client_->FailReports(1 << 30, TransientError("refused"));
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  EXPECT_EQ(channel->Flush(milliseconds(1)).error().code, ErrorCode::kTransient);
+}
+
+TEST(CoordinatorStore, OneReadBringsEveryKey) {
+  const auto client = std::make_shared<FakeClient>();
+  CoordinatorStore store(client, {1, 1}, 3);
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(store.Set(key, {1}).ok());
+  for (const char* key : {"a", "b", "c"}) EXPECT_TRUE(store.Get(key, seconds(1)).ok());
+  EXPECT_THAT(client->reads(), ElementsAre(3));
+}
+
+TEST(CoordinatorStore, AKeyThatWasNotExpectedCostsOneReadMore) {
+  const auto client = std::make_shared<FakeClient>();
+  CoordinatorStore store(client, {1, 1}, 1);
+  ASSERT_TRUE(store.Set("a", {1}).ok());
+  ASSERT_TRUE(store.Get("a", seconds(1)).ok());
+  ASSERT_TRUE(store.Set("b", {2}).ok());
+  EXPECT_EQ(*store.Get("b", seconds(1)), std::vector<uint8_t>{2});
+  EXPECT_THAT(client->reads(), ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,90 @@
+// A CoordinatorClient that answers from memory, for the tests of what stands on it. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/membership/membership.h"
+
+namespace longstride {
+
+class FakeClient final : public CoordinatorClient {
+ public:
+  Result<TrainingJob> FetchJob() override { return TrainingJob{}; }
+  Status Join(const JoinRequest&) override { return {}; }
+  Result<Generation> AwaitGeneration(const WorkerId&, GenerationId,
+                                     const std::function<bool()>&) override {
+    return TransientError("not in this test");
+  }
+  Result<HeartbeatReply> Heartbeat(const HeartbeatRequest&) override {
+    const std::lock_guard lock(mutex_);
+    return heartbeat_;
+  }
+  Result<RoundReply> Report(const WorkerId&, const RoundReport& report) override {
+    const std::lock_guard lock(mutex_);
+    ++attempts_;
+    if (failures_ > 0) {
+      --failures_;
+      return failure_;
+    }
+    reported_.push_back(report.round);
+    return reply_;
+  }
+  Status Leave(const LeaveRequest&) override { return {}; }
+  Status StoreSet(GenerationId, const std::string& key,
+                  const std::vector<uint8_t>& value) override {
+    const std::lock_guard lock(mutex_);
+    keys_[key] = value;
+    return {};
+  }
+  Result<std::vector<std::pair<std::string, std::vector<uint8_t>>>> StoreRead(GenerationId,
+                                                                              int64_t count,
+                                                                              double) override {
+    const std::lock_guard lock(mutex_);
+    reads_.push_back(count);
+    return std::vector<std::pair<std::string, std::vector<uint8_t>>>(keys_.begin(), keys_.end());
+  }
+
+  void FailReports(int times, Error error) {
+    const std::lock_guard lock(mutex_);
+    failures_ = times;
+    failure_ = std::move(error);
+  }
+  void AnswerHeartbeats(HeartbeatReply reply) {
+    const std::lock_guard lock(mutex_);
+    heartbeat_ = std::move(reply);
+  }
+  void AnswerReports(RoundReply reply) {
+    const std::lock_guard lock(mutex_);
+    reply_ = std::move(reply);
+  }
+  std::vector<int64_t> reported() {
+    const std::lock_guard lock(mutex_);
+    return reported_;
+  }
+  int attempts() {
+    const std::lock_guard lock(mutex_);
+    return attempts_;
+  }
+  std::vector<int64_t> reads() {
+    const std::lock_guard lock(mutex_);
+    return reads_;
+  }
+
+ private:
+  std::mutex mutex_;
+  HeartbeatReply heartbeat_{MemberState::kTraining, false, "", ""};
+  RoundReply reply_;
+  int failures_ = 0;
+  int attempts_ = 0;
+  Error failure_;
+  std::vector<int64_t> reported_;
+  std::map<std::string, std::vector<uint8_t>> keys_;
+  std::vector<int64_t> reads_;
+};
+
+}  // namespace longstride
