@@ -1,5 +1,5 @@
 // The Collective over NCCL, for generations whose members all train on CUDA devices with the same
-// version (ChooseBackend). Built with -DLONGSTRIDE_CUDA=ON.
+// version (core/protocol/backend.h). Built with -DLONGSTRIDE_CUDA=ON.
 #pragma once
 
 #include <memory>
