@@ -6,7 +6,8 @@ PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
-        bench-peers bench-overhead bench-allreduce bench-resume cuda-check
+        bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
+        bench-parity cuda-check
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -36,7 +37,7 @@ test-long: build ## Long tests: fuzzers, 60 s each
 coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
-bench: bench-allreduce bench-overhead bench-peers bench-resume ## All benchmarks; figures go to build/bench
+bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -49,6 +50,12 @@ bench-allreduce: build ## All-reduce against the ring bound and bare c10d
 
 bench-resume: build ## kill -9 at 20 seeded moments, resume, compare bit for bit
 	@tests/bench/resume.sh
+
+bench-normtest: build ## Rounds and samples of the growing batch against the fixed one
+	@tests/bench/normtest.sh
+
+bench-parity: build ## Losses of gpt-bytes and torchscript against plain torch loops
+	@scripts/install-deps.sh peers && tests/bench/parity.sh
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

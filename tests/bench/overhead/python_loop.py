@@ -120,4 +120,5 @@ def main():
     print(json.dumps({"samples_per_second": statistics.median(rates)}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""What growing the batch by the norm test saves in rounds: `make bench-normtest`.
+
+Fashion-MNIST, four workers, global batch 32 at the start. The same job twice a seed, in turns: `adaptive` lets the
+norm test grow the batch, `fixed` keeps it at 32; both with the same H, the same seed (so the same initial parameters
+and data order) and the same target, at which they stop. Counted are rounds and samples up to that evaluation, so
+figures are as coarse as the evaluation cadence and a round. Wanted: fewer rounds at no more than 1.1 times the samples.
+
+A run that the limit of epochs ends short of the target counts with what it took until then, which for `fixed` is too
+little and so makes the ratios look worse than they are. `reached` says how many got there.
+
+Writes build/bench/normtest.json: for adaptive and fixed {rounds, samples, accuracy, final_batch, reached}, then
+rounds_ratio and samples_ratio (adaptive / fixed within a seed); all medians over seeds except `reached`.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS, INITIAL_BATCH = 4, 32
+MOST_SAMPLES_RATIO = 1.1
+CONTENDERS = {
+    "adaptive": [],
+    "fixed": ["training.batch.policy=fixed", "training.batch.normTest=null"],
+}
+
+
+def run(name, seed, a):
+    out = ROOT / f"build/bench/normtest/{name}-{seed}"
+    settings = [f"seed={seed}", f"training.batch.initial={INITIAL_BATCH}", f"training.localSteps.steps={a.local_steps}",
+                f"training.maxEpochs={a.max_epochs}", f"evaluation.target.value={a.target}",
+                f"evaluation.everySamples={a.evaluate_every}", "checkpoint.everyRounds=0", *CONTENDERS[name], *a.set]
+    command = [ROOT / "build/release/bin/longstride", "run", ROOT / "manifests/fashion-mnist.yaml",
+               "--workers", WORKERS, "--threads", 1, "--out", out]
+    for s in settings:
+        command += ["--set", s]
+    done = subprocess.run([str(w) for w in command], text=True, capture_output=True, timeout=7200)
+    if done.returncode != 0:
+        sys.exit(f"longstride run failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    records = [json.loads(line) for line in open(out / "rounds.jsonl")]
+    last = records[-1]
+    result = {"rounds": last["round"], "samples": sum(r["samples"] for r in records),
+              "accuracy": last["evaluationAccuracy"], "final_batch": last["globalBatch"],
+              "reached": last["targetReached"]}
+    print(f"seed {seed} {name:9s} {result['rounds']:6d} rounds {result['samples']:8d} samples, batch "
+          f"{INITIAL_BATCH} -> {result['final_batch']}, {100 * result['accuracy']:.2f} %"
+          f"{'' if result['reached'] else ' (target NOT reached)'}", flush=True)
+    return result
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--target", type=float, default=0.89, help="test accuracy, the same for both")
+    p.add_argument("--local-steps", type=int, default=16, help="H, the same for both")
+    p.add_argument("--max-epochs", type=float, default=6)
+    p.add_argument("--evaluate-every", type=int, default=7680, help="samples")
+    p.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="more settings for both")
+    a = p.parse_args()
+    shutil.rmtree(ROOT / "build/bench/normtest", ignore_errors=True)
+    runs = {name: [] for name in CONTENDERS}
+    for seed in range(1, a.seeds + 1):
+        names = list(CONTENDERS) if seed % 2 else list(reversed(CONTENDERS))
+        for name in names:
+            runs[name].append(run(name, seed, a))
+
+    figures = {name: {k: statistics.median(r[k] for r in rs) for k in ("rounds", "samples", "accuracy", "final_batch")}
+               | {"reached": sum(r["reached"] for r in rs)} for name, rs in runs.items()}
+    ratios = {f"{k}_ratio": statistics.median(ours[k] / theirs[k]
+                                             for ours, theirs in zip(runs["adaptive"], runs["fixed"]))
+              for k in ("rounds", "samples")}
+    met = (figures["adaptive"]["reached"] == a.seeds and ratios["rounds_ratio"] < 1
+           and ratios["samples_ratio"] <= MOST_SAMPLES_RATIO)
+
+    print(f"\nfrom batch {INITIAL_BATCH}, H={a.local_steps}, to {100 * a.target:.1f} % test accuracy, medians of "
+          f"{a.seeds} seeds\n{'batch':10s}{'rounds':>8s}{'samples':>10s}{'accuracy':>10s}{'last batch':>12s}"
+          f"{'reached':>9s}")
+    for name, f in figures.items():
+        print(f"{name:10s}{f['rounds']:8.0f}{f['samples']:10.0f}{100 * f['accuracy']:9.2f}%{f['final_batch']:12.0f}"
+              f"{f['reached']:6d}/{a.seeds}")
+    print(f"adaptive / fixed: {ratios['rounds_ratio']:.3f} of the rounds (wanted: below 1), "
+          f"{ratios['samples_ratio']:.3f} of the samples (wanted: at most {MOST_SAMPLES_RATIO}): "
+          f"{'met' if met else 'NOT met'}")
+    path = ROOT / "build/bench/normtest.json"
+    path.write_text(json.dumps({**figures, **ratios, "met": met, "seeds": a.seeds, "target": a.target,
+                                "local_steps": a.local_steps, "max_epochs": a.max_epochs,
+                                "evaluate_every": a.evaluate_every, "settings": a.set, "runs": runs},
+                               indent=2) + "\n")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
