@@ -13,8 +13,7 @@ double Epochs(const RunTotals& totals, const RunFacts& facts) {
 }
 
 double DataParallelBytes(const RunTotals& totals, const RunFacts& facts) {
-  return DataParallelBytesPerWorker(totals.samples, facts.initial_batch, totals.workers,
-                                    facts.parameters);
+  return DataParallelBytesPerWorker(totals.steps, totals.workers, facts.parameters);
 }
 
 std::string Percent(double share) {
@@ -50,10 +49,9 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
   table.Row({"sent per worker", FormatBytes(sent)});
   const double reference = DataParallelBytes(totals, facts);
   if (reference > 0) {
-    const int64_t steps = (totals.samples + facts.initial_batch - 1) / facts.initial_batch;
     table.Row({"data-parallel SGD",
-               FormatBytes(reference) + " per worker for the same samples: " + FormatCount(steps) +
-                   " steps of batch " + FormatCount(facts.initial_batch) +
+               FormatBytes(reference) + " per worker for the same samples in the same batches: " +
+                   FormatCount(totals.steps) + " steps" +
                    Format(" x 2 (%lld - 1) / %lld x 4 B x ", static_cast<long long>(totals.workers),
                           static_cast<long long>(totals.workers)) +
                    FormatCount(facts.parameters) + " parameters"});

@@ -13,7 +13,6 @@ namespace longstride {
 struct RunFacts {
   int64_t parameters = 0;     // of the model
   int64_t train_samples = 0;  // in the training set
-  int64_t initial_batch = 0;  // the manifest's training.batch.initial
 };
 
 // `elapsed_seconds`: of this command, start-up included; 0 leaves it out.

@@ -89,7 +89,6 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
   Prepared run;
   run.options.job = std::move(job);
   run.options.directory = directory;
-  run.facts.initial_batch = run.options.job.spec.training.batch.initial;
   if (!arguments.replay.empty()) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const RoundHistory history, ReadRoundLog(replayed.rounds()));
     LONGSTRIDE_RETURN_IF_ERROR(LoadHistory(replayed, history.rounds, run.options));

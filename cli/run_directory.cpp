@@ -69,8 +69,7 @@ std::string DefaultRunPath(const std::string& job_name, double unix_seconds) {
 
 Status WriteFacts(const std::string& path, const RunFacts& facts) {
   const nlohmann::ordered_json json{{"parameters", facts.parameters},
-                                    {"trainSamples", facts.train_samples},
-                                    {"initialBatch", facts.initial_batch}};
+                                    {"trainSamples", facts.train_samples}};
   return WriteFile(path, json.dump(2) + "\n");
 }
 
@@ -79,8 +78,7 @@ Result<RunFacts> ReadFacts(const std::string& path) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   RunFacts facts;
   for (auto [key, field] : {std::pair{"parameters", &facts.parameters},
-                            {"trainSamples", &facts.train_samples},
-                            {"initialBatch", &facts.initial_batch}}) {
+                            {"trainSamples", &facts.train_samples}}) {
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_integer()) {
       return DataError(path + ": expected a JSON object with the integer \"" + key + "\"");
     }

@@ -9,6 +9,7 @@ void RunTotals::Add(const RoundRecord& record) {
   workers = std::max(workers, static_cast<int64_t>(record.reports.size()));
   ++rounds;
   last_round = common.round;
+  steps += common.local_steps;
   samples += common.samples;
   discarded += common.cursor_end - common.cursor_begin - common.samples;
   cursor = common.cursor_end;
@@ -42,12 +43,10 @@ double RunTotals::SentBytesPerWorker() const {
   return workers > 0 ? sent_bytes / static_cast<double>(workers) : 0;
 }
 
-double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers,
-                                  int64_t parameters) {
-  if (batch <= 0 || workers <= 0) return 0;
-  const double steps = static_cast<double>((samples + batch - 1) / batch);
+double DataParallelBytesPerWorker(int64_t steps, int64_t workers, int64_t parameters) {
+  if (workers <= 0) return 0;
   const double m = static_cast<double>(workers);
-  return steps * 2 * (m - 1) / m * 4 * static_cast<double>(parameters);
+  return static_cast<double>(steps) * 2 * (m - 1) / m * 4 * static_cast<double>(parameters);
 }
 
 }  // namespace longstride

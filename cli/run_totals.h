@@ -13,6 +13,7 @@ struct RunTotals {
   int64_t workers = 0;     // largest number that took part in a round
   int64_t rounds = 0;      // committed
   int64_t last_round = 0;  // number of the last; differs from `rounds` only if records are missing
+  int64_t steps = 0;       // local steps: the sum of H over rounds
   int64_t samples = 0;     // that count, over all workers
   int64_t discarded = 0;   // taken but left out: their change was not finite
   int64_t cursor = 0;      // positions handed out
@@ -38,10 +39,9 @@ struct RunTotals {
   [[nodiscard]] double SentBytesPerWorker() const;
 };
 
-// Bytes that each of `workers` would have sent for `samples` samples with synchronous data-parallel
-// SGD at global batch `batch`: a ring all-reduce of the fp32 gradient in every step,
-//   ceil(samples / batch) * 2 (M - 1) / M * 4 bytes * parameters.
-[[nodiscard]] double DataParallelBytesPerWorker(int64_t samples, int64_t batch, int64_t workers,
-                                                int64_t parameters);
+// Bytes that each of `workers` would have sent with synchronous data-parallel SGD for the same samples
+// in the same batches: a ring all-reduce of the fp32 gradient in every step,
+//   steps * 2 (M - 1) / M * 4 bytes * parameters.
+[[nodiscard]] double DataParallelBytesPerWorker(int64_t steps, int64_t workers, int64_t parameters);
 
 }  // namespace longstride

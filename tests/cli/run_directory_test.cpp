@@ -35,12 +35,11 @@ TEST(RunDirectory, TheDefaultNameHoldsJobAndTime) {
 TEST(RunDirectory, FactsSurviveAndBrokenOnesAreDataErrors) {
   TemporaryDirectory temporary;
   const std::string path = temporary.path() + "/run.json";
-  ASSERT_TRUE(WriteFacts(path, {1, 2, 3}).ok());
+  ASSERT_TRUE(WriteFacts(path, {1, 2}).ok());
   const auto facts = ReadFacts(path);
   ASSERT_TRUE(facts.ok());
   EXPECT_EQ(facts.value().parameters, 1);
   EXPECT_EQ(facts.value().train_samples, 2);
-  EXPECT_EQ(facts.value().initial_batch, 3);
   for (const char* broken : {"", "[]", "{\"parameters\": \"many\"}", "{\"parameters\": 1}"}) {
     ASSERT_TRUE(WriteFile(path, broken).ok());
     const auto result = ReadFacts(path);

@@ -21,6 +21,7 @@ TEST(RunTotals, AddsUpRounds) {
   const RunTotals totals = FourRounds();
   EXPECT_EQ(totals.workers, 2);
   EXPECT_EQ(totals.rounds, 4);
+  EXPECT_EQ(totals.steps, 40);
   EXPECT_EQ(totals.samples, 800);
   EXPECT_EQ(totals.cursor, 800);
   EXPECT_EQ(totals.discarded, 0);
@@ -40,23 +41,23 @@ TEST(RunTotals, TheSlowestWorkerMakesTheTimeAndDiscardedSamplesDoNotCount) {
   EXPECT_EQ(totals.discarded, 50);
 }
 
-// 900 samples in batches of 64 are 15 steps; each sends 2 (4-1)/4 x 4 bytes x 1000 parameters.
+// Each of 15 steps sends 2 (4-1)/4 x 4 bytes x 1000 parameters.
 TEST(DataParallelBytesPerWorker, IsARingAllReduceOfTheGradientInEveryStep) {
-  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(900, 64, 4, 1000), 15 * 6000.0);
-  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(900, 64, 1, 1000), 0);
-  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(900, 0, 4, 1000), 0);
+  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(15, 4, 1000), 15 * 6000.0);
+  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(15, 1, 1000), 0);
+  EXPECT_DOUBLE_EQ(DataParallelBytesPerWorker(15, 0, 1000), 0);
 }
 
 TEST(ClosingTable, SaysWhatWasSaved) {
   RunTotals totals = FourRounds();
   totals.evaluation_accuracy = 0.9012;
   totals.target_reached = true;
-  const std::string text = RenderClosingTable(totals, {1000, 400, 20}, 9.5);
+  const std::string text = RenderClosingTable(totals, {1000, 400}, 9.5);
   EXPECT_THAT(text, HasSubstr("8.0 s of training; 9.5 s in all"));
   EXPECT_THAT(text, HasSubstr("800 (2.00 epochs)"));
   EXPECT_THAT(text, HasSubstr("90.12 %, target reached"));
   EXPECT_THAT(text, HasSubstr("25.00 % of the workers' time"));
-  EXPECT_THAT(text, HasSubstr("40 steps of batch 20 x 2 (2 - 1) / 2 x 4 B x 1,000 parameters"));
+  EXPECT_THAT(text, HasSubstr("40 steps x 2 (2 - 1) / 2 x 4 B x 1,000 parameters"));
   EXPECT_THAT(text, HasSubstr("40 times fewer bytes"));  // 40 x 4000 / 4000
 }
 
@@ -68,7 +69,7 @@ TEST(ClosingTable, LeavesOutWhatIsNotKnown) {
 }
 
 TEST(ClosingJson, HasTheSameNumbers) {
-  const auto json = ClosingJson(FourRounds(), {1000, 400, 20});
+  const auto json = ClosingJson(FourRounds(), {1000, 400});
   EXPECT_EQ(json["rounds"], 4);
   EXPECT_EQ(json["epochs"], 2.0);
   EXPECT_EQ(json["savedFactor"], 40.0);
