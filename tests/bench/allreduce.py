@@ -70,7 +70,7 @@ def loopback(program):
 
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "release")
-    program = build / "tests" / "bench" / "allreduce_bench"
+    program = build / "bin" / "allreduce_bench"
     figures = {"members": SIZE, "rate_mbit": RATE_MBIT, "limited": {}, "loopback": {}}
     print(f"{'all-reduce, 4 members':24} {'seconds':>10} {'against':>24} {'ratio':>7}  kernel/counted bytes")
     for name, case in limited_links(program):

@@ -97,7 +97,7 @@ def main():
     a = parser.parse_args()
     contenders = {
         "longstride": lambda case: longstride(case, a.threads),
-        "bare": lambda case: loop([ROOT / "build/release/tests/bench/overhead/overhead_bare"], case, a.threads),
+        "bare": lambda case: loop([ROOT / "build/release/bin/overhead_bare"], case, a.threads),
         "python": lambda case: loop([PYTHON, HERE / "python_loop.py"], case, a.threads),
     }
     if a.without_longstride:
