@@ -77,8 +77,8 @@ Result<RunFacts> ReadFacts(const std::string& path) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   RunFacts facts;
-  for (auto [key, field] : {std::pair{"parameters", &facts.parameters},
-                            {"trainSamples", &facts.train_samples}}) {
+  for (auto [key, field] :
+       {std::pair{"parameters", &facts.parameters}, {"trainSamples", &facts.train_samples}}) {
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_integer()) {
       return DataError(path + ": expected a JSON object with the integer \"" + key + "\"");
     }

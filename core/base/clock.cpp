@@ -2,7 +2,9 @@
 
 namespace longstride {
 
-TimePoint SystemClock::Now() const { return std::chrono::steady_clock::now(); }
+TimePoint SystemClock::Now() const {
+  return std::chrono::steady_clock::now();
+}
 
 double SystemClock::UnixSeconds() const {
   return ToSeconds(std::chrono::system_clock::now().time_since_epoch());

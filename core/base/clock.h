@@ -1,4 +1,5 @@
-// Time behind an interface, so that nothing in core or the coordinator reads the real clock in a test.
+// Time behind an interface, so that nothing in core or the coordinator reads the real clock in a
+// test.
 #pragma once
 
 #include <chrono>
@@ -37,7 +38,9 @@ class ManualClock final : public Clock {
   TimePoint now_{};
 };
 
-[[nodiscard]] inline double ToSeconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+[[nodiscard]] inline double ToSeconds(Duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 [[nodiscard]] inline Duration FromSeconds(double s) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
 }

@@ -33,7 +33,10 @@ std::string FormatBytes(double bytes) {
     ++unit;
   }
   if (unit == 0) return Format("%.0f B", bytes);
-  return Format(bytes < 9.995 ? "%.2f %s" : bytes < 99.95 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+  return Format(bytes < 9.995   ? "%.2f %s"
+                : bytes < 99.95 ? "%.1f %s"
+                                : "%.0f %s",
+                bytes, units[unit]);
 }
 
 std::string FormatSeconds(double s) {
@@ -41,7 +44,8 @@ std::string FormatSeconds(double s) {
   if (s < 1) return Format("%.1f ms", s * 1e3);
   if (s < 60) return Format("%.1f s", s);
   const auto total = static_cast<int64_t>(s + 0.5);
-  if (total < 3600) return Format("%dm%02ds", static_cast<int>(total / 60), static_cast<int>(total % 60));
+  if (total < 3600)
+    return Format("%dm%02ds", static_cast<int>(total / 60), static_cast<int>(total % 60));
   return Format("%dh%02dm", static_cast<int>(total / 3600), static_cast<int>(total % 3600 / 60));
 }
 

@@ -15,17 +15,23 @@ std::atomic<LogLevel> threshold{LogLevel::kInfo};
 
 const char* Name(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "DEBUG";
-    case LogLevel::kInfo: return "INFO ";
-    case LogLevel::kWarning: return "WARN ";
-    case LogLevel::kError: return "ERROR";
+    case LogLevel::kDebug:
+      return "DEBUG";
+    case LogLevel::kInfo:
+      return "INFO ";
+    case LogLevel::kWarning:
+      return "WARN ";
+    case LogLevel::kError:
+      return "ERROR";
   }
   return "?";
 }
 
 }  // namespace
 
-void SetLogLevel(LogLevel level) { threshold = level; }
+void SetLogLevel(LogLevel level) {
+  threshold = level;
+}
 
 void Log(LogLevel level, std::string_view component, std::string_view text) {
   if (level < threshold.load()) return;

@@ -13,9 +13,17 @@ void SetLogLevel(LogLevel level);
 
 void Log(LogLevel level, std::string_view component, std::string_view text);
 
-inline void LogDebug(std::string_view c, std::string_view t) { Log(LogLevel::kDebug, c, t); }
-inline void LogInfo(std::string_view c, std::string_view t) { Log(LogLevel::kInfo, c, t); }
-inline void LogWarning(std::string_view c, std::string_view t) { Log(LogLevel::kWarning, c, t); }
-inline void LogError(std::string_view c, std::string_view t) { Log(LogLevel::kError, c, t); }
+inline void LogDebug(std::string_view c, std::string_view t) {
+  Log(LogLevel::kDebug, c, t);
+}
+inline void LogInfo(std::string_view c, std::string_view t) {
+  Log(LogLevel::kInfo, c, t);
+}
+inline void LogWarning(std::string_view c, std::string_view t) {
+  Log(LogLevel::kWarning, c, t);
+}
+inline void LogError(std::string_view c, std::string_view t) {
+  Log(LogLevel::kError, c, t);
+}
 
 }  // namespace longstride

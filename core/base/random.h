@@ -1,5 +1,5 @@
-// Randomness that is the same on every machine: a counter-based hash for values addressed by position
-// (data order, sketches) and a seeded sequence for everything else. No global state.
+// Randomness that is the same on every machine: a counter-based hash for values addressed by
+// position (data order, sketches) and a seeded sequence for everything else. No global state.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,9 @@ namespace longstride {
 }
 
 // A hash of several words in order; equal arguments give equal results on every machine.
-[[nodiscard]] constexpr uint64_t Hash64(uint64_t seed) { return Mix64(seed); }
+[[nodiscard]] constexpr uint64_t Hash64(uint64_t seed) {
+  return Mix64(seed);
+}
 template <typename... Rest>
 [[nodiscard]] constexpr uint64_t Hash64(uint64_t seed, uint64_t word, Rest... rest) {
   return Hash64(Mix64(seed) ^ (word * 0xd6e8feb86659fd93ULL), static_cast<uint64_t>(rest)...);
@@ -31,7 +33,8 @@ class Random {
   [[nodiscard]] uint64_t NextBelow(uint64_t n);
   // Uniform in [0, 1) with 53 bits.
   [[nodiscard]] double NextUniform();
-  // Standard normal (Box-Muller). Uses libm, so for tests and data only, never where ranks must agree.
+  // Standard normal (Box-Muller). Uses libm, so for tests and data only, never where ranks must
+  // agree.
   [[nodiscard]] double NextNormal();
 };
 

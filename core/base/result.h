@@ -1,8 +1,9 @@
-// Failures that can be expected are values. A function that can fail returns Result<T> (or Status when
-// it has nothing to return); the caller looks before it uses. Exceptions are caught at the border where
-// a third-party library is called and become an Error there; none crosses a thread.
+// Failures that can be expected are values. A function that can fail returns Result<T> (or Status
+// when it has nothing to return); the caller looks before it uses. Exceptions are caught at the
+// border where a third-party library is called and become an Error there; none crosses a thread.
 //
-// Every message says what went wrong, where (file:line:column or field path) and what to do about it.
+// Every message says what went wrong, where (file:line:column or field path) and what to do about
+// it.
 #pragma once
 
 #include <exception>
@@ -89,29 +90,46 @@ class [[nodiscard]] Status {
   Error error_;
 };
 
-inline Error UserError(std::string m) { return {ErrorCode::kUser, std::move(m)}; }
-inline Error DataError(std::string m) { return {ErrorCode::kData, std::move(m)}; }
-inline Error ResourceError(std::string m) { return {ErrorCode::kResource, std::move(m)}; }
-inline Error LostPeerError(std::string m) { return {ErrorCode::kLostPeer, std::move(m)}; }
-inline Error TransientError(std::string m) { return {ErrorCode::kTransient, std::move(m)}; }
-inline Error InterruptedError(std::string m) { return {ErrorCode::kInterrupted, std::move(m)}; }
-inline Error BugError(std::string m) { return {ErrorCode::kBug, std::move(m)}; }
+inline Error UserError(std::string m) {
+  return {ErrorCode::kUser, std::move(m)};
+}
+inline Error DataError(std::string m) {
+  return {ErrorCode::kData, std::move(m)};
+}
+inline Error ResourceError(std::string m) {
+  return {ErrorCode::kResource, std::move(m)};
+}
+inline Error LostPeerError(std::string m) {
+  return {ErrorCode::kLostPeer, std::move(m)};
+}
+inline Error TransientError(std::string m) {
+  return {ErrorCode::kTransient, std::move(m)};
+}
+inline Error InterruptedError(std::string m) {
+  return {ErrorCode::kInterrupted, std::move(m)};
+}
+inline Error BugError(std::string m) {
+  return {ErrorCode::kBug, std::move(m)};
+}
 
 }  // namespace longstride
 
-// Returns the error of `expression` (a Status or Result) from the enclosing function, if it has one.
-#define LONGSTRIDE_RETURN_IF_ERROR(expression)                    \
-  do {                                                            \
-    auto&& longstride_status = (expression);                      \
+// Returns the error of `expression` (a Status or Result) from the enclosing function, if it has
+// one.
+#define LONGSTRIDE_RETURN_IF_ERROR(expression)                     \
+  do {                                                             \
+    auto&& longstride_status = (expression);                       \
     if (!longstride_status.ok()) return longstride_status.error(); \
   } while (false)
 
 #define LONGSTRIDE_CONCAT_INNER(a, b) a##b
 #define LONGSTRIDE_CONCAT(a, b) LONGSTRIDE_CONCAT_INNER(a, b)
 
-// LONGSTRIDE_ASSIGN_OR_RETURN(auto x, Compute()): x is the value, or the enclosing function returns the error.
-#define LONGSTRIDE_ASSIGN_OR_RETURN(target, expression) \
-  LONGSTRIDE_ASSIGN_OR_RETURN_IMPL(LONGSTRIDE_CONCAT(longstride_result_, __LINE__), target, expression)
+// LONGSTRIDE_ASSIGN_OR_RETURN(auto x, Compute()): x is the value, or the enclosing function returns
+// the error.
+#define LONGSTRIDE_ASSIGN_OR_RETURN(target, expression)                                     \
+  LONGSTRIDE_ASSIGN_OR_RETURN_IMPL(LONGSTRIDE_CONCAT(longstride_result_, __LINE__), target, \
+                                   expression)
 #define LONGSTRIDE_ASSIGN_OR_RETURN_IMPL(result, target, expression) \
   auto result = (expression);                                        \
   if (!result.ok()) return result.error();                           \

@@ -54,9 +54,9 @@ struct JoinRequest {
   std::string address;  // IP that peers can reach
   int64_t metrics_port = 0;
   WorkerProfile profile;
-  GenerationId generation;  // last one it was a member of; {0,0} for a newcomer
-  int64_t round = 0;        // rounds committed in the state it holds
-  int64_t parameters = 0;   // number of model parameters, for the bill
+  GenerationId generation;    // last one it was a member of; {0,0} for a newcomer
+  int64_t round = 0;          // rounds committed in the state it holds
+  int64_t parameters = 0;     // number of model parameters, for the bill
   int64_t train_samples = 0;  // in the training set; an epoch
 };
 

@@ -1,6 +1,7 @@
 // The TrainingJob as typed values: what `kubectl apply` and `longstride run` take, after parsing,
-// defaulting and validation. The member initializers here are the defaults; names, bounds, conditions and
-// descriptions are in the field table (fields.h), which reads the defaults from here.
+// defaulting and validation. The member initializers here are the defaults; names, bounds,
+// conditions and descriptions are in the field table (fields.h), which reads the defaults from
+// here.
 #pragma once
 
 #include <cstdint>
@@ -87,9 +88,10 @@ struct SyntheticData {
   SyntheticTask task = SyntheticTask::kClassification;
   int64_t samples = 10000;
   int64_t evaluation_samples = 1000;
-  std::vector<int64_t> shape{32};  // of one sample: {features}, {channels, height, width}, or unused for tokens
-  int64_t classes = 10;            // classes, outputs of a regression, or vocabulary
-  double noise = 0.1;              // standard deviation of label or feature noise
+  std::vector<int64_t> shape{
+      32};  // of one sample: {features}, {channels, height, width}, or unused for tokens
+  int64_t classes = 10;  // classes, outputs of a regression, or vocabulary
+  double noise = 0.1;    // standard deviation of label or feature noise
 };
 struct Normalization {
   std::vector<double> mean;  // one value, or one per channel; empty = 0
@@ -100,9 +102,9 @@ struct DataSpec {
   std::string path;             // folder (idx, cifar10, npy) or file (tokens, text)
   std::string evaluation_path;  // tokens, text: a file of its own; empty = the last 10 % of `path`
   Normalization normalization;
-  int64_t context = 128;                     // tokens, text: tokens per sample
+  int64_t context = 128;                      // tokens, text: tokens per sample
   TokenType token_type = TokenType::kUint16;  // tokens
-  int64_t vocabulary = 0;                    // tokens: number of token ids; 0 = largest id + 1
+  int64_t vocabulary = 0;                     // tokens: number of token ids; 0 = largest id + 1
   SyntheticData synthetic;
 };
 
@@ -118,8 +120,9 @@ struct OptimizerSpec {
 struct LearningRateSpec {
   double value = 0.05;  // peak; the parser's default for adam and adamw is 0.001
   ScheduleKind schedule = ScheduleKind::kConstant;
-  int64_t warmup_samples = 0;         // linear from 0
-  int64_t decay_samples = 0;          // length of cosine or linear, warm-up included; 0 = training.maxSamples
+  int64_t warmup_samples = 0;  // linear from 0
+  int64_t decay_samples =
+      0;  // length of cosine or linear, warm-up included; 0 = training.maxSamples
   double final_fraction = 0.0;        // cosine, linear: where it ends, as a fraction of value
   std::vector<int64_t> step_samples;  // step: multiply by step_factor at each
   double step_factor = 0.1;
@@ -127,11 +130,11 @@ struct LearningRateSpec {
 };
 struct LocalStepsSpec {
   LocalStepsPolicy policy = LocalStepsPolicy::kConstant;
-  int64_t steps = 16;                  // constant: H; postLocal: H after the switch; qsr: H_base
-  int64_t max_steps = 1024;            // qsr, auto: H_max
-  int64_t switch_samples = 0;          // postLocal: H = 1 before
-  double qsr_coefficient = 0.02;       // qsr: the alpha of (alpha/lr)^2 [Gu 2024]
-  double communication_share = 0.1;    // auto: rho
+  int64_t steps = 16;                // constant: H; postLocal: H after the switch; qsr: H_base
+  int64_t max_steps = 1024;          // qsr, auto: H_max
+  int64_t switch_samples = 0;        // postLocal: H = 1 before
+  double qsr_coefficient = 0.02;     // qsr: the alpha of (alpha/lr)^2 [Gu 2024]
+  double communication_share = 0.1;  // auto: rho
 };
 struct NormTestSpec {
   BatchTest test = BatchTest::kNorm;
@@ -143,13 +146,13 @@ struct NormTestSpec {
   int64_t sketch_size = 1024;  // K
   double ema = 0.5;            // weight of the old value, on numerator and denominator separately
   double hysteresis = 0.05;
-  double max_growth = 2.0;     // per round
+  double max_growth = 2.0;  // per round
   bool monotone = true;
   bool bias_corrected = false;
 };
 struct BatchSpec {
   BatchPolicy policy = BatchPolicy::kAdaptive;
-  int64_t initial = 128;       // global batch: samples per local step over all workers
+  int64_t initial = 128;  // global batch: samples per local step over all workers
   NormTestSpec norm_test;
 };
 struct OuterOptimizerSpec {
@@ -164,8 +167,9 @@ struct SynchronizationSpec {
 };
 struct TrainingSpec {
   Precision precision = Precision::kFloat32;
-  int64_t max_samples = 0;    // stop after; exactly one of max_samples and max_epochs, or both: the first reached
-  double max_epochs = 0;      // stop after; 0 = not set
+  int64_t max_samples =
+      0;  // stop after; exactly one of max_samples and max_epochs, or both: the first reached
+  double max_epochs = 0;  // stop after; 0 = not set
   OptimizerSpec optimizer;
   LearningRateSpec learning_rate;
   double gradient_clipping = 0.0;  // L2 norm per local step; 0 = off
@@ -198,8 +202,8 @@ struct RunPolicy {
 };
 struct CostSpec {
   std::string currency = "USD";
-  double worker_hour = 0;     // price of one worker for one hour
-  double gigabyte_sent = 0;   // price of 10^9 bytes sent
+  double worker_hour = 0;    // price of one worker for one hour
+  double gigabyte_sent = 0;  // price of 10^9 bytes sent
 };
 struct LimitsSpec {
   int64_t max_global_batch = 8192;

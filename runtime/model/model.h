@@ -1,6 +1,7 @@
-// A model as the round engine sees it: named parameters and buffers in a fixed order, and a loss over a
-// batch. The engine moves the parameters into one flat tensor (see training/flat_state.h) before the first
-// forward pass, so a model must reach its parameters only through the tensors it lists here.
+// A model as the round engine sees it: named parameters and buffers in a fixed order, and a loss
+// over a batch. The engine moves the parameters into one flat tensor (see training/flat_state.h)
+// before the first forward pass, so a model must reach its parameters only through the tensors it
+// lists here.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -40,7 +41,8 @@ class Model {
   // Dropout and batch normalization follow it. Initially training.
   virtual void SetTraining(bool training) = 0;
 
-  // Outputs for a batch of features: logits [n, classes], [n, context, vocabulary], or values [n, outputs].
+  // Outputs for a batch of features: logits [n, classes], [n, context, vocabulary], or values [n,
+  // outputs].
   [[nodiscard]] virtual at::Tensor Forward(const at::Tensor& features) = 0;
 
   // The mean loss over the samples of a batch, a scalar that Backward may be called on.
@@ -51,10 +53,12 @@ class Model {
 // For tokens, counts positions.
 [[nodiscard]] int64_t CountCorrect(const at::Tensor& outputs, const at::Tensor& target);
 
-// Builds the model that `spec` names for data of this shape, with initial parameters drawn from `seed`
-// (PyTorch's default initialization of each layer; GPT-2's for gpt). kUser if they do not fit together
-// (a CNN over tokens), kData if a script cannot be loaded, is traced, or has no parameters.
-[[nodiscard]] Result<std::unique_ptr<Model>> MakeModel(const ModelSpec& spec, const DataShape& shape,
-                                                       Precision precision, uint64_t seed);
+// Builds the model that `spec` names for data of this shape, with initial parameters drawn from
+// `seed` (PyTorch's default initialization of each layer; GPT-2's for gpt). kUser if they do not
+// fit together (a CNN over tokens), kData if a script cannot be loaded, is traced, or has no
+// parameters.
+[[nodiscard]] Result<std::unique_ptr<Model>> MakeModel(const ModelSpec& spec,
+                                                       const DataShape& shape, Precision precision,
+                                                       uint64_t seed);
 
 }  // namespace longstride

@@ -39,8 +39,9 @@ TEST(Result, MovesValues) {
 
 TEST(Result, EveryCodeHasItsOwnExitCode) {
   std::set<int> codes;
-  for (ErrorCode c : {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
-                      ErrorCode::kTransient, ErrorCode::kInterrupted, ErrorCode::kBug}) {
+  for (ErrorCode c :
+       {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
+        ErrorCode::kTransient, ErrorCode::kInterrupted, ErrorCode::kBug}) {
     EXPECT_NE(ExitCodeOf(c), 0);
     EXPECT_TRUE(codes.insert(ExitCodeOf(c)).second);
   }
