@@ -25,8 +25,8 @@ demo: deps ## Train a CNN on Fashion-MNIST with four local workers, and show wha
 test: build ## All tests: release, then sanitizers over everything that does not need LibTorch
 	@scripts/test.sh
 
-test-asan: deps ## The sanitized part alone: address and undefined behaviour
-	@scripts/build.sh asan && ctest --test-dir build/asan --output-on-failure -LE long
+test-asan: deps ## Everything that needs no LibTorch under the address, leak and undefined-behaviour sanitizers
+	@scripts/test-asan.sh
 
 test-tsan: deps ## The threaded part alone under the thread sanitizer
 	@scripts/test-tsan.sh

@@ -6,9 +6,8 @@ cd "$(dirname "$0")/.."
 failed=0
 echo "== release"
 ctest --test-dir build/release --output-on-failure -LE long || failed=1
-echo "== address and undefined-behaviour sanitizers"
-scripts/build.sh asan
-ctest --test-dir build/asan --output-on-failure -LE long -j "$(nproc)" || failed=1
+echo "== address, leak and undefined-behaviour sanitizers"
+scripts/test-asan.sh || failed=1
 echo "== thread sanitizer"
 scripts/test-tsan.sh || failed=1
 exit $failed
