@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/median.h"
 #include "core/schedule/allocation.h"
 #include "core/schedule/local_steps.h"
 #include "core/schedule/step_time_fit.h"
@@ -16,12 +17,6 @@ constexpr int64_t kRoundsBetweenPlans = 3;
 constexpr int64_t kRoundsAhead = 2;
 constexpr size_t kRecentPoints = 32;  // the fit is cubic in them
 constexpr size_t kRecentRounds = 15;
-
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 std::vector<WorkerCost> Costs(const Plan& plan) {
   std::vector<WorkerCost> costs;

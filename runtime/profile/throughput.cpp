@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/format.h"
+#include "core/base/median.h"
 #include "core/schedule/step_time_fit.h"
 #include "runtime/profile/memory_model.h"
 
@@ -15,12 +16,6 @@ constexpr int kRepeats = 2;     // on the way up
 constexpr double kShortRow = 0.1;
 // Beyond the largest measured batch the linear memory model is believed up to this factor.
 constexpr int64_t kExtrapolation = 8;
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
 
 class Measurement {
  public:

@@ -36,18 +36,23 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
                                             ActivitySeconds& seconds) {
   const int64_t steps = settings.local_steps;
   prefetcher_.Clear();  // of a round that was given up
-  for (int64_t h = 0; h < steps; ++h) {
-    std::vector<int64_t> indices;
-    for (const PositionRange& r :
-         StepPositions(positions, steps, settings.local_batches, options.rank, h)) {
-      order_.AppendIndices(r, indices);
+  int64_t enqueued = 0;
+  const auto enqueue_up_to = [&](int64_t end) {
+    for (; enqueued < std::min(end, steps); ++enqueued) {
+      std::vector<int64_t> indices;
+      for (const PositionRange& r :
+           StepPositions(positions, steps, settings.local_batches, options.rank, enqueued)) {
+        order_.AppendIndices(r, indices);
+      }
+      prefetcher_.Enqueue(std::move(indices));
     }
-    prefetcher_.Enqueue(std::move(indices));
-  }
+  };
+  enqueue_up_to(1);
 
   LocalRoundResult result;
   double first_step = 0;
   for (int64_t h = 0; h < steps; ++h) {
+    enqueue_up_to(h + 3);  // while the first is being read
     const Batch* batch = prefetcher_.Next();
     if (!batch) return BugError("the prefetcher ran dry within a round");
     watch.Lap(seconds.data);

@@ -9,9 +9,9 @@
 #include "core/base/random.h"
 #include "core/schedule/learning_rate.h"
 #include "runtime/model/model.h"
+#include "runtime/profile/limits.h"
 #include "runtime/training/alignment.h"
 #include "runtime/training/evaluation.h"
-#include "runtime/training/resident_memory.h"
 
 namespace longstride {
 namespace {
@@ -193,7 +193,7 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   report.wall_seconds = watch.Total();
   report.bytes_sent = Difference(context.collective.traffic().sent, traffic.sent);
   report.bytes_received = Difference(context.collective.traffic().received, traffic.received);
-  report.memory_bytes = ResidentMemory();
+  report.memory_bytes = ResidentBytes();
   context.control.Report(report);
   if (!boundary.ok()) return boundary.error();
   if (wasted_rounds_ >= kWastedRoundsAllowed) {

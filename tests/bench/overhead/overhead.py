@@ -2,7 +2,7 @@
 """What longstride costs beside the training itself: `make bench-overhead`.
 
 One worker (M=1, H=16, fixed batch) against the same network in a bare LibTorch loop (same malloc settings) and in
-Python torch at its defaults; all with the same batch and number of threads, on synthetic data. Contenders take
+Python torch at its defaults; all with the same batch and number of threads, on random data. Contenders take
 turns; each turn gives the median throughput of its blocks of 16 steps (for longstride: of its rounds, whole
 wall time except evaluation and checkpoints), and the figures are medians over turns of the ratio within a turn.
 
@@ -13,6 +13,7 @@ samples per second behind them.
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -26,15 +27,41 @@ PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstri
 LOCAL_STEPS = 16
 WARM_UP_ROUNDS = 2
 
-IMAGES = "{{task: images, samples: 2048, evaluationSamples: 64, shape: {shape}, classes: 10}}"
+SAMPLES, EVALUATION_SAMPLES, CONTEXT = 2048, 64, 128
+CLASSIFIED = "normalization: {mean: [0.5], std: [0.29]}"
 CASES = {  # batch, blocks of 16 steps in a turn, model and data of the manifest
-    "cnn": (64, 24, "{name: cnn}", "{format: synthetic, synthetic: " + IMAGES.format(shape=[1, 28, 28]) + "}"),
-    "resnet20": (64, 4, "{name: resnet, resnet: {style: cifar, depth: 20}}",
-                 "{format: synthetic, synthetic: " + IMAGES.format(shape=[3, 32, 32]) + "}"),
-    "gpt": (16, 4, "{name: gpt, gpt: {layers: 4, heads: 4, width: 128}}",
-            "{format: synthetic, context: 128, "
-            "synthetic: {task: tokens, samples: 2048, evaluationSamples: 64, classes: 256}}"),
+    "cnn": (64, 48, "{name: cnn}", "{format: idx, path: DATA, " + CLASSIFIED + "}"),
+    "resnet20": (64, 6, "{name: resnet, resnet: {style: cifar, depth: 20}}",
+                 "{format: cifar10, path: DATA, " + CLASSIFIED + "}"),
+    "gpt": (16, 6, "{name: gpt, gpt: {layers: 4, heads: 4, width: 128}}",
+            "{format: text, path: DATA/text, evaluationPath: DATA/evaluation, context: 128}"),
 }
+
+
+def write_data(case, folder):
+    """Random samples as files, so that all read memory and nobody generates: IDX, CIFAR-10 binary, text."""
+    rng = random.Random(1)
+
+    def idx(kind, dims, values):
+        head = bytes([0, 0, 8, len(dims)]) + b"".join(d.to_bytes(4, "big") for d in dims)
+        (folder / kind).write_bytes(head + values)
+
+    def labels(n):
+        return bytes(rng.choices(range(10), k=n))
+
+    if case == "cnn":
+        for name, n in (("train", SAMPLES), ("t10k", EVALUATION_SAMPLES)):
+            idx(f"{name}-images-idx3-ubyte", (n, 28, 28), rng.randbytes(n * 28 * 28))
+            idx(f"{name}-labels-idx1-ubyte", (n,), labels(n))
+    elif case == "resnet20":
+        for i in range(1, 7):
+            n = SAMPLES // 4 if i < 5 else EVALUATION_SAMPLES
+            name = f"data_batch_{i}.bin" if i < 6 else "test_batch.bin"
+            (folder / name).write_bytes(b"".join(labels(1) + rng.randbytes(3072) for _ in range(n)))
+    else:
+        for name, n in (("text", SAMPLES), ("evaluation", EVALUATION_SAMPLES)):
+            (folder / name).write_bytes(rng.randbytes(n * CONTEXT + 1))
+
 
 MANIFEST = """\
 apiVersion: longstride.dev/v1alpha1
@@ -74,8 +101,9 @@ def longstride(case, threads):
     with tempfile.TemporaryDirectory(prefix="longstride-overhead-") as folder:
         manifest = Path(folder) / "job.yaml"
         samples = (blocks + WARM_UP_ROUNDS) * LOCAL_STEPS * batch
-        manifest.write_text(MANIFEST.format(case=case, model=model, data=data, samples=samples, steps=LOCAL_STEPS,
-                                            batch=batch))
+        write_data(case, Path(folder))
+        manifest.write_text(MANIFEST.format(case=case, model=model, data=data.replace("DATA", folder),
+                                            samples=samples, steps=LOCAL_STEPS, batch=batch))
         out = Path(folder) / "run"
         run([ROOT / "build/release/bin/longstride", "run", manifest, "--workers", 1, "--threads", threads,
              "--out", out], threads)
