@@ -8,7 +8,7 @@
 
 #include "cli/launcher.h"
 #include "cli/run_directory.h"
-#include "cli/worker_places.h"
+#include "core/spec/places.h"
 #include "controller/coordinator/coordinator.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"

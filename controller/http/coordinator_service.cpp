@@ -159,8 +159,8 @@ void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb,
     });
   } else if (verb == "generation") {
     with(ParseGenerationRequest, [&](const GenerationRequest& m) {
-      const auto attempt = [m](Coordinator& c, bool last) -> std::optional<HttpResponse> {
-        std::optional<GenerationReply> reply = c.PollGeneration(m);
+      const auto attempt = [m, now](Coordinator& c, bool last) -> std::optional<HttpResponse> {
+        std::optional<GenerationReply> reply = c.PollGeneration(m, now);
         if (!reply && last) reply.emplace();
         if (!reply) return std::nullopt;
         return HttpResponse{200, ToJsonText(*reply)};

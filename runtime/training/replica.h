@@ -26,6 +26,7 @@ class Replica {
   FlatState<T>& flat() { return flat_; }
   [[nodiscard]] const FlatState<T>& flat() const { return flat_; }
   InnerOptimizer<T>& inner() { return inner_; }
+  [[nodiscard]] const InnerOptimizer<T>& inner() const { return inner_; }
   OuterOptimizer<T>& outer() { return outer_; }
   [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k
   [[nodiscard]] int64_t size() const { return anchor_.size(); }         // of the flat parameters

@@ -58,7 +58,7 @@ Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training,
 template <typename T>
 Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                                       const std::vector<Member>& members, RankSlot slot,
-                                      StepZero<T>& step_zero, Collective& collective,
+                                      StepZero<T>* step_zero, Collective& collective,
                                       Stopwatch& watch, ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
@@ -77,18 +77,18 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                 (training_.synchronization.inner_state != InnerStatePolicy::kAverage ||
                  std::isfinite(SquaredNorm(replica_.inner().state())));
   if (!slot.finite) slot.samples = 0, slot.loss_sum = 0, slot.update_norm_squared = 0;
-  slot.batch = static_cast<double>(settings.local_batches[rank]);
 
   block_.Clear();
-  if (observed) {
+  slot.statistics_finite = !observed || step_zero != nullptr;
+  if (observed && step_zero) {
     const bool sketched = measure_.between && measure_.estimator == NoiseEstimator::kSketch;
-    slot.within = step_zero.within();
+    slot.within = step_zero->within();
     slot.gradient_norm_squared =
-        sketched ? step_zero.sketch().SquaredNorm() : step_zero.norm_squared();
+        sketched ? step_zero->sketch().SquaredNorm() : step_zero->norm_squared();
     slot.statistics_finite =
         std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
     if (!block_.sketch().empty() && slot.statistics_finite) {
-      step_zero.sketch().WriteScaled(slot.batch, block_.sketch());
+      step_zero->sketch().WriteScaled(slot.batch, block_.sketch());
     }
   }
   block_.SetSlot(rank, slot);
@@ -117,7 +117,7 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   if (observed && exchange.statistics_finite) {
     measurements_.learning_rate_sum = 0;
     for (const double rate : settings.learning_rates) measurements_.learning_rate_sum += rate;
-    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, step_zero, collective, watch, seconds));
+    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, *step_zero, collective, watch, seconds));
   }
   Commit(exchange, settings, rank);
   watch.Lap(seconds.outer);

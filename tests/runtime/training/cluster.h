@@ -31,7 +31,11 @@ class RecordingChannel final : public ControlChannel {
   std::vector<Plan> Plans() override {
     return plans_from_call > 0 && ++plan_calls >= plans_from_call ? later_plans : plans;
   }
-  bool StopRequested() override { return stop_at_call > 0 && ++calls >= stop_at_call; }
+  BoundaryRequest Requested() override {
+    const bool now = stop_at_call > 0 && ++calls >= stop_at_call;
+    return now ? request : BoundaryRequest::kNone;
+  }
+  BoundaryRequest request = BoundaryRequest::kStop;
   void Report(const RoundReport& report) override { reports.push_back(report); }
 
   std::vector<Plan> plans;
