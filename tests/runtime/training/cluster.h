@@ -85,6 +85,8 @@ class Cluster {
   ~Cluster();
   // Takes the workers of another cluster as further ranks.
   void Adopt(Cluster&& other);
+  // The worker is gone; those after it get lower ranks.
+  void Remove(int rank) { workers_.erase(workers_.begin() + rank); }
 
   using Wrap = std::function<std::unique_ptr<Collective>(std::unique_ptr<Collective>)>;
   // One generation on all workers; returns what each said. `wrap` may decorate each collective.
