@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "controller/http/coordinator_server.h"
 #include "core/base/log.h"
@@ -91,7 +90,7 @@ class LocalRun {
     if (end_ || stop_requested_) return Status();
     std::vector<WorkerPlace> places;
     server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
-      if (!coordinator.end()) places = coordinator.wanted();
+      if (!coordinator.end() && !coordinator.completing()) places = coordinator.wanted();
     });
     // Nobody is left to give a newcomer the state.
     const bool from_checkpoint =
@@ -100,7 +99,7 @@ class LocalRun {
       const auto [it, fresh] = children_.try_emplace(place);
       Child& child = it->second;
       if (fresh) child.number = static_cast<int>(children_.size()) - 1;
-      if (child.running || clock_.Now() < child.start_at || completed_.contains(place)) continue;
+      if (child.running || clock_.Now() < child.start_at) continue;
       LONGSTRIDE_ASSIGN_OR_RETURN(child.pid,
                                   launcher_.Start(SpecOf(place, child.number, from_checkpoint)));
       child.running = true;
@@ -212,7 +211,6 @@ class LocalRun {
         const bool ended = coordinator.end().has_value();
         const std::vector<WorkerPlace> wanted = coordinator.wanted();
         const bool released = std::ranges::find(wanted, place) == wanted.end();
-        if (exit->exit_code == 0 && !released) completed_.insert(place);
         if (released) child.restarts = 0;
         coordinator.WorkerExited(place.group, place.index, exit->exit_code, exit->Text(), now);
         // A failure before it joined has no worker that the coordinator could name.
@@ -263,7 +261,6 @@ class LocalRun {
   const JobKey key_;
   std::unique_ptr<CoordinatorServer> server_;
   std::map<WorkerPlace, Child> children_;
-  std::set<WorkerPlace> completed_;  // whose workers have done the job
   bool started_ = false;
   std::optional<JobEnd> end_;
   TimePoint ended_at_;

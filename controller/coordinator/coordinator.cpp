@@ -277,6 +277,10 @@ HeartbeatReply Coordinator::Heartbeat(const HeartbeatRequest& request, TimePoint
   reply.stop_reason = stop_reason_.value_or("");
   Worker* worker = Find(request.worker);
   if (worker) worker->last_seen = now;
+  if (worker && worker->phase == Phase::kMember && request.broken &&
+      request.generation == generation_id_ && !end_) {
+    BreakGeneration(NameOf(PlaceOf(request.worker)) + " has lost a peer");
+  }
   if (end_) {
     reply.state = MemberState::kEnded;
     reply.reason = end_->reason;
@@ -390,23 +394,19 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
   worker.phase = Phase::kLeft;
   Emit(WorkerLeftEvent{worker.join.worker, exit_code, reason});
   if (end_) return;
-  if (exit_code != 0) {
-    interrupted_ = NameOf(place) + " was interrupted";
-  } else if (!worker.released) {
-    completed_ = completed_ || member;
-  }
+  if (exit_code == 0 && !worker.released) completed_ = completed_ || member;
   // Its generation goes on without it only if it told the others at a round boundary.
   if (member && !completed_ && !stop_reason_) AskMembersToReform(NameOf(place) + " left");
-  EndIfAllLeft();
+  EndIfAllLeft(exit_code == 0 ? "" : NameOf(place) + " was interrupted");
   FormGeneration();
 }
 
-void Coordinator::EndIfAllLeft() {
+void Coordinator::EndIfAllLeft(const std::string& stopped) {
   if (CountPresent() > 0) return;
   if (completed_) {
     End(JobOutcome::kCompleted, ErrorCode::kInterrupted, "all workers completed");
-  } else if (stop_reason_ || !interrupted_.empty()) {
-    End(JobOutcome::kStopped, ErrorCode::kInterrupted, stop_reason_.value_or(interrupted_));
+  } else if (stop_reason_ || !stopped.empty()) {
+    End(JobOutcome::kStopped, ErrorCode::kInterrupted, stop_reason_.value_or(stopped));
   }
 }
 

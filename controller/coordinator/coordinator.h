@@ -110,6 +110,8 @@ class Coordinator {
   [[nodiscard]] const RoundLedger& ledger() const { return ledger_; }
   [[nodiscard]] const std::vector<Plan>& plans() const { return planner_.plans(); }
   [[nodiscard]] const TrainingJob& job() const { return options_.job; }
+  // A member has finished the job: nobody is started any more.
+  [[nodiscard]] bool completing() const { return completed_; }
   // The places that should have a worker now, sorted as ranks are.
   [[nodiscard]] std::vector<WorkerPlace> wanted() const;
 
@@ -139,7 +141,8 @@ class Coordinator {
   void BreakGeneration(const std::string& reason);
   void FormGeneration();
   void Form(const std::vector<Worker*>& members);
-  void EndIfAllLeft();
+  // `stopped`: why the last worker left, if it was told to.
+  void EndIfAllLeft(const std::string& stopped = "");
   bool CommitAll(Result<RoundLedger::Rounds> rounds);
   void Commit(std::vector<RoundReport> reports);
   void Lose(Worker& worker, ErrorCode code, const std::string& reason);
@@ -169,7 +172,6 @@ class Coordinator {
   bool waiting_ = false;      // told of too few workers
   int64_t lost_ = 0;          // workers, so far
   bool completed_ = false;    // a member has finished the job
-  std::string interrupted_;   // why the last worker left that did not finish it
   std::optional<std::string> stop_reason_;
   std::optional<JobEnd> end_;
   std::vector<Event> events_;

@@ -178,13 +178,18 @@ void CoordinatorService::Park(HostedJob& job, double wait_seconds, Parked parked
 }
 
 void CoordinatorService::Settle(HostedJob& job, TimePoint now, Answers& answers) {
-  for (auto it = job.parked.begin(); it != job.parked.end();) {
-    std::optional<HttpResponse> response = it->attempt(job.coordinator, now >= it->until);
-    if (response) {
-      answers.push_back({std::move(it->respond), std::move(*response)});
-      it = job.parked.erase(it);
-    } else {
-      ++it;
+  // What one poll brings about may be what an earlier one waits for.
+  for (bool again = true; again;) {
+    again = false;
+    for (auto it = job.parked.begin(); it != job.parked.end();) {
+      std::optional<HttpResponse> response = it->attempt(job.coordinator, now >= it->until);
+      if (response) {
+        answers.push_back({std::move(it->respond), std::move(*response)});
+        it = job.parked.erase(it);
+        again = true;
+      } else {
+        ++it;
+      }
     }
   }
   std::vector<Event> events = job.coordinator.DrainEvents();

@@ -165,6 +165,7 @@ void Fields(auto& v, Message<HeartbeatRequest> auto& m) {
   v.Object("worker", m.worker);
   v.Object("generation", m.generation);
   v.Integer("round", m.round, 0, kMaxCount);
+  v.Flag("broken", m.broken);
 }
 
 void Fields(auto& v, Message<HeartbeatReply> auto& m) {

@@ -160,6 +160,7 @@ struct HeartbeatRequest {
   WorkerId worker;
   GenerationId generation;
   int64_t round = 0;
+  bool broken = false;  // its collective of this generation has failed
 };
 
 struct ReportRequest {

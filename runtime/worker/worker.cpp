@@ -215,6 +215,8 @@ Result<Outcome> Worker::Train() {
       const ErrorCode code = outcome.error().code;
       if (code != ErrorCode::kLostPeer && code != ErrorCode::kTransient) return outcome;
       reason = outcome.error().message;
+      // The others may be waiting for this worker, and the coordinator for their reports.
+      (void)client_->Heartbeat({id_, generation_, engine_->round(), /*broken=*/true});
       LogWarning("worker", Format("generation (%lld, %lld) is over after round %lld: %s",
                                   static_cast<long long>(generation_.term),
                                   static_cast<long long>(generation_.counter),

@@ -65,6 +65,24 @@ TEST_F(ElasticTest, AMemberThatGivesUpItsCollectiveBreaksTheGenerationForAll) {
   EXPECT_TRUE(Poll(0, kFirst)->generation.has_value());
 }
 
+TEST_F(ElasticTest, AHeartbeatMaySayThatTheCollectiveHasFailed) {
+  Make(2);
+  JoinAll();
+  coordinator_->Heartbeat({MakeJoin(1).worker, kFirst, 0, true}, clock_.Now());
+  EXPECT_EQ(Beat(0).state, MemberState::kReform);
+  EXPECT_TRUE(coordinator_->ReplyTo(MakeReport(kFirst, 1, 0, 2), false).has_value())
+      << "nobody waits for the other reports of a round that is not completed";
+}
+
+TEST_F(ElasticTest, AWorkerThatWasToldToLeaveLongAgoDoesNotMakeALossAStop) {
+  Make(2);
+  JoinAll();
+  Leave(1, ExitCodeOf(ErrorCode::kInterrupted), "stopped");
+  ASSERT_TRUE(Poll(0, kFirst, 1)->generation.has_value());
+  Die(0);
+  EXPECT_FALSE(coordinator_->end().has_value());
+}
+
 TEST_F(ElasticTest, WhoIsSilentWhileTheOthersAskIsLostAfterTheLimit) {
   Make(3);
   JoinAll();

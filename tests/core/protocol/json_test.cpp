@@ -71,7 +71,7 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
        ParseGenerationReply);
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
   same(RoundReply{{plan}, true, "suspended", true}, ParseRoundReply);
-  same(HeartbeatRequest{worker, {1, 2}, 9}, ParseHeartbeatRequest);
+  same(HeartbeatRequest{worker, {1, 2}, 9, true}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
