@@ -106,9 +106,4 @@ void RunDisplay::Finish() {
   }
 }
 
-const RunTotals& RunDisplay::totals() {
-  AddEarlier(INT64_MAX);
-  return progress_.totals();
-}
-
 }  // namespace longstride

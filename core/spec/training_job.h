@@ -160,8 +160,10 @@ struct OuterOptimizerSpec {
   double learning_rate = 0.7;  // nesterov; slowmo: its outer learning rate, by default 1
   double momentum = 0.9;       // nesterov; slowmo, by default 0.5
 };
+enum class Aggregation { kMean, kClippedMean, kTrimmedMean };
 struct SynchronizationSpec {
   OuterOptimizerSpec outer;
+  Aggregation aggregation = Aggregation::kMean;
   MessageType message = MessageType::kFloat32;
   InnerStatePolicy inner_state = InnerStatePolicy::kKeep;
 };

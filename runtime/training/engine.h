@@ -28,6 +28,7 @@ enum class Outcome {
   kStopped,    // a stop was requested; a checkpoint was written
   kReformed,   // members change; Run goes on with the next generation
   kLeft,       // this worker was asked to leave; the others go on
+  kUnfit,      // its update was not finite several rounds in a row, others' were: it starts anew
 };
 
 struct EngineOptions {

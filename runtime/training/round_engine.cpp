@@ -22,6 +22,7 @@ enum SeedStream : uint64_t { kDropoutSeed = 2, kSketchSeed = 3 };
 
 constexpr int64_t kEvaluationBatch = 256;
 constexpr int64_t kWastedRoundsAllowed = 10;
+constexpr int64_t kStrikesAllowed = 3;
 
 uint64_t StreamSeed(const TrainingJobSpec& job, SeedStream stream) {
   return Hash64(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(stream));
@@ -156,10 +157,11 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
       .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
   LONGSTRIDE_ASSIGN_OR_RETURN(BoundaryRequest next, CompletePending(context));
-  while (!Finished() && next == BoundaryRequest::kNone) {
+  while (!Finished() && next == BoundaryRequest::kNone && strikes_ < kStrikesAllowed) {
     LONGSTRIDE_ASSIGN_OR_RETURN(next, RunRound(context));
   }
   if (Finished()) return Outcome::kCompleted;
+  if (strikes_ >= kStrikesAllowed) return Outcome::kUnfit;
   if (next == BoundaryRequest::kStop) return Outcome::kStopped;
   return leaving_ ? Outcome::kLeft : Outcome::kReformed;
 }
@@ -333,6 +335,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   state_.generation = context.generation.id;
   state_.progress += static_cast<double>(settings.local_steps) * settings.progress_per_step;
   wasted_rounds_ = exchange.samples == 0 ? wasted_rounds_ + 1 : 0;
+  strikes_ = exchange.slots[rank].finite || exchange.samples == 0 ? 0 : strikes_ + 1;
 
   // B of the next round, within what its plan allows.
   const Plan* next_plan = GoverningPlan(context.plans, state_.round + 1, context.agreed);

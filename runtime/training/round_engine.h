@@ -78,6 +78,7 @@ class RoundEngine final : public Engine {
   uint64_t model_digest_ = 0;  // at the present boundary
   bool leaving_ = false;       // this worker told the others so in the present round
   std::optional<PendingRound<T>> pending_;
+  int64_t strikes_ = 0;        // rounds in a row in which only this worker's update was not finite
   int64_t wasted_rounds_ = 0;  // in a row, in which no worker's update was finite
 };
 

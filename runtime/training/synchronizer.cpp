@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/median.h"
 #include "core/schedule/sums.h"
 #include "runtime/collective/codec.h"
+#include "runtime/collective/trimmed_mean.h"
 #include "runtime/training/kernels.h"
 
 namespace longstride {
@@ -19,6 +21,18 @@ Status AllReduceRounded(std::span<double> data, Collective& collective) {
   LONGSTRIDE_RETURN_IF_ERROR(AllReduceSumBfloat16(collective, narrow, Purpose::kModel));
   std::ranges::copy(narrow, data.begin());
   return {};
+}
+
+// Cuts an update to the median norm of those that count, so that no worker moves the mean further
+// than the middle one would.
+double ClippingFactor(const Exchange& exchange, int rank) {
+  std::vector<double> norms;
+  for (const RankSlot& slot : exchange.slots) {
+    if (slot.samples > 0) norms.push_back(std::sqrt(slot.update_norm_squared));
+  }
+  const double own = std::sqrt(exchange.slots[rank].update_norm_squared);
+  const double limit = Median(norms);
+  return own > limit ? limit / own : 1;
 }
 
 }  // namespace
@@ -130,12 +144,26 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
   const std::span<T> message = message_.span();
   const size_t d = static_cast<size_t>(replica_.size()), b = replica_.flat().buffers().size();
   const size_t inner = message.size() - d - b;
+  const Aggregation aggregation = training_.synchronization.aggregation;
   const double weight =
       static_cast<double>(exchange.slots[rank].samples) / static_cast<double>(exchange.samples);
+  double update_weight = weight;
+  if (aggregation == Aggregation::kClippedMean) update_weight *= ClippingFactor(exchange, rank);
+  if (aggregation == Aggregation::kTrimmedMean) {
+    if (inner > 0) std::ranges::copy(replica_.inner().state(), message.subspan(d).begin());
+    std::ranges::copy(replica_.flat().buffers(), message.last(b).begin());
+    watch.Lap(seconds.outer);
+    std::vector<bool> contributes;
+    for (const RankSlot& slot : exchange.slots) contributes.push_back(slot.samples > 0);
+    LONGSTRIDE_RETURN_IF_ERROR(
+        AllReduceTrimmedMean(collective, message, contributes, Purpose::kModel));
+    watch.Lap(seconds.communication);
+    return {};
+  }
   if (weight == 0) {
     std::ranges::fill(message, T{0});
   } else {
-    kernels::Scale(message.first(d), weight, message.first(d));
+    kernels::Scale(message.first(d), update_weight, message.first(d));
     if (inner > 0) kernels::Scale(replica_.inner().state(), weight, message.subspan(d, inner));
     kernels::Scale(replica_.flat().buffers(), weight, message.last(b));
   }

@@ -92,6 +92,9 @@ Status Worker::Run() {
   Status status;
   if (!outcome.ok()) {
     status = outcome.error();
+  } else if (outcome.value() == Outcome::kUnfit) {
+    status = TransientError("this worker's update was not finite in several rounds in a row, while "
+                            "others' were: it should start anew");
   } else if (outcome.value() != Outcome::kCompleted) {
     const std::string reason = channel_->stop_reason();
     status = InterruptedError("stopped: " +

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "cluster.h"
@@ -236,6 +237,17 @@ TEST(NotFinite, TheOthersAverageAloneWithTheirOwnWeights) {
   EXPECT_FALSE(cluster.reports(1)[0].delta_finite);
 }
 
+TEST(NotFinite, AgainAndAgainOnOneWorkerAloneMakesItStartAnew) {
+  TrainingJob job = SmallJob();
+  const auto clean = TrainingSet(job);
+  Cluster cluster(job, {clean, std::make_shared<PoisonedDataset>(clean, -1), clean});
+  const auto outcomes = cluster.Run({EqualPlan(3)});
+  ASSERT_TRUE(outcomes[1].ok());
+  EXPECT_EQ(*outcomes[1], Outcome::kUnfit);
+  EXPECT_EQ(cluster.engine(1).round(), 3);
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kLostPeer);
+}
+
 TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
   for (const int workers : {1, 2}) {
     TrainingJob job = SmallJob();
@@ -251,6 +263,47 @@ TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
     }
     EXPECT_EQ(cluster.Parameters(), before);
   }
+}
+
+// Multiplies what its rank has learned, as a worker with broken memory or another learning rate
+// would.
+class ExaggeratingCollective final : public ForwardingCollective {
+ public:
+  using ForwardingCollective::ForwardingCollective;
+  Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
+                  Purpose purpose) override {
+    std::vector<double> spoilt(send.size() / sizeof(double));
+    std::memcpy(spoilt.data(), send.data(), send.size());
+    for (double& x : spoilt) x *= 100;
+    return ForwardingCollective::AllToAll(std::as_bytes(std::span(spoilt)), receive, purpose);
+  }
+};
+
+TEST(RobustAggregation, ATrimmedMeanIsHardlyMovedByOneAbnormalWorker) {
+  TrainingJob job = FixedJob();
+  job.spec.training.synchronization.aggregation = Aggregation::kTrimmedMean;
+  Cluster clean(job, 4), spoilt(job, 4);
+  clean.RunToEnd({EqualPlan(4)});
+  const auto outcomes = spoilt.Run(
+      {EqualPlan(4)}, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 2) return c;
+        return std::make_unique<ExaggeratingCollective>(std::move(c));
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_LT(spoilt.reports().back().loss, 2 * clean.reports().back().loss + 0.1);
+}
+
+TEST(RobustAggregation, AClippedMeanCutsTheLargeUpdateOnly) {
+  TrainingJob job = SmallJob();
+  job.spec.training.synchronization.aggregation = Aggregation::kClippedMean;
+  Cluster clipped(job, 4);
+  clipped.RunToEnd({EqualPlan(4)});
+  job.spec.training.synchronization.aggregation = Aggregation::kMean;
+  Cluster plain(job, 4);
+  plain.RunToEnd({EqualPlan(4)});
+  // Healthy workers' updates are alike, so that cutting them to the median hardly matters.
+  EXPECT_LT(RelativeDifference(clipped.Parameters(), plain.Parameters()), 0.2);
+  EXPECT_NE(clipped.Parameters(), plain.Parameters());
 }
 
 // Changes the received average a little on its rank.
