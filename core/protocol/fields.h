@@ -136,6 +136,8 @@ void OwnFields(auto& v, Message<RoundReport> auto& m) {
   v.Integer("localBatch", m.local_batch, 0, kMaxCount);
   v.Integer("localSamples", m.local_samples, 0, kMaxCount);
   v.Flag("deltaFinite", m.delta_finite);
+  v.Number("firstStepTime", m.first_step_time, 0, 1e12);
+  v.Number("lastStepTime", m.last_step_time, 0, 1e12);
   v.Object("seconds", m.seconds);
   v.Number("wallSeconds", m.wall_seconds, 0, kMaxSeconds);
   v.Points("stepTimes", m.step_times, kMaxPoints);

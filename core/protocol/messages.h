@@ -140,6 +140,8 @@ struct RoundReport {
   int64_t local_batch = 0;    // b_m
   int64_t local_samples = 0;  // n_m
   bool delta_finite = true;   // false: it contributed nothing and local_samples were discarded
+  double first_step_time = 0;  // Unix seconds when its local steps began, and when they had ended
+  double last_step_time = 0;
   ActivitySeconds seconds;
   double wall_seconds = 0;
   std::vector<std::pair<int64_t, double>>

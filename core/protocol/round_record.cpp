@@ -53,6 +53,8 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
     report.local_batch = own.local_batch;
     report.local_samples = own.local_samples;
     report.delta_finite = own.delta_finite;
+    report.first_step_time = own.first_step_time;
+    report.last_step_time = own.last_step_time;
     report.seconds = own.seconds;
     report.wall_seconds = own.wall_seconds;
     report.step_times = own.step_times;

@@ -233,9 +233,12 @@ template <typename T>
 Status RoundEngine<T>::RunLocally(Context& context, const RoundWork& work, Stopwatch& watch,
                                   RankSlot& slot, RoundReport& report) {
   const RoundSettings& settings = work.settings;
+  const SystemClock clock;
+  report.first_step_time = clock.UnixSeconds();
   LONGSTRIDE_ASSIGN_OR_RETURN(
       const LocalRoundResult local,
       context.local.Run(settings, work.positions, context.options, watch, report.seconds));
+  report.last_step_time = clock.UnixSeconds();
   slot.samples = local.samples;
   slot.loss_sum = local.loss_sum;
   slot.batch = static_cast<double>(settings.local_batches[work.part]);
