@@ -31,8 +31,9 @@ ends when three more rounds are done; a rank that torchrun restarted counts as t
 Kinds take turns within a seed. Writes build/bench/faults.json: {kill,stop,partition}.{pause_median_seconds,
 pause_worst_seconds, resumed_median_seconds, detected_median_seconds, ...}, replacement.{pause_median_seconds,
 pause_worst_seconds}, samples_lost_or_repeated (sum), recomputed_samples (of the worst run), own_samples (what that
-run allows), holes_left (positions that no round has read again at the end, worst), peers.{torchft,torchrun}.{pause_median_seconds, pause_worst_seconds, recomputed_samples,
-rounds_not_committed}, failed and runs. Ends with 1 if a sample was lost or repeated or a run failed.
+run allows), holes_left (positions that no round has read again at the end, worst),
+peers.{torchft,torchrun}.{pause_median_seconds, pause_worst_seconds, recomputed_samples, rounds_not_committed}, failed
+and runs. Ends with 1 if a sample was lost or repeated or a run failed.
 """
 
 import argparse
@@ -254,7 +255,9 @@ def check_ledger(records):
     cursor = records[-1]["cursorEnd"]
     times, wrong = bytearray(cursor), 0
     for record in records:
-        wrong += abs(record["samples"] - length(record["committed"]))
+        if record["samples"] != length(record["committed"]):
+            raise RunFailed(f"round {record['round']} says {record['samples']} samples, its committed ranges hold "
+                            f"{length(record['committed'])}")
         for begin, end in record["committed"] + record["discarded"]:
             for position in range(begin, end):
                 if position >= cursor or times[position]:
@@ -306,7 +309,10 @@ def analyse(run, victim, struck):
 
 def one(kind, seed, a):
     run, victim, at_round, struck = fault(kind, seed, a)
-    result = {"victim": victim, "round": at_round, **analyse(run, victim, struck)}
+    try:
+        result = {"victim": victim, "round": at_round, **analyse(run, victim, struck)}
+    except (KeyError, IndexError, StopIteration, ValueError) as error:
+        raise RunFailed(f"{run.out} cannot be analysed: {error!r}") from error
     seconds = {k: "never" if result[k] is None else f"{result[k]:.3f} s"
                for k in ("pause", "resumed", "detected", "joined", "usual")}
     print(f"seed {seed:2d} {kind:9s} of worker {victim} after round {at_round:2d}: pause {seconds['pause']}, resumed "
