@@ -21,8 +21,8 @@ and goes on until the worker's replacement has joined (or has not come in time, 
 - recomputed samples: positions that were computed and did not count, to be read again; wanted: at most one round's
   share of the worker that was hit.
 
-Times are those that workers report (firstStepTime, lastStepTime of rounds.jsonl) where they do, else the time of the
-round's record less the wall time that it gives.
+Times are those that workers report (firstStepTime, lastStepTime of rounds.jsonl) where they do, else derived from the
+times of the records and the seconds in them, so that a pause comes out too long rather than too short.
 
 Peers take the kill -9 only, with the same net, batch and H on loopback: torchft's LocalSGD with four replica groups,
 and torchrun restarting a plain local SGD with a checkpoint each round. A pause is measured likewise, step by step, and
@@ -229,21 +229,27 @@ def fault(kind, seed, a):
         netns("down", PREFIX)
 
 
-def steps_of(record, worker):
-    """When a worker's local steps of a round began and ended, Unix seconds."""
-    if "firstStepTime" in worker:
-        return worker["firstStepTime"], worker["lastStepTime"]
-    begin = record["time"] - worker["wallSeconds"]
-    return begin, begin + worker["seconds"]["data"] + worker["seconds"]["compute"]
+def first_step(records, place, worker):
+    """When a worker's local steps of a round began, Unix seconds."""
+    return worker.get("firstStepTime") or records[place]["time"] - worker["wallSeconds"]
+
+
+def last_step(records, place, worker):
+    """When they ended. The wall time of a round that had to be synchronized again has a hole of unknown length, so
+    without the worker's word its steps are taken to have begun when the round before was done, if that is earlier."""
+    if worker.get("lastStepTime"):
+        return worker["lastStepTime"]
+    begin = min(first_step(records, place, worker), records[place - 1]["time"] if place > 0 else float("inf"))
+    return begin + worker["seconds"]["data"] + worker["seconds"]["compute"]
 
 
 def gaps(records, place, names, since=0):
     """How long each of the named workers took no step between the round at `place` and the next, after `since`."""
-    def named(record):
-        return {w["incarnation"]: steps_of(record, w) for w in record["workers"] if w["incarnation"] in names}
+    def named(at, when):
+        return {w["incarnation"]: when(records, at, w) for w in records[at]["workers"] if w["incarnation"] in names}
 
-    before, after = named(records[place]), named(records[place + 1])
-    return [after[n][0] - max(since, before[n][1]) for n in before.keys() & after.keys() if after[n][0] > since]
+    before, after = named(place, last_step), named(place + 1, first_step)
+    return [after[n] - max(since, before[n]) for n in before.keys() & after.keys() if after[n] > since]
 
 
 def length(ranges):
@@ -285,7 +291,7 @@ def analyse(run, victim, struck):
 
     hit = place_of(after[0]["generation"])  # the round that was hit, retried, or the first after it
     pauses = [gap for i in range(hit + 1) for gap in gaps(records, i, survivors, struck)]
-    next_round = [steps_of(records[hit + 1], w)[0] - struck for w in records[hit + 1]["workers"]
+    next_round = [first_step(records, hit + 1, w) - struck for w in records[hit + 1]["workers"]
                   if w["incarnation"] in survivors]
     calm = [i for i in range(1, hit) if records[i + 1]["time"] < struck]
     lost = [e["time"] - struck for e in events if e["event"] == "workerLost" and e["time"] > struck
@@ -293,8 +299,8 @@ def analyse(run, victim, struck):
     result = {"pause": max(pauses), "resumed": max(next_round), "formed": after[0]["time"] - struck,
               "detected": lost[0] if lost else None,
               "usual": statistics.median(max(gaps(records, i, survivors)) for i in calm) if calm else None,
-              "survivors_kept": survivors <= {m["incarnation"] for e in after for m in e["members"]}
-                                and all(survivors <= {m["incarnation"] for m in e["members"]} for e in after),
+              "survivors_kept": all(survivors <= {m["incarnation"] for m in e["members"]} for e in after
+                                    if e["time"] <= records[-1]["time"]),
               "joined": None}
     joins = [e for e in after[1:] if has(e["members"], victim)]
     if joins:
