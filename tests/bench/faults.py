@@ -322,8 +322,9 @@ def one(kind, seed, a):
     seconds = {k: "never" if result[k] is None else f"{result[k]:.3f} s"
                for k in ("pause", "resumed", "detected", "joined", "usual")}
     print(f"seed {seed:2d} {kind:9s} of worker {victim} after round {at_round:2d}: pause {seconds['pause']}, resumed "
-          f"{seconds['resumed']}, detected {seconds['detected']}, joined {seconds['joined']} (usual {seconds['usual']}), "
-          f"recomputed {result['recomputed']} of {result['own']}, lost or repeated {result['lost_or_repeated']}"
+          f"{seconds['resumed']}, detected {seconds['detected']}, joined {seconds['joined']} (usual "
+          f"{seconds['usual']}), recomputed {result['recomputed']} of {result['own']}, lost or repeated "
+          f"{result['lost_or_repeated']}"
           f"{'' if result['survivors_kept'] else ', a SURVIVOR was lost'}", flush=True)
     return result
 
@@ -358,7 +359,8 @@ def wait_for_rounds(directory, ranks, rounds, processes, seconds, since=0.0):
     deadline = time.monotonic() + seconds
     while not all(any(r[0] > since and r[3] >= rounds for r in read_steps(directory, rank)[-1:]) for rank in ranks):
         if time.monotonic() > deadline or processes[0].poll() is not None:
-            raise RunFailed(f"round {rounds} was not done within {seconds} s\n{(directory / 'log').read_text()[-3000:]}")
+            log = (directory / "log").read_text()[-3000:]
+            raise RunFailed(f"round {rounds} was not done within {seconds} s\n{log}")
         time.sleep(0.2)
 
 

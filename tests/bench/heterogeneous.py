@@ -145,7 +145,8 @@ def train(name, seed, a, settings):
               "first_batches": [w["localBatch"] for w in records[0]["workers"]],
               "last_batches": [w["localBatch"] for w in records[-1]["workers"]]}
     print(f"seed {seed} {name:8s} {result['seconds']:8.1f} s, {result['samples']} samples, {len(records)} rounds, "
-          f"{100 * result['accuracy']:.2f} %, batches {result['first_batches']} -> {result['last_batches']}", flush=True)
+          f"{100 * result['accuracy']:.2f} %, batches {result['first_batches']} -> {result['last_batches']}",
+          flush=True)
     return result
 
 
@@ -165,7 +166,8 @@ def figures_of(runs):
             sys.exit(f"not the same samples: {ours['samples']} and {theirs['samples']}")
     rounds = sum(ours["rounds_after_settling"] for _, ours, _ in both)
     return {
-        "speedup_over_equal_batches": statistics.median(theirs["seconds"] / ours["seconds"] for _, ours, theirs in both),
+        "speedup_over_equal_batches": statistics.median(theirs["seconds"] / ours["seconds"]
+                                                        for _, ours, theirs in both),
         "time_vs_ideal": statistics.median(ours["seconds"] * sum(speed["speeds"]) / ours["samples"]
                                            for speed, ours, _ in both),
         "rounds_to_settle": max(ours["rounds_to_settle"] for _, ours, _ in both),
@@ -204,8 +206,8 @@ def main():
     BASE.mkdir(parents=True)
     measurements = [measure_speeds, adaptive, equal]
     runs = {m.__name__: [] for m in measurements}
-    print(f"quotas {QUOTAS} % of a CPU, period {PERIOD_US / 1000:.0f} ms, batch {a.batch}, H {a.local_steps}, seeds 1 to "
-          f"{a.seeds}", flush=True)
+    print(f"quotas {QUOTAS} % of a CPU, period {PERIOD_US / 1000:.0f} ms, batch {a.batch}, H {a.local_steps}, "
+          f"seeds 1 to {a.seeds}", flush=True)
     cpu_quota("up", PREFIX, PERIOD_US, *QUOTAS)
     try:
         for seed in range(1, a.seeds + 1):
