@@ -92,9 +92,8 @@ class LocalRun {
     server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
       if (!coordinator.end() && !coordinator.completing()) places = coordinator.wanted();
     });
-    // Nobody is left to give a newcomer the state.
-    const bool from_checkpoint =
-        options_.from_checkpoint || (started_ && !AnyRunning() && HasCheckpoint());
+    // Those who hold the state may be gone by the time a newcomer is ready.
+    const bool from_checkpoint = started_ ? HasCheckpoint() : options_.from_checkpoint;
     for (const WorkerPlace& place : places) {
       const auto [it, fresh] = children_.try_emplace(place);
       Child& child = it->second;
@@ -212,7 +211,8 @@ class LocalRun {
         const std::vector<WorkerPlace> wanted = coordinator.wanted();
         const bool released = std::ranges::find(wanted, place) == wanted.end();
         if (released) child.restarts = 0;
-        coordinator.WorkerExited(place.group, place.index, exit->exit_code, exit->Text(), now);
+        coordinator.WorkerExited(place.group, place.index, exit->exit_code, exit->Text(),
+                                 !child.incarnation.empty(), now);
         // A failure before it joined has no worker that the coordinator could name.
         if (!ended && coordinator.end() && coordinator.end()->outcome == JobOutcome::kFailed)
           culprit_ = place;

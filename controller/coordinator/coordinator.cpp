@@ -13,6 +13,9 @@ namespace {
 constexpr Duration kHeldUp = std::chrono::milliseconds(1000);
 // When every worker was lost, those that come back wait this long for the others.
 constexpr Duration kRestartWait = std::chrono::seconds(30);
+// On top of ten rounds, for a member to leave a generation that is over: it may be in its local
+// steps.
+constexpr Duration kStuck = std::chrono::seconds(60);
 
 std::string NameOf(const WorkerPlace& place) {
   return "worker " + place.Name();
@@ -121,6 +124,8 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
     return Error{code, "the job has ended: " + end_->reason};
   };
   if (end_) return ended();
+  if (stop_reason_ || completed_)
+    return InterruptedError("the job is ending: " + stop_reason_.value_or("it is complete"));
   const WorkerPlace place = PlaceOf(request.worker);
   if (const auto it = workers_.find(place); it != workers_.end()) {
     Worker& before = it->second;
@@ -151,6 +156,7 @@ void Coordinator::AskMembersToReform(const std::string& reason) {
 void Coordinator::BreakGeneration(const std::string& reason) {
   if (broken_ || generation_id_.counter == 0) return;
   broken_ = true;
+  broken_since_ = last_tick_;
   over_reason_ = reason;
   Emit(GenerationOverEvent{generation_id_, reason});
 }
@@ -164,6 +170,11 @@ void Coordinator::Detach(Worker& worker, const GenerationRequest& request, TimeP
   FormGeneration();
 }
 
+// A member that joined and lost its peers before it got their state holds nothing yet.
+bool Coordinator::HoldsState(const Worker& worker) const {
+  return worker.phase == Phase::kDetached && worker.round >= ledger_.round();
+}
+
 void Coordinator::FormGeneration() {
   if (end_ || completed_ || AnyMember()) return;
   std::vector<Worker*> members;  // in the order of ranks
@@ -171,13 +182,18 @@ void Coordinator::FormGeneration() {
   for (auto& [place, worker] : workers_) {
     if (!worker.present() || worker.released) continue;
     members.push_back(&worker);
-    survivors = survivors || worker.phase == Phase::kDetached;
+    survivors = survivors || HoldsState(worker);
   }
   const auto count = static_cast<int64_t>(members.size());
-  if (count == 0) return;
-  const bool first = generation_id_.counter == 0;
-  const bool waited = !first && restart_deadline_ && last_tick_ >= *restart_deadline_;
-  if (!survivors && count < replicas_ && !waited) return;
+  if (stop_reason_ && (!survivors || count < MinWorkers())) {
+    End(JobOutcome::kStopped, ErrorCode::kInterrupted, *stop_reason_);
+    return;
+  }
+  if (!survivors && count < replicas_) {
+    if (generation_id_.counter == 0) return;
+    if (!restart_deadline_) restart_deadline_ = last_tick_ + kRestartWait;
+    if (count == 0 || last_tick_ < *restart_deadline_) return;
+  }
   if (count < MinWorkers()) {
     if (!waiting_) Emit(WaitingEvent{count, MinWorkers()});
     waiting_ = true;
@@ -193,9 +209,8 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
   for (const Worker* worker : members) {
     joins.push_back(worker->join);
     profiles.push_back(worker->join.profile);
-    if (worker->phase == Phase::kDetached)
-      survivors_round = std::max(survivors_round, worker->round);
-    joiners_round = std::max(joiners_round, worker->join.round);
+    if (HoldsState(*worker)) survivors_round = std::max(survivors_round, worker->round);
+    joiners_round = std::max({joiners_round, worker->join.round, worker->round});
   }
   const int64_t round = survivors_round >= 0 ? survivors_round : joiners_round;
   if (generation_id_.counter > 0 && !CommitAll(ledger_.Close(round))) return;
@@ -345,6 +360,7 @@ void Coordinator::Commit(std::vector<RoundReport> reports) {
     record.workers.push_back(members_[static_cast<size_t>(report.rank)].worker);
   record.reports = std::move(reports);
   const RoundReport common = record.common();
+  round_seconds_ = common.wall_seconds;
   Emit(RoundCommittedEvent{record});
   if (common.evaluation_loss || common.evaluation_accuracy) {
     Emit(EvaluationEvent{common.round, common.cursor_end, common.evaluation_loss,
@@ -362,21 +378,25 @@ void Coordinator::Commit(std::vector<RoundReport> reports) {
 Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
   Worker* worker = Find(request.worker);
   if (!worker) return FencedError();
+  if (request.exit_code == 0 && worker->phase == Phase::kMember)
+    completed_round_ = std::max(completed_round_, request.round);
   Depart(*worker, request.exit_code, request.reason);
   return {};
 }
 
 void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit_code,
-                               const std::string& detail, TimePoint) {
+                               const std::string& detail, bool had_joined, TimePoint) {
   const WorkerPlace place{group, index};
   const auto it = workers_.find(place);
-  if (it != workers_.end() && it->second.present()) {
-    Depart(it->second, exit_code, detail);
+  if (had_joined) {
+    if (it != workers_.end() && it->second.present()) Depart(it->second, exit_code, detail);
     return;
   }
-  const bool after_the_end = end_ || completed_ || stop_reason_;
-  if (it != workers_.end() || after_the_end) return;  // known to have left or to be lost
+  const std::vector<WorkerPlace> places = wanted();
+  const bool is_wanted = std::ranges::find(places, place) != places.end();
+  if (end_ || completed_ || stop_reason_ || !is_wanted) return;
   if (IsGoodExit(exit_code)) {
+    if (generation_id_.counter > 0) return;
     End(JobOutcome::kStopped, ErrorCode::kInterrupted,
         NameOf(place) + " left before it joined: " + detail);
     return;
@@ -402,9 +422,14 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
 }
 
 void Coordinator::EndIfAllLeft(const std::string& stopped) {
-  if (CountPresent() > 0) return;
+  const bool trains = std::ranges::any_of(workers_, [](const auto& w) {
+    return w.second.phase == Phase::kMember || w.second.phase == Phase::kDetached;
+  });
+  if (trains || (CountPresent() > 0 && !completed_ && !stop_reason_)) return;
   if (completed_) {
-    End(JobOutcome::kCompleted, ErrorCode::kInterrupted, "all workers completed");
+    // What the first to finish had committed is committed, whoever could still report it.
+    if (CommitAll(ledger_.Close(std::max(completed_round_, ledger_.round()))))
+      End(JobOutcome::kCompleted, ErrorCode::kInterrupted, "all workers completed");
   } else if (stop_reason_ || !stopped.empty()) {
     End(JobOutcome::kStopped, ErrorCode::kInterrupted, stop_reason_.value_or(stopped));
   }
@@ -422,13 +447,14 @@ void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason
       Format("%s was lost %s: %s", NameOf(PlaceOf(worker.join.worker)).c_str(), when.c_str(),
              reason.c_str());
   if (completed_ || stop_reason_) {  // it is not needed any more
+    if (member) BreakGeneration(what);
     EndIfAllLeft();
+    FormGeneration();
     return;
   }
   CountLost(code, what);
   if (end_) return;
   if (member) BreakGeneration(what);
-  if (CountPresent() == 0) restart_deadline_ = last_tick_ + kRestartWait;
   FormGeneration();
 }
 
@@ -514,6 +540,14 @@ void Coordinator::Tick(TimePoint now) {
       continue;
     Lose(worker, ErrorCode::kLostPeer,
          Format("no heartbeat for %s", FormatSeconds(ToSeconds(now - worker.last_seen)).c_str()));
+  }
+  // A member that is alive and does not come out of its generation is stuck.
+  const Duration patience = kStuck + FromSeconds(10 * round_seconds_);
+  if (broken_ && now - broken_since_ > patience) {
+    for (auto& [place, worker] : workers_) {
+      if (worker.phase == Phase::kMember)
+        Lose(worker, ErrorCode::kLostPeer, "it does not leave a generation that is over");
+    }
   }
   // Members that should have left in good order with the others, and have not.
   const auto is_detached = [](const auto& w) { return w.second.phase == Phase::kDetached; };

@@ -75,14 +75,14 @@ class Coordinator {
   [[nodiscard]] std::optional<RoundReply> ReplyTo(const RoundReport& report,
                                                   bool now_or_never) const;
 
-  // Exit codes 0 and 7 (interrupted) are a good end. A worker with 2, 3, 4 or 70 (user, data,
-  // resource, bug) would fail again and ends the job; with any other it is lost.
+  // Exit codes 0 and 7 (interrupted) are a good end. A worker with 1, 2, 3 or 4 (bug, user,
+  // data, resource) would fail again and ends the job; with any other it is lost.
   Status Leave(const LeaveRequest& request, TimePoint now);
 
   // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by
-  // signal 9".
+  // signal 9". `had_joined`: it ended after it had joined.
   void WorkerExited(const std::string& group, int64_t index, int exit_code,
-                    const std::string& detail, TimePoint now);
+                    const std::string& detail, bool had_joined, TimePoint now);
 
   // kLostPeer when the generation is not the present one; kResource when full.
   Status StoreSet(const StoreSetRequest& request);
@@ -135,6 +135,7 @@ class Coordinator {
   [[nodiscard]] int64_t CountPresent() const;
   [[nodiscard]] bool AnyMember() const;
   [[nodiscard]] int64_t MinWorkers() const;
+  [[nodiscard]] bool HoldsState(const Worker& worker) const;
   Status Admit(const JoinRequest& request) const;
   void Detach(Worker& worker, const GenerationRequest& request, TimePoint now);
   void AskMembersToReform(const std::string& reason);
@@ -164,14 +165,17 @@ class Coordinator {
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
   bool reform_ = false;      // members are to leave at the next boundary
+  TimePoint broken_since_;
   bool broken_ = false;      // the present generation is over; members that have not asked must
   std::string over_reason_;  // of either
   TimePoint detached_since_;  // the first member asked; valid while one is detached
-  // Every worker was lost: until when those that come back wait for the others.
+  // Nobody is left who holds the state: until when those that come back wait for the others.
   std::optional<TimePoint> restart_deadline_;
   bool waiting_ = false;      // told of too few workers
   int64_t lost_ = 0;          // workers, so far
   bool completed_ = false;    // a member has finished the job
+  int64_t completed_round_ = 0;  // and had committed so many rounds
+  double round_seconds_ = 0;     // of the last committed round
   std::optional<std::string> stop_reason_;
   std::optional<JobEnd> end_;
   std::vector<Event> events_;

@@ -133,9 +133,13 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
     const WorkerProfile& p = member.profile;
     plan.shares.push_back({p.alpha, p.beta, p.micro_batch_cap, bounds.min, bounds.max});
   }
-  LONGSTRIDE_RETURN_IF_ERROR(Predict(spec_, plan, spec_.training.batch.initial, 0));
+  // Later on the batch is kept within what the members can take.
+  int64_t batch = spec_.training.batch.initial, least = 0, most = 0;
+  for (const PlanShare& share : plan.shares) least += share.min_batch, most += share.max_batch;
+  if (!first) batch = std::clamp(batch, std::min(least, most), most);
+  LONGSTRIDE_RETURN_IF_ERROR(Predict(spec_, plan, batch, 0));
   plans_ = {std::move(plan)};  // the others were for other members
-  last_issue_round_ = first_round;
+  last_issue_round_ = first_round - 1;
   return {};
 }
 

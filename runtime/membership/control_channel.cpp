@@ -81,7 +81,7 @@ void QueuedControlChannel::RunHeartbeats() {
     const HeartbeatRequest request{worker_, generation_, round_};
     lock.unlock();
     const Result<HeartbeatReply> reply = client_->Heartbeat(request);
-    if (reply.ok()) Take(*reply);
+    if (reply.ok()) Take(*reply, request.generation);
     if (reply.ok() != reachable) {
       reachable = reply.ok();
       if (reachable) LogInfo("membership", "the coordinator answers again");
@@ -92,13 +92,15 @@ void QueuedControlChannel::RunHeartbeats() {
   }
 }
 
-void QueuedControlChannel::Take(const HeartbeatReply& reply) {
+void QueuedControlChannel::Take(const HeartbeatReply& reply, GenerationId generation) {
   bool tell = false;
   {
     const std::lock_guard lock(mutex_);
-    TakeRequests(reply.stop, reply.stop_reason, reply.reform);
-    const bool over = reply.state == MemberState::kReform || reply.state == MemberState::kFenced ||
-                      reply.state == MemberState::kEnded;
+    const bool present = generation == generation_;  // Enter may have been quicker
+    TakeRequests(reply.stop, reply.stop_reason, present && reply.reform);
+    const bool over = present && (reply.state == MemberState::kReform ||
+                                  reply.state == MemberState::kFenced ||
+                                  reply.state == MemberState::kEnded);
     tell = over && !over_told_;
     if (tell) over_told_ = true;
   }
@@ -136,7 +138,7 @@ void QueuedControlChannel::RunReports() {
     over.state = reply.error().code == ErrorCode::kLostPeer ? MemberState::kFenced
                                                             : MemberState::kEnded;
     over.reason = reply.error().message;
-    Take(over);
+    Take(over, report.generation);
     lock.lock();
   }
 }

@@ -54,7 +54,8 @@ class QueuedControlChannel final : public ControlChannel {
  private:
   void RunHeartbeats();
   void RunReports();
-  void Take(const HeartbeatReply& reply);
+  // What an answer to a request about `generation` says.
+  void Take(const HeartbeatReply& reply, GenerationId generation);
   // Both under mutex_.
   void TakeRequests(bool stop, const std::string& reason, bool reform);
   void AddPlans(const std::vector<Plan>& plans);

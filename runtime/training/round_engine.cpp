@@ -23,6 +23,7 @@ enum SeedStream : uint64_t { kDropoutSeed = 2, kSketchSeed = 3 };
 constexpr int64_t kEvaluationBatch = 256;
 constexpr int64_t kWastedRoundsAllowed = 10;
 constexpr int64_t kStrikesAllowed = 3;
+constexpr int kLoadAttempts = 3;
 
 uint64_t StreamSeed(const TrainingJobSpec& job, SeedStream stream) {
   return Hash64(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(stream));
@@ -94,14 +95,30 @@ RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset
 
 template <typename T>
 Status RoundEngine<T>::Resume(const std::string& directory) {
+  resume_directory_ = directory;
   LONGSTRIDE_ASSIGN_OR_RETURN(resume_from_, FindCheckpoint(directory));
+  return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::LoadState(int rank) {
+  Status loaded = LoadCheckpoint(*resume_from_, rank, replica_, state_);
+  // Newer ones may have taken its place since it was found.
+  for (int attempt = 0; !loaded.ok() && attempt < kLoadAttempts; ++attempt) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(resume_from_, FindCheckpoint(resume_directory_));
+    loaded = LoadCheckpoint(*resume_from_, rank, replica_, state_);
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(loaded);
+  resume_from_.reset();
+  state_.generation = {};  // of another coordinator; members of this one's are ahead
   return {};
 }
 
 template <typename T>
 bool RoundEngine<T>::Finished() const {
   return state_.target_reached ||
-         SamplesDone(state_.ledger) >= SampleLimit(options_.job.spec.training, train_->size());
+         (SamplesDone(state_.ledger) >= SampleLimit(options_.job.spec.training, train_->size()) &&
+          state_.ledger.holes().empty());
 }
 
 template <typename T>
@@ -126,10 +143,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
     return BugError(Format("rank %d of %d in the collective, but rank %ld of %zu in the generation",
                            collective.rank(), ranks, generation.rank, generation.members.size()));
   }
-  if (resume_from_) {
-    LONGSTRIDE_RETURN_IF_ERROR(LoadCheckpoint(*resume_from_, collective.rank(), replica_, state_));
-    resume_from_.reset();
-  }
+  if (resume_from_) LONGSTRIDE_RETURN_IF_ERROR(LoadState(collective.rank()));
   if (saver_) saver_->AbandonPending();
   LONGSTRIDE_RETURN_IF_ERROR(AlignStates(collective, replica_, state_));
   // All members have let go of their files, and none writes before the first round's exchange.
@@ -156,11 +170,20 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
       .plans = generation.plans,
       .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
+  const int64_t begun_at = state_.round;
   LONGSTRIDE_ASSIGN_OR_RETURN(BoundaryRequest next, CompletePending(context));
+  if (Finished() && state_.round == begun_at && generation.id.counter > 1) {
+    // A member was lost in the middle of what the last boundary still had to do.
+    RoundReport unsent;
+    LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, {}, unsent));
+    if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, {}, {}, false, unsent));
+  }
   while (!Finished() && next == BoundaryRequest::kNone && strikes_ < kStrikesAllowed) {
     LONGSTRIDE_ASSIGN_OR_RETURN(next, RunRound(context));
   }
   if (Finished()) return Outcome::kCompleted;
+  // Before another rank may clear what an unfinished checkpoint leaves.
+  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
   if (strikes_ >= kStrikesAllowed) return Outcome::kUnfit;
   if (next == BoundaryRequest::kStop) return Outcome::kStopped;
   return leaving_ ? Outcome::kLeft : Outcome::kReformed;
@@ -168,7 +191,6 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
 
 template <typename T>
 Result<BoundaryRequest> RoundEngine<T>::CompletePending(Context& context) {
-  if (context.collective.size() == 1 && !pending_) return BoundaryRequest::kNone;
   if (pending_ && (pending_->anchor() != model_digest_ ||
                    pending_->work().settings.number != state_.round + 1)) {
     pending_.reset();  // another member had committed that round, or another one in its place
@@ -186,7 +208,7 @@ Result<BoundaryRequest> RoundEngine<T>::CompletePending(Context& context) {
                              std::ranges::count_if(work->owners, [](int o) { return o >= 0; }),
                              work->owners.size()));
   if (state_.growth.batch == 0) state_.growth.batch = work->settings.global_batch;
-  replica_.BeginRound(/*inner_state=*/true);
+  replica_.BeginRound();
   RankSlot slot;
   RoundReport report;
   if (pending_) {
@@ -218,11 +240,11 @@ Result<BoundaryRequest> RoundEngine<T>::RunRound(Context& context) {
       state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
   RoundWork work = OwnParts(std::move(settings), std::move(positions), ranks, rank);
 
-  replica_.BeginRound(ranks > 1);
+  replica_.BeginRound();
   watch.Lap(report.seconds.outer);
   RankSlot slot;
   if (const Status local = RunLocally(context, work, watch, slot, report); !local.ok()) {
-    if (ranks > 1) replica_.Restore();
+    replica_.Restore();
     return local.error();
   }
   return Synchronize(context, std::move(work), &context.local.step_zero(), std::move(slot),
@@ -277,7 +299,6 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
       context.synchronizer.Run(work.settings, context.generation.members, mine, step_zero,
                                context.collective, watch, report.seconds);
   if (!exchange.ok()) {
-    if (context.collective.size() == 1) return exchange.error();
     watch.Lap(report.seconds.communication);
     account();
     if (MayBeRepeated(exchange.error()) && work.part >= 0 && !pending_)
@@ -430,7 +451,7 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   }
   if (!due) return {};
   report.checkpointed = true;
-  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, rank));
+  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, rank, context.collective.size()));
   if (!last) return {};
   LONGSTRIDE_RETURN_IF_ERROR(complete_now());
   return saver_->Finish();

@@ -48,6 +48,7 @@ class RoundEngine final : public Engine {
 
   Result<Outcome> RunGeneration(const Generation& generation, Collective& collective,
                                 ControlChannel& control);
+  Status LoadState(int rank);
   // A generation begins: the round that was pending when the last one broke, if any member has it.
   Result<BoundaryRequest> CompletePending(Context& context);
   // One round from its anchor to its report. Returns what all members do at its boundary. On an
@@ -75,6 +76,7 @@ class RoundEngine final : public Engine {
   TrainingState state_;
   std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
   std::optional<checkpoint::Checkpoint> resume_from_;
+  std::string resume_directory_;
   uint64_t model_digest_ = 0;  // at the present boundary
   bool leaving_ = false;       // this worker told the others so in the present round
   std::optional<PendingRound<T>> pending_;

@@ -114,6 +114,8 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   if (ranks > 1) {
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(block_.data(), Purpose::kStatistics));
     watch.Lap(seconds.communication);
+  } else {
+    LONGSTRIDE_RETURN_IF_ERROR(collective.Barrier());  // fails once it was aborted
   }
 
   Exchange exchange;

@@ -61,19 +61,27 @@ std::vector<std::string> PurposeNames() {
 
 }  // namespace
 
+// Aborts the present generation's collective, also if it is asked to before there is one.
 class Worker::AbortSwitch {
  public:
+  void Reset() {
+    const std::lock_guard lock(mutex_);
+    aborted_ = false;
+  }
   void Set(Collective* collective) {
     const std::lock_guard lock(mutex_);
     collective_ = collective;
+    if (aborted_ && collective_ != nullptr) collective_->Abort();
   }
   void Abort() {
     const std::lock_guard lock(mutex_);
+    aborted_ = true;
     if (collective_ != nullptr) collective_->Abort();
   }
 
  private:
   std::mutex mutex_;
+  bool aborted_ = false;
   Collective* collective_ = nullptr;
 };
 
@@ -234,6 +242,7 @@ Result<Outcome> Worker::Train() {
 }
 
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
+  abort_->Reset();
   channel_->Enter(generation);
   GlooOptions gloo;
   gloo.rank = static_cast<int>(generation.rank);

@@ -13,7 +13,7 @@ class ElasticTest : public CoordinatorTest {
   static constexpr GenerationId kSecond{7, 2};
 
   void Die(int64_t index) {
-    coordinator_->WorkerExited("worker", index, 137, "was killed by signal 9", clock_.Now());
+    coordinator_->WorkerExited("worker", index, 137, "was killed by signal 9", true, clock_.Now());
     Collect();
   }
   void Rejoin(int64_t index, const std::string& incarnation) {

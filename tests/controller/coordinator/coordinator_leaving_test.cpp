@@ -47,7 +47,7 @@ TEST_F(CoordinatorTest, ACoordinatorThatWasHeldUpBlamesNobodyForIt) {
 TEST_F(CoordinatorTest, TheLaunchersWordThatAWorkerDiedCountsAtOnce) {
   MakeWithoutRestarts(2);
   JoinAll();
-  coordinator_->WorkerExited("worker", 1, 137, "was killed by signal 9", clock_.Now());
+  coordinator_->WorkerExited("worker", 1, 137, "was killed by signal 9", true, clock_.Now());
   EXPECT_THAT(End().reason, HasSubstr("worker worker-1 was lost"));
   EXPECT_THAT(End().reason, HasSubstr("signal 9"));
   EXPECT_EQ(End().code, ErrorCode::kLostPeer);
@@ -64,7 +64,7 @@ TEST_F(CoordinatorTest, ALeaveWithAnErrorEndsTheJobWithThatError) {
 TEST_F(CoordinatorTest, AFailureBeforeJoiningEndsTheJob) {
   Make(2);
   ASSERT_TRUE(Join(0).ok());
-  coordinator_->WorkerExited("worker", 1, 3, "exited with code 3", clock_.Now());
+  coordinator_->WorkerExited("worker", 1, 3, "exited with code 3", false, clock_.Now());
   EXPECT_EQ(End().code, ErrorCode::kData);
   EXPECT_THAT(End().reason, HasSubstr("worker worker-1 failed before it joined"));
 }
@@ -80,7 +80,7 @@ TEST_F(CoordinatorTest, TheJobIsCompleteWhenAllHaveLeftWell) {
   Leave(1, 0, "completed");
   EXPECT_EQ(End().outcome, JobOutcome::kCompleted);
   EXPECT_TRUE(coordinator_->quiet());
-  coordinator_->WorkerExited("worker", 1, 0, "exited with code 0", clock_.Now());
+  coordinator_->WorkerExited("worker", 1, 0, "exited with code 0", true, clock_.Now());
   EXPECT_EQ(End().outcome, JobOutcome::kCompleted);
 }
 

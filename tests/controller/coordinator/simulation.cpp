@@ -78,7 +78,7 @@ void Simulation::Step() {
 
 // What the launcher does: a process at every place that is wanted.
 void Simulation::Launch() {
-  if (coordinator_->end()) return;
+  if (coordinator_->end() || coordinator_->completing()) return;
   bool any = false;
   for (const auto& [place, worker] : workers_) any = any || (worker->alive && worker->where != Where::kGone);
   const bool from_checkpoint = !any && !incarnations_.empty();
@@ -90,11 +90,12 @@ void Simulation::Launch() {
     slot = std::make_unique<Worker>();
     slot->join =
         MakeJoin(place.index, place.group, std::to_string(++incarnations_[place]));
-    if (from_checkpoint) {
+    if (checkpoint_.round > 0 && !incarnations_.empty()) {  // also beside others, who may die yet
       slot->state = checkpoint_;
+      slot->state.generation = {};
       slot->join.round = checkpoint_.round;
-      ++counts_.restarts;
     }
+    if (from_checkpoint) ++counts_.restarts;
   }
 }
 
@@ -109,7 +110,8 @@ void Simulation::Faults() {
     victim->alive = false;
     ++counts_.lost;
     if (Chance(2))  // the launcher has seen it at once; else silence will tell
-      coordinator_->WorkerExited(place.group, place.index, 137, "killed", clock_.Now());
+      coordinator_->WorkerExited(place.group, place.index, 137, "killed",
+                                 victim->where != Where::kStarting, clock_.Now());
   } else if (Chance(500)) {
     victim->frozen_for = static_cast<int>(random_.NextBelow(300));
     ++counts_.frozen;
@@ -367,7 +369,10 @@ void Simulation::Check() {
     if (!committed) continue;
     const RoundRecord& record = committed->record;
     const RoundReport& common = record.common();
-    if (common.round <= told_round_) {  // all were lost: back to a checkpoint
+    if (common.round <= told_round_) {  // all were lost: back to the checkpoint
+      if (common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
+        Break(Format("back to round %lld, which is no checkpoint",
+                     static_cast<long long>(common.round - 1)));
       told_ = common.round > 1 ? told_before_[common.round - 1] : Ledger();
       told_round_ = common.round - 1;
     }

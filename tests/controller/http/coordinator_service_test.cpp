@@ -140,7 +140,7 @@ TEST_F(ServiceTest, PollsOfAJobThatEndsAreAnswered) {
   const auto poll = Ask("store/read", ToJsonText(StoreReadRequest{{1, 1}, 1, 20}));
   EXPECT_FALSE(poll->has_value());
   service_.WithJob({"default", "demo"}, [](Coordinator& c, TimePoint now) {
-    c.WorkerExited("worker", 0, 3, "exited with code 3", now);
+    c.WorkerExited("worker", 0, 3, "exited with code 3", true, now);
   });
   ASSERT_TRUE(poll->has_value());
   EXPECT_EQ((*poll)->status, 409);

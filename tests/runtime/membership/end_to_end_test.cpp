@@ -130,7 +130,7 @@ TEST_F(EndToEnd, SurvivorsHearOfALostWorkerThroughTheirHeartbeats) {
   ASSERT_TRUE(generation.ok()) << generation.error().message;
   survivor.Enter(*generation);
   server_->service().WithJob(key_, [](Coordinator& coordinator, TimePoint now) {
-    coordinator.WorkerExited("worker", 1, 137, "was killed by signal 9", now);
+    coordinator.WorkerExited("worker", 1, 137, "was killed by signal 9", true, now);
   });
   std::unique_lock lock(mutex);
   ASSERT_TRUE(told.wait_for(lock, seconds(20), [&] { return over.has_value(); }));
