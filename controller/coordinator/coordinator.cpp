@@ -170,9 +170,11 @@ void Coordinator::Detach(Worker& worker, const GenerationRequest& request, TimeP
   FormGeneration();
 }
 
-// A member that joined and lost its peers before it got their state holds nothing yet.
+// A member that joined and lost its peers before it got their state holds nothing yet. Who has
+// trained holds the state, even if the last committed round went down with the only one who had it.
 bool Coordinator::HoldsState(const Worker& worker) const {
-  return worker.phase == Phase::kDetached && worker.round >= ledger_.round();
+  return worker.phase == Phase::kDetached &&
+         (worker.round > worker.join.round || worker.round >= ledger_.round());
 }
 
 void Coordinator::FormGeneration() {

@@ -327,6 +327,54 @@ TEST_F(ElasticTest, WhenAllWereLostTheyBeginAgainTogetherFromTheirCheckpoint) {
   EXPECT_EQ(coordinator_->ledger().round(), 5);
 }
 
+TEST_F(ElasticTest, ANewcomerThatNeverGotTheStateDoesNotGoOnAlone) {
+  Make(2);
+  JoinAll();
+  for (int64_t round = 1; round <= 5; ++round) ReportAll(round);
+  Die(1);
+  ASSERT_TRUE(Poll(0, kFirst, 5)->generation.has_value());
+  Rejoin(1, "2");
+  ASSERT_TRUE(Poll(0, kSecond, 5)->generation.has_value());
+  Die(0);  // before the newcomer has the state
+  const auto reply = coordinator_->PollGeneration(
+      {MakeJoin(1, "worker", "2").worker, {7, 3}, 0, "a peer is gone", 1}, clock_.Now());
+  EXPECT_FALSE(reply.has_value());
+  JoinRequest join = MakeJoin(0, "worker", "2");
+  join.round = 4;  // from the checkpoint
+  ASSERT_TRUE(coordinator_->Join(join, clock_.Now()).ok());
+  Collect();
+  EXPECT_EQ(Of<GenerationFormedEvent>(events_).size(), 4u);
+  EXPECT_EQ(coordinator_->plans().back().first_round, 5);
+}
+
+TEST_F(ElasticTest, AStopEndsTheJobThoughANewcomerWaits) {
+  Make(2);
+  JoinAll();
+  Die(1);
+  ASSERT_TRUE(Poll(0, kFirst, 0)->generation.has_value());
+  Rejoin(1, "2");
+  coordinator_->RequestStop("Ctrl-C");
+  Leave(0, ExitCodeOf(ErrorCode::kInterrupted), "stopped");
+  EXPECT_EQ(End().outcome, JobOutcome::kStopped);
+}
+
+TEST_F(ElasticTest, WhoIsNotWantedAnyMoreMayFailToJoin) {
+  Make(1);
+  JoinAll();
+  ASSERT_TRUE(coordinator_->Scale(2).ok());
+  ASSERT_TRUE(coordinator_->Scale(1).ok());
+  coordinator_->WorkerExited("worker", 1, 2, "exited with code 2", false, clock_.Now());
+  EXPECT_FALSE(coordinator_->end().has_value());
+}
+
+TEST_F(ElasticTest, AReplacementThatFailsBeforeItJoinsCounts) {
+  Make(2);
+  JoinAll();
+  Die(1);
+  coordinator_->WorkerExited("worker", 1, 3, "exited with code 3", false, clock_.Now());
+  EXPECT_EQ(End().code, ErrorCode::kData);
+}
+
 TEST_F(ElasticTest, WhenNotAllComeBackThoseWhoDidBeginAfterAWhile) {
   Make(2);
   JoinAll();

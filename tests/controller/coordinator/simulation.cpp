@@ -370,7 +370,8 @@ void Simulation::Check() {
     const RoundRecord& record = committed->record;
     const RoundReport& common = record.common();
     if (common.round <= told_round_) {  // all were lost: back to the checkpoint
-      if (common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
+      const bool last_again = common.round == told_round_;  // it went down with who had it
+      if (!last_again && common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
         Break(Format("back to round %lld, which is no checkpoint",
                      static_cast<long long>(common.round - 1)));
       told_ = common.round > 1 ? told_before_[common.round - 1] : Ledger();
