@@ -50,7 +50,7 @@ std::string Simulation::Run() {
   if (!broken_.empty()) return broken_;
   if (coordinator_->end()->outcome != JobOutcome::kCompleted)
     return "the job ended otherwise: " + coordinator_->end()->reason;
-  if (told_.cursor() - told_.holes().size() < samples_)
+  if (told_.cursor() < samples_ || !told_.holes().empty())
     return Format("only %lld of %lld samples", static_cast<long long>(told_.committed().size()),
                   static_cast<long long>(samples_));
   return "";
@@ -61,7 +61,9 @@ void Simulation::Step() {
   if (faulty()) Faults();
   clock_.Advance(std::chrono::milliseconds(random_.NextBelow(60)));
   std::vector<Worker*> all;
-  for (auto& [place, worker] : workers_) all.push_back(worker.get());
+  for (auto& [place, worker] : workers_) {
+    if (worker) all.push_back(worker.get());
+  }
   for (auto& ghost : ghosts_) all.push_back(ghost.get());
   for (Worker* worker : all) {
     worker->frozen_for = std::max(0, worker->frozen_for - 1);
@@ -70,23 +72,26 @@ void Simulation::Step() {
         Chance(4))
       Beat(*worker);
   }
-  Worker& worker = *all[random_.NextBelow(all.size())];
-  if (worker.running()) Act(worker);
+  if (!all.empty()) {
+    Worker& worker = *all[random_.NextBelow(all.size())];
+    if (worker.running()) Act(worker);
+  }
   coordinator_->Tick(clock_.Now());
   Check();
+  std::erase_if(ghosts_, [](const auto& w) { return !w->alive || w->where == Where::kGone; });
 }
 
 // What the launcher does: a process at every place that is wanted.
 void Simulation::Launch() {
   if (coordinator_->end() || coordinator_->completing()) return;
   bool any = false;
-  for (const auto& [place, worker] : workers_) any = any || (worker->alive && worker->where != Where::kGone);
+  for (const auto& [place, worker] : workers_)
+    any = any || (worker && worker->alive && worker->where != Where::kGone);
   const bool from_checkpoint = !any && !incarnations_.empty();
   for (const WorkerPlace& place : coordinator_->wanted()) {
     auto& slot = workers_[place];
-    if (slot && (slot->alive && slot->where != Where::kGone)) continue;
-    if (slot && !Chance(20)) continue;  // the pause before a restart
-    if (slot) ghosts_.push_back(std::move(slot));
+    if (slot && slot->alive && slot->where != Where::kGone) continue;
+    if (incarnations_.contains(place) && !Chance(20)) continue;  // the pause before a restart
     slot = std::make_unique<Worker>();
     slot->join =
         MakeJoin(place.index, place.group, std::to_string(++incarnations_[place]));
@@ -102,7 +107,7 @@ void Simulation::Launch() {
 void Simulation::Faults() {
   std::vector<std::pair<WorkerPlace, Worker*>> alive;
   for (auto& [place, worker] : workers_) {
-    if (worker->alive && worker->where != Where::kGone) alive.emplace_back(place, worker.get());
+    if (worker && worker->alive && worker->where != Where::kGone) alive.emplace_back(place, worker.get());
   }
   if (alive.empty()) return;
   auto& [place, victim] = alive[random_.NextBelow(alive.size())];
@@ -145,7 +150,8 @@ void Simulation::Act(Worker& w) {
     case Where::kTraining:
       if (w.reachable() && !w.outbox.empty() && Chance(2)) return SendReport(w);
       if (w.aborted) return Fail(w);
-      if (w.where == Where::kTraining && w.state.ledger.cursor() - w.state.ledger.holes().size() >= samples_) {
+      if (w.where == Where::kTraining && w.state.ledger.cursor() >= samples_ &&
+          w.state.ledger.holes().empty()) {
         w.where = Where::kLeaving;
         return;
       }
@@ -222,7 +228,7 @@ void Simulation::Collective(const GenerationId& id) {
   if (members.size() < size) {
     bool waiting_to_enter = false;  // formed, but one has not heard of it yet
     for (auto& [place, w] : workers_) {
-      waiting_to_enter = waiting_to_enter || (w->alive && w->where == Where::kWaiting);
+      waiting_to_enter = waiting_to_enter || (w && w->alive && w->where == Where::kWaiting);
     }
     if (!waiting_to_enter || Chance(10)) {
       for (Worker* w : members) {
@@ -328,7 +334,8 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
     return Break(booked.error().message);
   after.digest = Hash64(before.digest, static_cast<uint64_t>(TotalSize(outcome.committed)),
                         static_cast<uint64_t>(after.generation.counter));
-  if (after.round % kCheckpointEvery == 0) checkpoint_ = after;
+  // Of a round that all held.
+  if (before.round > 0 && before.round % kCheckpointEvery == 0) checkpoint_ = before;
 
   const bool torn = faulty() && Chance(40);
   bool reform = false;
@@ -355,6 +362,17 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
   }
 }
 
+// A worker that was given up for lost is killed, or goes on somewhere unseen, to be fenced.
+void Simulation::Replace(const WorkerId& id) {
+  auto& slot = workers_[{id.group, id.index}];
+  if (!slot || slot->join.worker != id || !slot->alive) return;
+  if (Chance(2)) {
+    slot->alive = false;
+  } else {
+    ghosts_.push_back(std::move(slot));
+  }
+}
+
 void Simulation::Check() {
   for (const Event& event : coordinator_->DrainEvents()) {
     if (const auto* formed = std::get_if<GenerationFormedEvent>(&event.data)) {
@@ -365,6 +383,7 @@ void Simulation::Check() {
           Break("a generation holds one place twice");
       }
     }
+    if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) Replace(lost->worker);
     const auto* committed = std::get_if<RoundCommittedEvent>(&event.data);
     if (!committed) continue;
     const RoundRecord& record = committed->record;

@@ -92,6 +92,7 @@ class Simulation {
   void Exchange(std::vector<Worker*>& members, bool completing);
   void SendReport(Worker& worker);
   void Beat(Worker& worker);
+  void Replace(const WorkerId& id);
   void Check();
   void Break(const std::string& what);
   [[nodiscard]] bool Chance(uint64_t in) { return random_.NextBelow(in) == 0; }
@@ -102,7 +103,7 @@ class Simulation {
   ManualClock clock_;
   std::unique_ptr<Coordinator> coordinator_;
   std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;  // the process at each place
-  std::vector<std::unique_ptr<Worker>> ghosts_;  // replaced, and perhaps not quite dead
+  std::vector<std::unique_ptr<Worker>> ghosts_;  // given up for lost, and alive
   std::map<WorkerPlace, int> incarnations_;
   State checkpoint_;
   int64_t samples_ = 0;  // of the whole job
