@@ -29,10 +29,11 @@ Status CheckReplicas(const RunDirectory& directory, int64_t replicas) {
   }
   least = std::max<int64_t>(1, least);
   if (replicas >= least && replicas <= most) return {};
-  return UserError(Format("%lld workers are not within the %lld to %lld that minReplicas and "
-                          "maxReplicas of the job's groups allow",
-                          static_cast<long long>(replicas), static_cast<long long>(least),
-                          static_cast<long long>(most)));
+  return UserError(
+      Format("%lld workers are not within the %lld to %lld that minReplicas and "
+             "maxReplicas of the job's groups allow",
+             static_cast<long long>(replicas), static_cast<long long>(least),
+             static_cast<long long>(most)));
 }
 
 Status Scale(const std::string& path, int64_t replicas) {

@@ -61,8 +61,7 @@ Coordinator::Coordinator(CoordinatorOptions options, TimePoint now)
 
 Coordinator::Worker* Coordinator::Find(const WorkerId& id) {
   const auto it = workers_.find(PlaceOf(id));
-  const bool found =
-      it != workers_.end() && it->second.join.worker == id && it->second.present();
+  const bool found = it != workers_.end() && it->second.join.worker == id && it->second.present();
   return found ? &it->second : nullptr;
 }
 
@@ -110,10 +109,11 @@ Status Coordinator::Admit(const JoinRequest& request) const {
   if (std::ranges::find(places, PlaceOf(id)) != places.end()) return {};
   const auto of_group =
       std::ranges::count_if(places, [&](const WorkerPlace& p) { return p.group == id.group; });
-  return UserError(Format("index %lld is out of range: with %lld replicas, group %s has places 0 "
-                          "to %lld",
-                          static_cast<long long>(id.index), static_cast<long long>(replicas_),
-                          id.group.c_str(), static_cast<long long>(of_group) - 1));
+  return UserError(
+      Format("index %lld is out of range: with %lld replicas, group %s has places 0 "
+             "to %lld",
+             static_cast<long long>(id.index), static_cast<long long>(replicas_), id.group.c_str(),
+             static_cast<long long>(of_group) - 1));
 }
 
 Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
@@ -218,7 +218,9 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
   if (generation_id_.counter > 0 && !CommitAll(ledger_.Close(round))) return;
   if (generation_id_.counter > 0 && !broken_) BreakGeneration(over_reason_);
 
-  const auto newest = [this] { return planner_.plans().empty() ? 0 : planner_.plans().back().version; };
+  const auto newest = [this] {
+    return planner_.plans().empty() ? 0 : planner_.plans().back().version;
+  };
   const int64_t version_before = newest();
   if (const Status begun = planner_.Begin(joins, round + 1); !begun.ok()) {
     End(JobOutcome::kFailed, begun.error().code, begun.error().message);
@@ -274,8 +276,8 @@ std::optional<GenerationReply> Coordinator::PollGeneration(const GenerationReque
   }
   if (worker->phase == Phase::kMember && request.after < generation_id_) {
     reply.state = MemberState::kTraining;
-    reply.generation = Generation{generation_id_, RankOf(request.worker), members_, backend_,
-                                  planner_.plans()};
+    reply.generation =
+        Generation{generation_id_, RankOf(request.worker), members_, backend_, planner_.plans()};
     return reply;
   }
   if (worker->phase != Phase::kMember && (worker->released || completed_)) {
@@ -445,9 +447,8 @@ void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason
       generation_id_.counter == 0
           ? std::string("before training began")
           : Format("after round %lld", static_cast<long long>(ledger_.round()));
-  const std::string what =
-      Format("%s was lost %s: %s", NameOf(PlaceOf(worker.join.worker)).c_str(), when.c_str(),
-             reason.c_str());
+  const std::string what = Format("%s was lost %s: %s", NameOf(PlaceOf(worker.join.worker)).c_str(),
+                                  when.c_str(), reason.c_str());
   if (completed_ || stop_reason_) {  // it is not needed any more
     if (member) BreakGeneration(what);
     EndIfAllLeft();
@@ -497,10 +498,11 @@ Status Coordinator::Scale(int64_t replicas) {
   int64_t most = 0;
   for (const WorkerGroup& group : options_.job.spec.workers) most += group.max_replicas;
   if (replicas < MinWorkers() || replicas > most) {
-    return UserError(Format("the job runs with %lld to %lld workers, not %lld (minReplicas and "
-                            "maxReplicas of its groups)",
-                            static_cast<long long>(MinWorkers()), static_cast<long long>(most),
-                            static_cast<long long>(replicas)));
+    return UserError(
+        Format("the job runs with %lld to %lld workers, not %lld (minReplicas and "
+               "maxReplicas of its groups)",
+               static_cast<long long>(MinWorkers()), static_cast<long long>(most),
+               static_cast<long long>(replicas)));
   }
   if (end_) return UserError("the job has ended: " + end_->reason);
   if (replicas == replicas_) return {};
@@ -538,7 +540,8 @@ void Coordinator::Tick(TimePoint now) {
                        static_cast<long long>(deadline)));
   }
   for (auto& [place, worker] : workers_) {
-    if (!worker.present() || now < grace_until_ || now - worker.last_seen <= options_.heartbeat_limit)
+    if (!worker.present() || now < grace_until_ ||
+        now - worker.last_seen <= options_.heartbeat_limit)
       continue;
     Lose(worker, ErrorCode::kLostPeer,
          Format("no heartbeat for %s", FormatSeconds(ToSeconds(now - worker.last_seen)).c_str()));

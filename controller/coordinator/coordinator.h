@@ -6,9 +6,9 @@
 // again after any later call, until the poll's own time limit.
 //
 // Members change without the job ending. A worker that is lost breaks its generation: the others
-// hear it from their heartbeats, or notice themselves, give up their collective and ask for the next
-// generation, which is formed as soon as none of them is missing. A worker that joins, or is to
-// leave, waits for the next round boundary, at which all members leave their generation in good
+// hear it from their heartbeats, or notice themselves, give up their collective and ask for the
+// next generation, which is formed as soon as none of them is missing. A worker that joins, or is
+// to leave, waits for the next round boundary, at which all members leave their generation in good
 // order. Below the sum of the groups' minReplicas the job waits.
 #pragma once
 
@@ -130,7 +130,7 @@ class Coordinator {
   };
   using Workers = std::map<WorkerPlace, Worker>;
 
-  [[nodiscard]] Worker* Find(const WorkerId& id);  // null: unknown, left or lost
+  [[nodiscard]] Worker* Find(const WorkerId& id);          // null: unknown, left or lost
   [[nodiscard]] int64_t RankOf(const WorkerId& id) const;  // -1: not a member
   [[nodiscard]] int64_t CountPresent() const;
   [[nodiscard]] bool AnyMember() const;
@@ -164,16 +164,16 @@ class Coordinator {
   GenerationId generation_id_;   // counter 0: none formed yet
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
-  bool reform_ = false;      // members are to leave at the next boundary
+  bool reform_ = false;  // members are to leave at the next boundary
   TimePoint broken_since_;
-  bool broken_ = false;      // the present generation is over; members that have not asked must
-  std::string over_reason_;  // of either
+  bool broken_ = false;       // the present generation is over; members that have not asked must
+  std::string over_reason_;   // of either
   TimePoint detached_since_;  // the first member asked; valid while one is detached
   // Nobody is left who holds the state: until when those that come back wait for the others.
   std::optional<TimePoint> restart_deadline_;
-  bool waiting_ = false;      // told of too few workers
-  int64_t lost_ = 0;          // workers, so far
-  bool completed_ = false;    // a member has finished the job
+  bool waiting_ = false;         // told of too few workers
+  int64_t lost_ = 0;             // workers, so far
+  bool completed_ = false;       // a member has finished the job
   int64_t completed_round_ = 0;  // and had committed so many rounds
   double round_seconds_ = 0;     // of the last committed round
   std::optional<std::string> stop_reason_;

@@ -46,9 +46,10 @@ class Planner {
   Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds);
 
   // A generation begins: its members in rank order, the first round that it will run. Makes a plan,
-  // unless it is the first generation and the recorded history has plans for this number of members.
-  // Who was a member before keeps what was learned of it; members of one group on the same hardware
-  // otherwise begin with the median of theirs. kUser when no split of the first batch exists.
+  // unless it is the first generation and the recorded history has plans for this number of
+  // members. Who was a member before keeps what was learned of it; members of one group on the same
+  // hardware otherwise begin with the median of theirs. kUser when no split of the first batch
+  // exists.
   Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
   // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a

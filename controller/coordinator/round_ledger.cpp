@@ -55,8 +55,8 @@ std::vector<RoundReport> Present(const std::vector<std::optional<RoundReport>>& 
   return present;
 }
 
-// The books on which `first`, the first round seen here, was booked. What was discarded before it is
-// not known, and takes no part in what follows.
+// The books on which `first`, the first round seen here, was booked. What was discarded before it
+// is not known, and takes no part in what follows.
 Result<Ledger> BooksBefore(const RoundReport& first) {
   PositionSet holes;
   for (const PositionRange& r : first.holes) holes.Add(r);
@@ -141,10 +141,11 @@ Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
     return broken(booked.error().message);
   }
   if (next.cursor() != common.cursor_end || next.holes().ranges() != common.holes) {
-    return broken(Format("members end at %lld with %lld lost positions open, but their ranges at "
-                         "%lld with %lld",
-                         number(common.cursor_end), number(TotalSize(common.holes)),
-                         number(next.cursor()), number(next.holes().size())));
+    return broken(
+        Format("members end at %lld with %lld lost positions open, but their ranges at "
+               "%lld with %lld",
+               number(common.cursor_end), number(TotalSize(common.holes)), number(next.cursor()),
+               number(next.holes().size())));
   }
   int64_t counted = 0, dropped = 0;
   for (const RoundReport& r : reports) (r.delta_finite ? counted : dropped) += r.local_samples;
@@ -152,10 +153,10 @@ Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
   const bool all = static_cast<int64_t>(reports.size()) == size_;
   if (TotalSize(common.committed) != common.samples || counted > common.samples ||
       dropped > discarded || (all && (counted != common.samples || dropped != discarded))) {
-    return broken(Format("members processed %lld and discarded %lld samples, but the round %lld "
-                         "and %lld",
-                         number(counted), number(dropped), number(common.samples),
-                         number(discarded)));
+    return broken(
+        Format("members processed %lld and discarded %lld samples, but the round %lld "
+               "and %lld",
+               number(counted), number(dropped), number(common.samples), number(discarded)));
   }
   books_ = std::move(next);
   round_ = common.round;

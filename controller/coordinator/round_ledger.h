@@ -32,8 +32,8 @@ class RoundLedger {
 
   // The generation is over, and the most advanced state that goes on has `round` rounds: these are
   // committed, whoever reported them, and returned if they were not before; reports beyond are
-  // void. A `round` before the last committed one takes committed rounds back: whoever held them was
-  // lost, and the next begin from a checkpoint or a round earlier. Errors: kBug as Add.
+  // void. A `round` before the last committed one takes committed rounds back: whoever held them
+  // was lost, and the next begin from a checkpoint or a round earlier. Errors: kBug as Add.
   [[nodiscard]] Result<Rounds> Close(int64_t round);
 
   [[nodiscard]] int64_t round() const { return round_.value_or(0); }  // last committed; 0 = none

@@ -117,9 +117,9 @@ struct RoundReport {
   std::vector<PositionRange> discarded;
   std::vector<PositionRange> lost;
   std::vector<PositionRange> holes;  // all that are open after the round
-  int64_t samples = 0;       // committed
-  int64_t local_steps = 0;   // H
-  int64_t global_batch = 0;  // B of this round
+  int64_t samples = 0;               // committed
+  int64_t local_steps = 0;           // H
+  int64_t global_batch = 0;          // B of this round
   int64_t next_global_batch = 0;
   double learning_rate = 0;   // of the round's last step
   double loss = 0;            // mean over the round's samples
@@ -137,9 +137,9 @@ struct RoundReport {
 
   // Of the reporting member alone.
   int64_t rank = 0;
-  int64_t local_batch = 0;    // b_m
-  int64_t local_samples = 0;  // n_m
-  bool delta_finite = true;   // false: it contributed nothing and local_samples were discarded
+  int64_t local_batch = 0;     // b_m
+  int64_t local_samples = 0;   // n_m
+  bool delta_finite = true;    // false: it contributed nothing and local_samples were discarded
   double first_step_time = 0;  // Unix seconds when its local steps began, and when they had ended
   double last_step_time = 0;
   ActivitySeconds seconds;
@@ -183,7 +183,7 @@ struct HeartbeatReply {
   bool stop = false;
   std::string stop_reason;
   bool reform = false;  // as in RoundReply
-  std::string reason;  // for kReform, kFenced, kEnded: what happened, for the log
+  std::string reason;   // for kReform, kFenced, kEnded: what happened, for the log
 };
 
 struct LeaveRequest {

@@ -11,7 +11,7 @@
 namespace longstride {
 
 struct RoundRecord {
-  double unix_seconds = 0;           // when the last report arrived
+  double unix_seconds = 0;  // when the last report arrived
   // Who reported, by ascending rank: all members, unless one was lost before it could. Never empty.
   std::vector<WorkerId> workers;
   std::vector<RoundReport> reports;  // theirs; the common part is equal on all

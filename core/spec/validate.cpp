@@ -42,7 +42,7 @@ class Validator {
     CheckMetadata();
     CheckWorkers();
     CheckAggregation();
-  CheckModel();
+    CheckModel();
     CheckData();
     CheckModelFitsData();
     CheckDuration();

@@ -14,9 +14,8 @@ Status Reduce(Collective& collective, std::span<T> data, const std::vector<bool>
   const size_t shard = (data.size() + members - 1) / members;  // the last one is padded with zeros
   std::vector<T> sent(shard * members), received(shard * members);
   std::ranges::copy(data, sent.begin());
-  LONGSTRIDE_RETURN_IF_ERROR(collective.AllToAll(std::as_bytes(std::span(sent)),
-                                                 std::as_writable_bytes(std::span(received)),
-                                                 purpose));
+  LONGSTRIDE_RETURN_IF_ERROR(collective.AllToAll(
+      std::as_bytes(std::span(sent)), std::as_writable_bytes(std::span(received)), purpose));
 
   const auto trimmed = static_cast<size_t>(TrimmedAtEachEnd(static_cast<int>(count)));
   const size_t kept = static_cast<size_t>(count) - 2 * trimmed;
@@ -32,9 +31,8 @@ Status Reduce(Collective& collective, std::span<T> data, const std::vector<bool>
     mean[i] = sum / static_cast<T>(kept);
   }
 
-  LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(std::as_bytes(std::span(mean)),
-                                                  std::as_writable_bytes(std::span(received)),
-                                                  purpose));
+  LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(
+      std::as_bytes(std::span(mean)), std::as_writable_bytes(std::span(received)), purpose));
   std::ranges::copy(std::span(received).first(data.size()), data.begin());
   return {};
 }

@@ -14,9 +14,9 @@ namespace longstride {
 // Values left out at each end of `contributors`: a quarter, at least one, none below three.
 [[nodiscard]] int TrimmedAtEachEnd(int contributors);
 
-// In place: every member ends with the trimmed mean over the members r with contributes[r], with the
-// same bits on all of them. Without contributors the data stay as they are. contributes.size() ==
-// collective.size(). Failures as of Collective.
+// In place: every member ends with the trimmed mean over the members r with contributes[r], with
+// the same bits on all of them. Without contributors the data stay as they are. contributes.size()
+// == collective.size(). Failures as of Collective.
 [[nodiscard]] Status AllReduceTrimmedMean(Collective& collective, std::span<float> data,
                                           const std::vector<bool>& contributes, Purpose purpose);
 [[nodiscard]] Status AllReduceTrimmedMean(Collective& collective, std::span<double> data,

@@ -98,9 +98,9 @@ void QueuedControlChannel::Take(const HeartbeatReply& reply, GenerationId genera
     const std::lock_guard lock(mutex_);
     const bool present = generation == generation_;  // Enter may have been quicker
     TakeRequests(reply.stop, reply.stop_reason, present && reply.reform);
-    const bool over = present && (reply.state == MemberState::kReform ||
-                                  reply.state == MemberState::kFenced ||
-                                  reply.state == MemberState::kEnded);
+    const bool over =
+        present && (reply.state == MemberState::kReform || reply.state == MemberState::kFenced ||
+                    reply.state == MemberState::kEnded);
     tell = over && !over_told_;
     if (tell) over_told_ = true;
   }
@@ -135,8 +135,8 @@ void QueuedControlChannel::RunReports() {
     lock.unlock();
     LogError("membership", "round report refused: " + reply.error().message);
     HeartbeatReply over;
-    over.state = reply.error().code == ErrorCode::kLostPeer ? MemberState::kFenced
-                                                            : MemberState::kEnded;
+    over.state =
+        reply.error().code == ErrorCode::kLostPeer ? MemberState::kFenced : MemberState::kEnded;
     over.reason = reply.error().message;
     Take(over, report.generation);
     lock.lock();

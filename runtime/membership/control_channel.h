@@ -74,7 +74,7 @@ class QueuedControlChannel final : public ControlChannel {
   int64_t round_ = 0;
   bool stop_ = false;
   std::string stop_reason_;
-  bool reform_ = false;  // of the present generation
+  bool reform_ = false;      // of the present generation
   std::vector<Plan> plans_;  // by first_round
   std::deque<RoundReport> queue_;
 

@@ -19,9 +19,7 @@ struct Standing {
   uint64_t digest = 0;
   int64_t parameters = 0;
   int64_t state_bytes = 0;  // of the state as JSON
-  [[nodiscard]] auto Order() const {
-    return std::tuple(term, counter, round, evaluations);
-  }
+  [[nodiscard]] auto Order() const { return std::tuple(term, counter, round, evaluations); }
   [[nodiscard]] auto RoundOrder() const { return std::tuple(term, counter, round); }
 };
 

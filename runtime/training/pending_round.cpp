@@ -33,9 +33,9 @@ RoundPositions Outcomes(const RoundWork& work, const std::vector<RankSlot>& slot
   PositionSet committed, discarded, lost;
   for (size_t p = 0; p < work.owners.size(); ++p) {
     const int owner = work.owners[p];
-    PositionSet& set = owner < 0                                        ? lost
+    PositionSet& set = owner < 0                                       ? lost
                        : slots[static_cast<size_t>(owner)].samples > 0 ? committed
-                                                                        : discarded;
+                                                                       : discarded;
     for (const PositionRange& range :
          RankPositions(work.positions, work.settings.local_steps, work.settings.local_batches,
                        static_cast<int>(p))) {
@@ -102,8 +102,8 @@ Result<std::optional<RoundWork>> AgreeOnPending(Collective& collective, const Ro
     const Claim& c = claims[r];
     if (c.part < 0 || c.Order() != claims[root].Order()) continue;
     if (c.part >= static_cast<int64_t>(work.owners.size()) || work.owners[c.part] >= 0) {
-      return BugError(Format("rank %d claims part %ld of a round of %zu parts, which is not free", r,
-                             c.part, work.owners.size()));
+      return BugError(Format("rank %d claims part %ld of a round of %zu parts, which is not free",
+                             r, c.part, work.owners.size()));
     }
     work.owners[c.part] = r;
     if (r == collective.rank()) work.part = static_cast<int>(c.part);

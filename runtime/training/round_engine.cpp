@@ -202,11 +202,12 @@ Result<BoundaryRequest> RoundEngine<T>::CompletePending(Context& context) {
                      pending_ ? pending_->slot().generation : GenerationId()));
   if (!work) return BoundaryRequest::kNone;
   if (work->part < 0) pending_.reset();
-  LogInfo("training", Format("completing round %ld, whose exchange had failed; %ld of its %zu parts "
-                             "are there",
-                             work->settings.number,
-                             std::ranges::count_if(work->owners, [](int o) { return o >= 0; }),
-                             work->owners.size()));
+  LogInfo("training",
+          Format("completing round %ld, whose exchange had failed; %ld of its %zu parts "
+                 "are there",
+                 work->settings.number,
+                 std::ranges::count_if(work->owners, [](int o) { return o >= 0; }),
+                 work->owners.size()));
   if (state_.growth.batch == 0) state_.growth.batch = work->settings.global_batch;
   replica_.BeginRound();
   RankSlot slot;
@@ -317,8 +318,8 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
   Status boundary = Evaluate(context, work.settings, report);
   watch.Lap(report.seconds.evaluation);
   if (boundary.ok() && saver_)
-    boundary = Checkpoint(context, work.settings, *exchange, agreed == BoundaryRequest::kStop,
-                          report);
+    boundary =
+        Checkpoint(context, work.settings, *exchange, agreed == BoundaryRequest::kStop, report);
   watch.Lap(report.seconds.checkpoint);
   account();
   report.memory_bytes = ResidentBytes();
@@ -451,7 +452,8 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   }
   if (!due) return {};
   report.checkpointed = true;
-  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, rank, context.collective.size()));
+  LONGSTRIDE_RETURN_IF_ERROR(
+      saver_->Save(replica_, state_, settings, rank, context.collective.size()));
   if (!last) return {};
   LONGSTRIDE_RETURN_IF_ERROR(complete_now());
   return saver_->Finish();

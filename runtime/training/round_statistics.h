@@ -25,7 +25,7 @@ struct RankSlot {
   bool finite = true;       // Delta_m and the buffers are finite
   bool statistics_finite = true;
   BoundaryRequest request = BoundaryRequest::kNone;
-  bool saved = false;  // this rank's files of the pending checkpoint are on the disk
+  bool saved = false;   // this rank's files of the pending checkpoint are on the disk
   double loss_sum = 0;  // over the samples that count
   double batch = 0;     // b_m
   // ||g_m||^2 of step 0, raw; with the sketch estimator ||S_m||^2.

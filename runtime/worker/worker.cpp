@@ -101,8 +101,9 @@ Status Worker::Run() {
   if (!outcome.ok()) {
     status = outcome.error();
   } else if (outcome.value() == Outcome::kUnfit) {
-    status = TransientError("this worker's update was not finite in several rounds in a row, while "
-                            "others' were: it should start anew");
+    status = TransientError(
+        "this worker's update was not finite in several rounds in a row, while "
+        "others' were: it should start anew");
   } else if (outcome.value() != Outcome::kCompleted) {
     const std::string reason = channel_->stop_reason();
     status = InterruptedError("stopped: " +
@@ -210,8 +211,8 @@ Status Worker::JoinJob(WorkerProfile profile) {
 Result<Outcome> Worker::Train() {
   std::string reason = "it has joined";
   while (true) {
-    Result<Generation> generation = client_->AwaitGeneration(id_, generation_, engine_->round(),
-                                                             reason, [] { return StopSignalled(); });
+    Result<Generation> generation = client_->AwaitGeneration(
+        id_, generation_, engine_->round(), reason, [] { return StopSignalled(); });
     if (!generation.ok()) {
       // Nothing is left to do: the job is complete, or goes on without this worker.
       const bool over = generation.error().code == ErrorCode::kInterrupted && !StopSignalled();
@@ -251,9 +252,9 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   const auto store = std::make_shared<CoordinatorStore>(client_, generation.id, gloo.size);
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective,
                               MakeGlooCollective(gloo, store));
-  LogInfo("worker", Format("generation (%lld, %lld): rank %d of %d",
-                           static_cast<long long>(generation_.term),
-                           static_cast<long long>(generation_.counter), gloo.rank, gloo.size));
+  LogInfo("worker",
+          Format("generation (%lld, %lld): rank %d of %d", static_cast<long long>(generation_.term),
+                 static_cast<long long>(generation_.counter), gloo.rank, gloo.size));
   abort_->Set(collective.get());
   ObservedChannel channel(*channel_, *metrics_);
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);

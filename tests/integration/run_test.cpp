@@ -30,9 +30,10 @@ class RunTest : public testing::TestWithParam<int> {
   // A run that would take minutes, once it has committed `rounds` rounds.
   std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run",
                                         const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {
-        "run",    kSmoke,  "--out", out(name), "--set", "training.maxEpochs=40",
-        "--set", "checkpoint.everyRounds=5"};
+    std::vector<std::string> arguments = {"run",   kSmoke,
+                                          "--out", out(name),
+                                          "--set", "training.maxEpochs=40",
+                                          "--set", "checkpoint.everyRounds=5"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     auto run = Start(std::move(arguments));
     EXPECT_TRUE(WaitFor(
@@ -144,7 +145,8 @@ TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
   const auto scale = [&](const std::string& n) {
     auto command = std::make_unique<Longstride>(std::vector<std::string>{"scale", out(), n},
                                                 temporary_.path() + "/scale");
-    return std::pair(command->Wait(), command->Output());
+    const int code = command->Wait();
+    return std::pair(code, command->Output());
   };
   const auto members = [&](size_t n) {
     return WaitFor([&] {

@@ -25,7 +25,8 @@ TEST_F(CoordinatorTest, RanksAreSortedByGroupAndIndexWhateverTheOrderOfArrival) 
            {"slow", 1}, {"fast", 1}, {"slow", 0}, {"fast", 0}}) {
     ASSERT_TRUE(coordinator_->Join(MakeJoin(index, group), clock_.Now()).ok());
   }
-  const auto reply = coordinator_->PollGeneration({MakeJoin(0, "slow").worker, {}, 0, "", 1}, clock_.Now());
+  const auto reply =
+      coordinator_->PollGeneration({MakeJoin(0, "slow").worker, {}, 0, "", 1}, clock_.Now());
   ASSERT_TRUE(reply && reply->generation);
   std::vector<std::string> names;
   for (const Member& m : reply->generation->members) {
@@ -33,13 +34,6 @@ TEST_F(CoordinatorTest, RanksAreSortedByGroupAndIndexWhateverTheOrderOfArrival) 
   }
   EXPECT_THAT(names, ::testing::ElementsAre("fast0", "fast1", "slow0", "slow1"));
   EXPECT_EQ(reply->generation->rank, 2);
-}
-
-TEST_F(CoordinatorTest, AGenerationThatTheWorkerKnowsIsNotGivenAgain) {
-  Make(1);
-  JoinAll();
-  EXPECT_TRUE(Poll(0).has_value());
-  EXPECT_FALSE(Poll(0, kFirst).has_value());
 }
 
 TEST_F(CoordinatorTest, JoinRefusesWhatDoesNotFitTheJob) {
@@ -74,10 +68,12 @@ TEST_F(CoordinatorTest, ANewIncarnationTakesOverBeforeTrainingBegins) {
   ASSERT_TRUE(coordinator_->Join(MakeJoin(0, "worker", "old"), clock_.Now()).ok());
   ASSERT_TRUE(coordinator_->Join(MakeJoin(0, "worker", "new"), clock_.Now()).ok());
   ASSERT_TRUE(coordinator_->Join(MakeJoin(1, "worker", "one"), clock_.Now()).ok());
-  const auto old = coordinator_->PollGeneration({MakeJoin(0, "worker", "old").worker, {}, 0, "", 1}, clock_.Now());
+  const auto old = coordinator_->PollGeneration({MakeJoin(0, "worker", "old").worker, {}, 0, "", 1},
+                                                clock_.Now());
   ASSERT_TRUE(old.has_value());
   EXPECT_EQ(old->state, MemberState::kFenced);
-  const auto present = coordinator_->PollGeneration({MakeJoin(0, "worker", "new").worker, {}, 0, "", 1}, clock_.Now());
+  const auto present = coordinator_->PollGeneration(
+      {MakeJoin(0, "worker", "new").worker, {}, 0, "", 1}, clock_.Now());
   EXPECT_EQ(present->state, MemberState::kTraining);
 }
 

@@ -31,7 +31,8 @@ Simulation::Simulation(const SimulationOptions& options)
   coordinator.job.spec.workers[0].max_replicas = 8;
   coordinator.job.spec.run_policy.backoff_limit = 1 << 20;
   batch_ = 8 + static_cast<int64_t>(random_.NextBelow(64));
-  samples_ = batch_ * coordinator.job.spec.replicas * (10 + static_cast<int64_t>(random_.NextBelow(30)));
+  samples_ =
+      batch_ * coordinator.job.spec.replicas * (10 + static_cast<int64_t>(random_.NextBelow(30)));
   coordinator_ = std::make_unique<Coordinator>(coordinator, clock_.Now());
 }
 
@@ -93,8 +94,7 @@ void Simulation::Launch() {
     if (slot && slot->alive && slot->where != Where::kGone) continue;
     if (incarnations_.contains(place) && !Chance(20)) continue;  // the pause before a restart
     slot = std::make_unique<Worker>();
-    slot->join =
-        MakeJoin(place.index, place.group, std::to_string(++incarnations_[place]));
+    slot->join = MakeJoin(place.index, place.group, std::to_string(++incarnations_[place]));
     if (checkpoint_.round > 0 && !incarnations_.empty()) {  // also beside others, who may die yet
       slot->state = checkpoint_;
       slot->state.generation = {};
@@ -107,7 +107,8 @@ void Simulation::Launch() {
 void Simulation::Faults() {
   std::vector<std::pair<WorkerPlace, Worker*>> alive;
   for (auto& [place, worker] : workers_) {
-    if (worker && worker->alive && worker->where != Where::kGone) alive.emplace_back(place, worker.get());
+    if (worker && worker->alive && worker->where != Where::kGone)
+      alive.emplace_back(place, worker.get());
   }
   if (alive.empty()) return;
   auto& [place, victim] = alive[random_.NextBelow(alive.size())];
@@ -160,9 +161,9 @@ void Simulation::Act(Worker& w) {
     case Where::kLeaving:
       if (!w.reachable()) return;
       if (!w.outbox.empty()) return SendReport(w);
-      (void)coordinator_->Leave(
-          {w.join.worker, w.generation ? w.generation->id : GenerationId{}, w.state.round, 0, "completed"},
-          clock_.Now());
+      (void)coordinator_->Leave({w.join.worker, w.generation ? w.generation->id : GenerationId{},
+                                 w.state.round, 0, "completed"},
+                                clock_.Now());
       w.where = Where::kGone;
       return;
     case Where::kGone:
@@ -216,24 +217,34 @@ void Simulation::Beat(Worker& w) {
 // is dead. A frozen or absent one is waited for.
 void Simulation::Collective(const GenerationId& id) {
   std::vector<Worker*> members;
-  size_t size = 0;
-  const auto look = [&](const std::unique_ptr<Worker>& w) {
-    if (!w || !w->generation || w->generation->id != id) return;
-    size = w->generation->members.size();
+  const Generation* generation = nullptr;
+  std::map<WorkerId, Worker*> processes;
+  for (auto& [place, w] : workers_) {
+    if (w) processes[w->join.worker] = w.get();
+  }
+  for (auto& w : ghosts_) processes[w->join.worker] = w.get();
+  for (auto& [worker_id, w] : processes) {
     const bool in_it = w->where == Where::kAligning || w->where == Where::kTraining;
-    if (w->alive && in_it) members.push_back(w.get());
-  };
-  for (auto& [place, w] : workers_) look(w);
-  for (auto& w : ghosts_) look(w);
-  if (members.size() < size) {
-    bool waiting_to_enter = false;  // formed, but one has not heard of it yet
-    for (auto& [place, w] : workers_) {
-      waiting_to_enter = waiting_to_enter || (w && w->alive && w->where == Where::kWaiting);
-    }
-    if (!waiting_to_enter || Chance(10)) {
-      for (Worker* w : members) {
-        if (w->arrived && w->running() && Chance(3)) w->aborted = true;
+    if (!w->generation || w->generation->id != id || !w->alive || !in_it) continue;
+    generation = &*w->generation;
+    members.push_back(w);
+  }
+  if (members.size() < generation->members.size()) {
+    // One that has not entered yet is waited for; one that died or has left is noticed.
+    bool gone = false;
+    for (const Member& m : generation->members) {
+      const auto it = processes.find(m.worker);
+      if (it == processes.end() || !it->second->alive || it->second->where == Where::kGone ||
+          it->second->where == Where::kLeaving) {
+        gone = true;
+      } else if (it->second->where == Where::kWaiting) {
+        gone = gone || (it->second->generation && it->second->generation->id >= id);
+      } else {
+        gone = gone || it->second->generation->id > id;
       }
+    }
+    for (Worker* w : members) {
+      if (gone && w->arrived && w->running() && Chance(3)) w->aborted = true;
     }
     return;
   }
@@ -335,7 +346,10 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
   after.digest = Hash64(before.digest, static_cast<uint64_t>(TotalSize(outcome.committed)),
                         static_cast<uint64_t>(after.generation.counter));
   // Of a round that all held.
-  if (before.round > 0 && before.round % kCheckpointEvery == 0) checkpoint_ = before;
+  if (before.round > 0 && before.round % kCheckpointEvery == 0) {
+    checkpoint_ = before;
+    checkpoints_[before.round] = before.ledger;
+  }
 
   const bool torn = faulty() && Chance(40);
   bool reform = false;
@@ -388,12 +402,20 @@ void Simulation::Check() {
     if (!committed) continue;
     const RoundRecord& record = committed->record;
     const RoundReport& common = record.common();
-    if (common.round <= told_round_) {  // all were lost: back to the checkpoint
+    if (common.round <= told_round_) {                      // all were lost: back to the checkpoint
       const bool last_again = common.round == told_round_;  // it went down with who had it
-      if (!last_again && common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
+      if (!last_again &&
+          common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
         Break(Format("back to round %lld, which is no checkpoint",
                      static_cast<long long>(common.round - 1)));
-      told_ = common.round > 1 ? told_before_[common.round - 1] : Ledger();
+      const auto& known =
+          last_again && told_before_.contains(common.round - 1) ? told_before_ : checkpoints_;
+      told_ = common.round > 1 ? known.at(common.round - 1) : Ledger();
+      told_round_ = common.round - 1;
+    }
+    if (common.round > told_round_ + 1 && checkpoints_.contains(common.round - 1)) {
+      // Trained and saved by workers that were cut off, and died before they could report it.
+      told_ = checkpoints_[common.round - 1];
       told_round_ = common.round - 1;
     }
     if (common.round != told_round_ + 1)

@@ -28,7 +28,8 @@ class Simulation {
   ~Simulation();
 
   // Runs to the end of the job. "" if every invariant held, else what broke:
-  //   - committed rounds follow each other (but for a restart of all from a checkpoint), each of one
+  //   - committed rounds follow each other (but for a restart of all from a checkpoint), each of
+  //   one
   //     generation with distinct ranks;
   //   - the ledger law over the rounds as the coordinator tells them;
   //   - the coordinator never ends the job as failed;
@@ -103,13 +104,14 @@ class Simulation {
   ManualClock clock_;
   std::unique_ptr<Coordinator> coordinator_;
   std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;  // the process at each place
-  std::vector<std::unique_ptr<Worker>> ghosts_;  // given up for lost, and alive
+  std::vector<std::unique_ptr<Worker>> ghosts_;             // given up for lost, and alive
   std::map<WorkerPlace, int> incarnations_;
   State checkpoint_;
-  int64_t samples_ = 0;  // of the whole job
-  int64_t batch_ = 0;    // samples of a round, a member
+  std::map<int64_t, Ledger> checkpoints_;  // by round
+  int64_t samples_ = 0;                    // of the whole job
+  int64_t batch_ = 0;                      // samples of a round, a member
   int step_ = 0;
-  Ledger told_;               // from the committed rounds
+  Ledger told_;  // from the committed rounds
   int64_t told_round_ = 0;
   std::map<int64_t, Ledger> told_before_;  // by round, to go back to
   std::string broken_;

@@ -39,11 +39,11 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.scaled += c.scaled;
     all.restarts += c.restarts;
   }
-  std::printf("seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d joined, %d "
-              "generations, %d pending rounds completed, %d times scaled, %d restarts of all\n",
-              static_cast<long long>(first), static_cast<long long>(last), all.lost, all.frozen,
-              all.cut_off, all.joined, all.generations, all.completed_rounds, all.scaled,
-              all.restarts);
+  std::printf(
+      "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d joined, %d "
+      "generations, %d pending rounds completed, %d times scaled, %d restarts of all\n",
+      static_cast<long long>(first), static_cast<long long>(last), all.lost, all.frozen,
+      all.cut_off, all.joined, all.generations, all.completed_rounds, all.scaled, all.restarts);
   if (only > 0) return;
   EXPECT_GT(all.lost, last) << "the faults must really happen";
   EXPECT_GT(all.completed_rounds, last / 4);

@@ -15,8 +15,8 @@ std::vector<std::vector<double>> TrimmedMeans(const std::vector<std::vector<doub
   const Members members = MakeInProcessCollectives(static_cast<int>(inputs.size()));
   std::vector<std::vector<double>> results = inputs;
   RunMembers(members, [&](Collective& c) {
-    ASSERT_TRUE(AllReduceTrimmedMean(c, std::span(results[c.rank()]), contributes, Purpose::kModel)
-                    .ok());
+    ASSERT_TRUE(
+        AllReduceTrimmedMean(c, std::span(results[c.rank()]), contributes, Purpose::kModel).ok());
   });
   return results;
 }
@@ -31,8 +31,8 @@ TEST(TrimmedMean, LeavesOutAQuarterAtEachEnd) {
 }
 
 TEST(TrimmedMean, IsTakenElementByElement) {
-  const auto results = TrimmedMeans({{1, 100, 7}, {2, 1, 7}, {3, 2, 7}, {100, 3, 7}},
-                                    {true, true, true, true});
+  const auto results =
+      TrimmedMeans({{1, 100, 7}, {2, 1, 7}, {3, 2, 7}, {100, 3, 7}}, {true, true, true, true});
   for (const auto& result : results) EXPECT_THAT(result, ::testing::ElementsAre(2.5, 2.5, 7));
 }
 
@@ -72,8 +72,8 @@ TEST(TrimmedMean, SendsWhatARingWouldSend) {
   const Members members = MakeInProcessCollectives(4);
   RunMembers(members, [&](Collective& c) {
     std::vector<float> data(4096, 1.0f);
-    ASSERT_TRUE(AllReduceTrimmedMean(c, std::span(data), {true, true, true, true}, Purpose::kModel)
-                    .ok());
+    ASSERT_TRUE(
+        AllReduceTrimmedMean(c, std::span(data), {true, true, true, true}, Purpose::kModel).ok());
     EXPECT_EQ(c.traffic().TotalSent(), AllReduceBytes(4096 * 4, 4).sent);
   });
 }
