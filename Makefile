@@ -7,10 +7,10 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity cuda-check
+        bench-parity bench-heterogeneous bench-faults cuda-check
 
 help: ## Show what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
 
 deps: ## Install every dependency (pinned; skips what is there)
 	@scripts/install-deps.sh
@@ -38,6 +38,7 @@ coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
+bench: bench-heterogeneous bench-faults
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -56,6 +57,12 @@ bench-normtest: build ## Rounds and samples of the growing batch against the fix
 
 bench-parity: build ## Losses of gpt-bytes and torchscript against plain torch loops
 	@scripts/install-deps.sh peers && tests/bench/parity.sh
+
+bench-heterogeneous: build ## Batches by speed against equal batches under unlike CPU quotas
+	@tests/bench/heterogeneous.sh
+
+bench-faults: build ## Survivors' pause after kill -9, SIGSTOP and partition, beside torchft and torchrun
+	@scripts/install-deps.sh peers && tests/bench/faults.sh
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

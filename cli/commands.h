@@ -17,6 +17,7 @@ void AddPlan(CLI::App& app, Action& chosen);
 void AddValidate(CLI::App& app, Action& chosen);
 void AddExplain(CLI::App& app, Action& chosen);
 void AddReport(CLI::App& app, Action& chosen);
+void AddScale(CLI::App& app, Action& chosen);
 void AddVersion(CLI::App& app, Action& chosen);
 
 }  // namespace longstride

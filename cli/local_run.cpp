@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "controller/http/coordinator_server.h"
-#include "core/base/format.h"
+#include "core/base/log.h"
 #include "core/spec/to_json.h"
 #include "runtime/profile/limits.h"
 
@@ -20,10 +21,18 @@ constexpr Duration kPoll = std::chrono::milliseconds(100);
 constexpr Duration kLeaveGrace = std::chrono::seconds(5);
 constexpr Duration kTermGrace = std::chrono::seconds(5);
 
+// A worker that ended is started anew after this long, doubled each time, up to the last.
+constexpr Duration kFirstRestart = std::chrono::milliseconds(500);
+constexpr Duration kLastRestart = std::chrono::seconds(30);
+
+// The worker of one place, in all its incarnations.
 struct Child {
-  WorkerPlace place;
+  int number = 0;  // of its log and of {index} in the launch prefix
   int pid = 0;
   bool running = false;
+  std::string incarnation;  // of the running process, once it has joined
+  int restarts = 0;
+  TimePoint start_at;  // not before
 };
 
 class LocalRun {
@@ -37,9 +46,7 @@ class LocalRun {
         key_{options.job.metadata.namespace_, options.job.metadata.name} {}
 
   ~LocalRun() {
-    for (const Child& child : children_) {
-      if (child.running) launcher_.Signal(child.pid, SIGKILL);
-    }
+    SignalAll(SIGKILL);
     ::unlink(options_.directory.token().c_str());
   }
 
@@ -49,6 +56,8 @@ class LocalRun {
     while (true) {
       TakeEvents(kPoll);
       ReapWorkers();
+      TakeScale();
+      LONGSTRIDE_RETURN_IF_ERROR(StartWorkers());
       HandleInterrupts();
       if (hooks_.on_tick) hooks_.on_tick();
       if (!end_) continue;
@@ -76,17 +85,52 @@ class LocalRun {
                                      std::move(coordinator));
   }
 
+  // Every place that should have a worker and has none, once its pause is over.
   Status StartWorkers() {
-    const std::vector<WorkerPlace> places = DealReplicas(options_.job.spec);
-    for (size_t i = 0; i < places.size(); ++i) {
-      const ProcessSpec spec = SpecOf(places[i], static_cast<int>(i));
-      LONGSTRIDE_ASSIGN_OR_RETURN(const int pid, launcher_.Start(spec));
-      children_.push_back({places[i], pid, true});
+    if (end_ || stop_requested_) return Status();
+    std::vector<WorkerPlace> places;
+    server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
+      if (!coordinator.end() && !coordinator.completing()) places = coordinator.wanted();
+    });
+    // Those who hold the state may be gone by the time a newcomer is ready.
+    const bool from_checkpoint = started_ ? HasCheckpoint() : options_.from_checkpoint;
+    for (const WorkerPlace& place : places) {
+      const auto [it, fresh] = children_.try_emplace(place);
+      Child& child = it->second;
+      if (fresh) child.number = static_cast<int>(children_.size()) - 1;
+      if (child.running || clock_.Now() < child.start_at) continue;
+      LONGSTRIDE_ASSIGN_OR_RETURN(child.pid,
+                                  launcher_.Start(SpecOf(place, child.number, from_checkpoint)));
+      child.running = true;
+      child.incarnation.clear();
     }
+    started_ = true;
     return Status();
   }
 
-  ProcessSpec SpecOf(const WorkerPlace& place, int number) const {
+  bool HasCheckpoint() const {
+    std::error_code error;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(options_.directory.checkpoints(), error)) {
+      if (entry.path().filename().string().starts_with("round-")) return true;
+    }
+    return false;
+  }
+
+  // `longstride scale` leaves the number in a file.
+  void TakeScale() {
+    const std::string path = options_.directory.replicas();
+    if (access(path.c_str(), R_OK) != 0) return;
+    const Result<std::string> text = ReadFile(path);
+    ::unlink(path.c_str());
+    if (!text.ok()) return;
+    server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
+      if (const Status scaled = coordinator.Scale(std::atoll(text->c_str())); !scaled.ok())
+        LogWarning("run", scaled.error().message);
+    });
+  }
+
+  ProcessSpec SpecOf(const WorkerPlace& place, int number, bool from_checkpoint) const {
     ProcessSpec spec;
     spec.program = options_.worker_program;
     spec.arguments = {"--coordinator", server_->UrlOf(key_),
@@ -99,7 +143,7 @@ class LocalRun {
       spec.arguments.insert(spec.arguments.end(),
                             {"--memory", std::to_string(options_.memory_per_worker)});
     }
-    if (options_.from_checkpoint) {
+    if (from_checkpoint) {
       spec.arguments.insert(spec.arguments.end(), {"--resume", options_.directory.path()});
     }
     if (!options_.launch_prefix.empty()) PrefixWith(number, spec);
@@ -134,30 +178,44 @@ class LocalRun {
   }
 
   void Note(const Event& event) {
-    if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data);
-        lost != nullptr && !culprit_) {
-      culprit_ = WorkerPlace{lost->worker.group, lost->worker.index};
-    }
-    if (const auto* ended = std::get_if<EndedEvent>(&event.data)) {
+    if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
+      const WorkerId& id = joined->join.worker;
+      children_[{id.group, id.index}].incarnation = id.incarnation;
+    } else if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) {
+      const WorkerPlace place{lost->worker.group, lost->worker.index};
+      culprit_ = place;
+      // It may be frozen, or cut off: its place is wanted for another.
+      const Child& child = children_[place];
+      if (child.running && child.incarnation == lost->worker.incarnation)
+        launcher_.Signal(child.pid, SIGKILL);
+    } else if (const auto* ended = std::get_if<EndedEvent>(&event.data)) {
       end_ = ended->end;
       ended_at_ = clock_.Now();
+      if (end_->outcome != JobOutcome::kFailed) culprit_.reset();
     }
   }
 
   void ReapWorkers() {
     while (const auto exit = launcher_.Reap()) {
-      const auto child = std::find_if(children_.begin(), children_.end(),
-                                      [&](const Child& c) { return c.pid == exit->pid; });
-      if (child == children_.end()) continue;
-      child->running = false;
+      const auto entry = std::ranges::find_if(
+          children_, [&](const auto& c) { return c.second.pid == exit->pid && c.second.running; });
+      if (entry == children_.end()) continue;
+      const WorkerPlace& place = entry->first;
+      Child& child = entry->second;
+      child.running = false;
+      child.start_at =
+          clock_.Now() + std::min(kLastRestart, kFirstRestart * (1 << std::min(child.restarts, 8)));
+      ++child.restarts;
       server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint now) {
-        coordinator.WorkerExited(child->place.group, child->place.index, exit->exit_code,
-                                 exit->Text(), now);
+        const bool ended = coordinator.end().has_value();
+        const std::vector<WorkerPlace> wanted = coordinator.wanted();
+        const bool released = std::ranges::find(wanted, place) == wanted.end();
+        if (released) child.restarts = 0;
+        coordinator.WorkerExited(place.group, place.index, exit->exit_code, exit->Text(),
+                                 !child.incarnation.empty(), now);
         // A failure before it joined has no worker that the coordinator could name.
-        if (!culprit_ && !end_ && coordinator.end() &&
-            coordinator.end()->outcome == JobOutcome::kFailed) {
-          culprit_ = child->place;
-        }
+        if (!ended && coordinator.end() && coordinator.end()->outcome == JobOutcome::kFailed)
+          culprit_ = place;
       });
     }
   }
@@ -168,11 +226,7 @@ class LocalRun {
       stop_requested_ = true;
       RequestStop("interrupted by the user");
     }
-    if (interrupts > 1) {
-      for (const Child& child : children_) {
-        if (child.running) launcher_.Signal(child.pid, SIGKILL);
-      }
-    }
+    if (interrupts > 1) SignalAll(SIGKILL);
   }
 
   void RequestStop(const std::string& reason) {
@@ -187,14 +241,17 @@ class LocalRun {
                                                          : 0;
     if (signal == 0 || signal == last_signal_) return;
     last_signal_ = signal;
-    for (const Child& child : children_) {
+    SignalAll(signal);
+  }
+
+  void SignalAll(int signal) {
+    for (const auto& [place, child] : children_) {
       if (child.running) launcher_.Signal(child.pid, signal);
     }
   }
 
   bool AnyRunning() const {
-    return std::any_of(children_.begin(), children_.end(),
-                       [](const Child& c) { return c.running; });
+    return std::ranges::any_of(children_, [](const auto& c) { return c.second.running; });
   }
 
   const LocalRunOptions& options_;
@@ -203,7 +260,8 @@ class LocalRun {
   const Clock& clock_;
   const JobKey key_;
   std::unique_ptr<CoordinatorServer> server_;
-  std::vector<Child> children_;
+  std::map<WorkerPlace, Child> children_;
+  bool started_ = false;
   std::optional<JobEnd> end_;
   TimePoint ended_at_;
   std::optional<WorkerPlace> culprit_;

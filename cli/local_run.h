@@ -8,10 +8,10 @@
 
 #include "cli/launcher.h"
 #include "cli/run_directory.h"
-#include "cli/worker_places.h"
 #include "controller/coordinator/coordinator.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/spec/places.h"
 #include "core/spec/training_job.h"
 
 namespace longstride {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -15,11 +16,14 @@
 namespace longstride {
 namespace {
 
-// The round after which everything before this line is void, if that is what the line says.
-std::optional<int64_t> ParseVoid(const std::string& line) {
+constexpr const char* kVoid = "voidAfterRound";
+constexpr const char* kUnreported = "unreportedThroughRound";
+
+// The round that a line of this kind names, if it is one.
+std::optional<int64_t> ParseMark(const std::string& line, const char* kind) {
   const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
-  const auto entry = json.find("voidAfterRound");
+  const auto entry = json.find(kind);
   if (entry == json.end() || !entry->is_number_integer()) return std::nullopt;
   return entry->get<int64_t>();
 }
@@ -35,11 +39,15 @@ Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& s
   std::optional<Error>
       torn;  // a line that does not parse, until we know whether a crash explains it
   std::istringstream in(text);
-  int64_t number = 0;
+  int64_t number = 0, unreported = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
     if (line.empty()) continue;
-    if (const auto after = ParseVoid(line)) {
+    if (const auto through = ParseMark(line, kUnreported)) {
+      unreported = *through;
+      continue;
+    }
+    if (const auto after = ParseMark(line, kVoid)) {
       if (torn) ++history.torn;
       torn.reset();
       while (!history.rounds.empty() && history.rounds.back().common().round > *after) {
@@ -49,7 +57,9 @@ Result<RoundHistory> ParseRoundLog(const std::string& text, const std::string& s
       continue;
     }
     auto record = ParseRoundRecord(line);
-    const int64_t last = history.rounds.empty() ? 0 : history.rounds.back().common().round;
+    const int64_t told = history.rounds.empty() ? 0 : history.rounds.back().common().round;
+    const int64_t last = std::max(told, unreported);
+    unreported = 0;
     if (!record.ok()) {
       if (torn) return *torn;
       torn = DataError(
@@ -110,10 +120,11 @@ Status LineFile::Append(const std::string& line) {
 
 Status RoundLogWriter::Append(const RoundRecord& record) {
   const int64_t round = record.common().round;
-  if (round <= last_round_) {
-    LONGSTRIDE_RETURN_IF_ERROR(file_->Append(nlohmann::ordered_json{
-        {"time", record.unix_seconds},
-        {"voidAfterRound", round - 1}}.dump()));
+  const bool again = round <= last_round_, skipped = last_round_ > 0 && round > last_round_ + 1;
+  if (again || skipped) {
+    const nlohmann::ordered_json mark{{"time", record.unix_seconds},
+                                      {again ? kVoid : kUnreported, round - 1}};
+    LONGSTRIDE_RETURN_IF_ERROR(file_->Append(mark.dump()));
   }
   last_round_ = round;
   return file_->Append(ToJsonLine(record));

@@ -1,7 +1,9 @@
 // rounds.jsonl: one RoundRecord a line, append-only. A resumed run starts at its last checkpoint
 // and runs later rounds again; before the first of them it appends
 //   {"time": 1764000000.5, "voidAfterRound": 120}
-// which says that all records above it with a greater round are void. Nothing is ever rewritten. A
+// which says that all records above it with a greater round are void. Rounds that were trained and
+// saved while the coordinator could not be told of them are named by
+//   {"time": 1764000000.5, "unreportedThroughRound": 20} Nothing is ever rewritten. A
 // line torn by a crash is left where it is; it can only be the last, or stand right before a later
 // start's lines.
 #pragma once

@@ -54,6 +54,18 @@ Status LoadHistory(const RunDirectory& directory, const std::vector<RoundRecord>
   return Status();
 }
 
+// Plans alone do not say which members a run had, so one that lost or gained some cannot be
+// followed.
+Status CheckSameMembers(const std::vector<RoundRecord>& rounds, const std::string& path) {
+  for (const RoundRecord& record : rounds) {
+    if (record.reports.size() == rounds.front().reports.size() && record.common().lost.empty())
+      continue;
+    return UserError(Format("%s cannot be replayed: its members changed in round %lld",
+                            path.c_str(), static_cast<long long>(record.common().round)));
+  }
+  return {};
+}
+
 Result<Prepared> PrepareResume(const RunArguments& arguments) {
   if (!arguments.job.manifest.empty() || arguments.job.workers > 0 || !arguments.job.sets.empty() ||
       !arguments.out.empty() || !arguments.replay.empty()) {
@@ -91,6 +103,7 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
   run.options.directory = directory;
   if (!arguments.replay.empty()) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const RoundHistory history, ReadRoundLog(replayed.rounds()));
+    LONGSTRIDE_RETURN_IF_ERROR(CheckSameMembers(history.rounds, arguments.replay));
     LONGSTRIDE_RETURN_IF_ERROR(LoadHistory(replayed, history.rounds, run.options));
   }
   LONGSTRIDE_RETURN_IF_ERROR(directory.Create());
@@ -162,10 +175,14 @@ Status Run(const RunArguments& arguments) {
   display.Finish();
   terminal.EndLine();
 
-  if (display.totals().rounds > 0) {
-    std::printf("%s", RenderClosingTable(display.totals(), recorder->facts(),
-                                         ToSeconds(clock.Now() - begin))
-                          .c_str());
+  // From the file, which also knows which rounds were taken back.
+  LONGSTRIDE_ASSIGN_OR_RETURN(const RoundHistory history, ReadRoundLog(options.directory.rounds()));
+  RunTotals totals;
+  for (const RoundRecord& record : history.rounds) totals.Add(record);
+  if (totals.rounds > 0) {
+    std::printf(
+        "%s",
+        RenderClosingTable(totals, recorder->facts(), ToSeconds(clock.Now() - begin)).c_str());
     std::fflush(stdout);
   }
   switch (result.end.outcome) {
@@ -178,7 +195,7 @@ Status Run(const RunArguments& arguments) {
     case JobOutcome::kFailed:
       break;
   }
-  return Explain(result, options, display.totals().rounds);
+  return Explain(result, options, totals.rounds);
 }
 
 }  // namespace

@@ -35,6 +35,8 @@ class RunDirectory {
   [[nodiscard]] std::string plans() const { return path_ + "/plans.jsonl"; }
   [[nodiscard]] std::string events() const { return path_ + "/events.jsonl"; }
   [[nodiscard]] std::string token() const { return path_ + "/token"; }
+  // Where `longstride scale` leaves a number for a run that is going.
+  [[nodiscard]] std::string replicas() const { return path_ + "/replicas"; }
   [[nodiscard]] std::string checkpoints() const { return path_ + "/checkpoints"; }
   [[nodiscard]] std::string WorkerLog(int worker) const;
 

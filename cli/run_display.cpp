@@ -54,6 +54,17 @@ void RunDisplay::Show(const Event& event) {
     ShowRound(round->record);
   } else if (const auto* stop = std::get_if<StopRequestedEvent>(&event.data)) {
     terminal_.Print("stopping at the next round boundary: " + stop->reason);
+  } else if (const auto* over = std::get_if<GenerationOverEvent>(&event.data)) {
+    terminal_.Print("the members change: " + over->reason);
+  } else if (const auto* formed = std::get_if<GenerationFormedEvent>(&event.data)) {
+    if (formed->id.counter > 1)
+      terminal_.Print(Format("training goes on with %zu workers", formed->members.size()));
+  } else if (const auto* waiting = std::get_if<WaitingEvent>(&event.data)) {
+    terminal_.Print(Format("waiting: %lld workers are ready, minReplicas asks for %lld",
+                           static_cast<long long>(waiting->present),
+                           static_cast<long long>(waiting->min)));
+  } else if (const auto* scaled = std::get_if<ScaledEvent>(&event.data)) {
+    terminal_.Print(Format("scaling to %lld workers", static_cast<long long>(scaled->replicas)));
   } else if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) {
     terminal_.Print(Format("%s-%lld is lost: %s", lost->worker.group.c_str(),
                            static_cast<long long>(lost->worker.index), lost->reason.c_str()));
@@ -93,11 +104,6 @@ void RunDisplay::Finish() {
   } else {
     PlainLine();
   }
-}
-
-const RunTotals& RunDisplay::totals() {
-  AddEarlier(INT64_MAX);
-  return progress_.totals();
 }
 
 }  // namespace longstride

@@ -24,9 +24,6 @@ class RunDisplay {
   // The last state of the line stays on the screen.
   void Finish();
 
-  // Earlier rounds that still hold included.
-  [[nodiscard]] const RunTotals& totals();
-
  private:
   void AddEarlier(int64_t before_round);
   void ShowRound(const RoundRecord& record);

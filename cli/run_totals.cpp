@@ -11,7 +11,7 @@ void RunTotals::Add(const RoundRecord& record) {
   last_round = common.round;
   steps += common.local_steps;
   samples += common.samples;
-  discarded += common.cursor_end - common.cursor_begin - common.samples;
+  discarded += TotalSize(common.discarded);
   cursor = common.cursor_end;
   if (first_global_batch == 0) first_global_batch = common.global_batch;
   global_batch = common.global_batch;

@@ -3,7 +3,7 @@
 # Skips what is already there, so a second call takes about a second.
 #
 #   scripts/install-deps.sh           what `make demo` and `make test` need
-#   scripts/install-deps.sh peers     also the Python torch that `make bench-peers` compares with (5.4 GB)
+#   scripts/install-deps.sh peers     also the Python torch (5.4 GB) and torchft that benchmarks compare with
 #   scripts/install-deps.sh cuda      also the wheels that `make cuda-check` compiles against
 #
 # Heavy downloads go to ${LONGSTRIDE_CACHE:-~/.cache/longstride}, in folders named by version.
@@ -11,6 +11,7 @@ set -euo pipefail
 
 readonly CACHE="${LONGSTRIDE_CACHE:-$HOME/.cache/longstride}"
 readonly TORCH=2.15.0
+readonly TORCHFT=2026.10.26
 readonly CUDA_RUNTIME=13.2.86
 readonly CUDA_CUPTI=13.2.86
 
@@ -68,6 +69,16 @@ install_peers() {
   touch "$dir/.complete"
 }
 
+# Into the environment of install_peers, under a mark of its own: an environment made before has it added.
+install_torchft() {
+  local dir="$CACHE/peers-torch-$TORCH"
+  [ -e "$dir/.torchft-$TORCHFT" ] && return
+  say "torchft $TORCHFT -> $dir"
+  "$dir/bin/pip" install --quiet --no-input --disable-pip-version-check \
+    "torch==$TORCH" "torchft-nightly==$TORCHFT"
+  touch "$dir/.torchft-$TORCHFT"
+}
+
 install_cuda() {
   local dir="$CACHE/cuda-torch-$TORCH"
   [ -e "$dir/.complete" ] && return
@@ -84,7 +95,7 @@ install_debian
 install_libtorch
 for extra in "$@"; do
   case "$extra" in
-    peers) install_peers ;;
+    peers) install_peers; install_torchft ;;
     cuda) install_cuda ;;
     *) echo "install-deps: unknown part '$extra' (known: peers, cuda)" >&2; exit 2 ;;
   esac

@@ -5,7 +5,11 @@
 // Long polls: a method that cannot answer yet returns nullopt. The host parks the request and asks
 // again after any later call, until the poll's own time limit.
 //
-// In this version a lost worker ends the job; so does any disagreement between members.
+// Members change without the job ending. A worker that is lost breaks its generation: the others
+// hear it from their heartbeats, or notice themselves, give up their collective and ask for the
+// next generation, which is formed as soon as none of them is missing. A worker that joins, or is
+// to leave, waits for the next round boundary, at which all members leave their generation in good
+// order. Below the sum of the groups' minReplicas the job waits.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +26,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/protocol/messages.h"
+#include "core/spec/places.h"
 #include "core/spec/training_job.h"
 
 namespace longstride {
@@ -49,14 +54,16 @@ class Coordinator {
  public:
   Coordinator(CoordinatorOptions options, TimePoint now);
 
-  // A worker takes its place; a newer incarnation takes over from the one before. From here on it
-  // must send heartbeats. Errors: kUser (protocol version, unknown group, index out of range, no
-  // place left), kInterrupted or the failure's code when the job has ended.
+  // A worker takes its place; a newer incarnation takes over from the one before, which is lost.
+  // From here on it must send heartbeats. Errors: kUser (protocol version, unknown group, index out
+  // of range, no place left), kLostPeer when it was declared lost, kInterrupted or the failure's
+  // code when the job has ended.
   Status Join(const JoinRequest& request, TimePoint now);
 
-  // The worker's generation, if one newer than `after` is formed; or that the job is over.
-  [[nodiscard]] std::optional<GenerationReply> PollGeneration(
-      const GenerationRequest& request) const;
+  // The worker's generation, if one newer than `after` is formed; or that the job is over for it.
+  // A member that asks with the present generation as `after` has left it.
+  [[nodiscard]] std::optional<GenerationReply> PollGeneration(const GenerationRequest& request,
+                                                              TimePoint now);
 
   HeartbeatReply Heartbeat(const HeartbeatRequest& request, TimePoint now);
 
@@ -68,13 +75,14 @@ class Coordinator {
   [[nodiscard]] std::optional<RoundReply> ReplyTo(const RoundReport& report,
                                                   bool now_or_never) const;
 
-  // Exit codes 0 and 7 (interrupted) are a good end; any other ends the job.
+  // Exit codes 0 and 7 (interrupted) are a good end. A worker with 1, 2, 3 or 4 (bug, user,
+  // data, resource) would fail again and ends the job; with any other it is lost.
   Status Leave(const LeaveRequest& request, TimePoint now);
 
   // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by
-  // signal 9".
+  // signal 9". `had_joined`: it ended after it had joined.
   void WorkerExited(const std::string& group, int64_t index, int exit_code,
-                    const std::string& detail, TimePoint now);
+                    const std::string& detail, bool had_joined, TimePoint now);
 
   // kLostPeer when the generation is not the present one; kResource when full.
   Status StoreSet(const StoreSetRequest& request);
@@ -82,6 +90,10 @@ class Coordinator {
   // StoreSet.
   [[nodiscard]] Result<std::optional<StoreReply>> StoreRead(const StoreReadRequest& request,
                                                             bool now_or_never) const;
+
+  // Workers wanted from now on. Those with the last places leave; missing ones are the host's to
+  // start. kUser when the groups' bounds do not allow it.
+  Status Scale(int64_t replicas);
 
   // Members stop at the next round boundary, with a checkpoint. The first reason stays.
   void RequestStop(const std::string& reason);
@@ -98,31 +110,45 @@ class Coordinator {
   [[nodiscard]] const RoundLedger& ledger() const { return ledger_; }
   [[nodiscard]] const std::vector<Plan>& plans() const { return planner_.plans(); }
   [[nodiscard]] const TrainingJob& job() const { return options_.job; }
+  // A member has finished the job: nobody is started any more.
+  [[nodiscard]] bool completing() const { return completed_; }
+  // The places that should have a worker now, sorted as ranks are.
+  [[nodiscard]] std::vector<WorkerPlace> wanted() const;
 
  private:
-  using Place = std::pair<std::string, int64_t>;  // (group, index): sorts as ranks do
-  enum class Phase { kJoined, kMember, kLeft, kLost };
+  //   kJoined    ready to become a member
+  //   kMember    trains in the present generation
+  //   kDetached  was a member, and has asked for the next generation
+  enum class Phase { kJoined, kMember, kDetached, kLeft, kLost };
   struct Worker {
     JoinRequest join;
     Phase phase = Phase::kJoined;
     TimePoint last_seen;
-    int exit_code = 0;
+    int64_t round = 0;      // of kDetached: committed in the state it holds
+    bool released = false;  // scaled down: it leaves at the next boundary
+    [[nodiscard]] bool present() const { return phase <= Phase::kDetached; }
   };
-  // A member failed in a way that another's death would explain; that death may be found until
-  // `until`.
-  struct Suspicion {
-    TimePoint until;
-    JobEnd end;
-  };
+  using Workers = std::map<WorkerPlace, Worker>;
 
-  [[nodiscard]] const Worker* Find(const WorkerId& id) const;
+  [[nodiscard]] Worker* Find(const WorkerId& id);          // null: unknown, left or lost
   [[nodiscard]] int64_t RankOf(const WorkerId& id) const;  // -1: not a member
+  [[nodiscard]] int64_t CountPresent() const;
+  [[nodiscard]] bool AnyMember() const;
+  [[nodiscard]] int64_t MinWorkers() const;
+  [[nodiscard]] bool HoldsState(const Worker& worker) const;
   Status Admit(const JoinRequest& request) const;
-  void FormGenerationIfComplete();
-  void Depart(Worker& worker, int exit_code, const std::string& reason, TimePoint now);
-  void CompleteIfAllLeft();
+  void Detach(Worker& worker, const GenerationRequest& request, TimePoint now);
+  void AskMembersToReform(const std::string& reason);
+  void BreakGeneration(const std::string& reason);
+  void FormGeneration();
+  void Form(const std::vector<Worker*>& members);
+  // `stopped`: why the last worker left, if it was told to.
+  void EndIfAllLeft(const std::string& stopped = "");
+  bool CommitAll(Result<RoundLedger::Rounds> rounds);
   void Commit(std::vector<RoundReport> reports);
   void Lose(Worker& worker, ErrorCode code, const std::string& reason);
+  void CountLost(ErrorCode code, const std::string& what);
+  void Depart(Worker& worker, int exit_code, const std::string& reason);
   void End(JobOutcome outcome, ErrorCode code, const std::string& reason);
   template <typename E>
   void Emit(E event) {
@@ -130,15 +156,27 @@ class Coordinator {
   }
 
   const CoordinatorOptions options_;
+  int64_t replicas_;  // wanted
   Planner planner_;
   RoundLedger ledger_;
   KeyValueStore store_;
-  std::map<Place, Worker> workers_;
+  Workers workers_;
   GenerationId generation_id_;   // counter 0: none formed yet
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
+  bool reform_ = false;  // members are to leave at the next boundary
+  TimePoint broken_since_;
+  bool broken_ = false;       // the present generation is over; members that have not asked must
+  std::string over_reason_;   // of either
+  TimePoint detached_since_;  // the first member asked; valid while one is detached
+  // Nobody is left who holds the state: until when those that come back wait for the others.
+  std::optional<TimePoint> restart_deadline_;
+  bool waiting_ = false;         // told of too few workers
+  int64_t lost_ = 0;             // workers, so far
+  bool completed_ = false;       // a member has finished the job
+  int64_t completed_round_ = 0;  // and had committed so many rounds
+  double round_seconds_ = 0;     // of the last committed round
   std::optional<std::string> stop_reason_;
-  std::optional<Suspicion> suspicion_;
   std::optional<JobEnd> end_;
   std::vector<Event> events_;
   TimePoint started_;

@@ -72,6 +72,15 @@ struct Writer {
   json operator()(const WorkerLostEvent& e) const {
     return {{"event", "workerLost"}, {"worker", Id(e.worker)}, {"reason", e.reason}};
   }
+  json operator()(const GenerationOverEvent& e) const {
+    return {{"event", "generationOver"}, {"generation", Id(e.id)}, {"reason", e.reason}};
+  }
+  json operator()(const WaitingEvent& e) const {
+    return {{"event", "waiting"}, {"workers", e.present}, {"minReplicas", e.min}};
+  }
+  json operator()(const ScaledEvent& e) const {
+    return {{"event", "scaled"}, {"replicas", e.replicas}};
+  }
   json operator()(const StopRequestedEvent& e) const {
     return {{"event", "stopRequested"}, {"reason", e.reason}};
   }

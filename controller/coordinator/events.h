@@ -59,6 +59,19 @@ struct WorkerLostEvent {
   WorkerId worker;
   std::string reason;
 };
+// The members' generation is over, and they form the next one.
+struct GenerationOverEvent {
+  GenerationId id;
+  std::string reason;
+};
+// Too few workers are left to form the next generation; the job waits for more.
+struct WaitingEvent {
+  int64_t present = 0;
+  int64_t min = 0;
+};
+struct ScaledEvent {
+  int64_t replicas = 0;
+};
 struct StopRequestedEvent {
   std::string reason;
 };
@@ -70,7 +83,7 @@ struct Event {
   double unix_seconds = 0;  // filled in by the host, which has the clock
   std::variant<JoinedEvent, GenerationFormedEvent, PlanIssuedEvent, RoundCommittedEvent,
                EvaluationEvent, CheckpointEvent, WorkerLeftEvent, WorkerLostEvent,
-               StopRequestedEvent, EndedEvent>
+               GenerationOverEvent, WaitingEvent, ScaledEvent, StopRequestedEvent, EndedEvent>
       data;
 };
 

@@ -29,21 +29,26 @@ std::vector<WorkerCost> Costs(const Plan& plan) {
 // Members of one group that name the same hardware begin as equals: a profile taken on a shared
 // machine says more about who happened to run at the same moment than about the worker, and a wrong
 // split feeds itself where workers share cores. Rounds show soon enough who is really slower.
-void PoolAlike(std::vector<JoinRequest>& members) {
+// `known`: whose costs were learned in training, which beats any profile.
+void PoolAlike(std::vector<JoinRequest>& members, const std::vector<bool>& known) {
   const auto alike = [](const JoinRequest& a, const JoinRequest& b) {
     return a.worker.group == b.worker.group && a.profile.device == b.profile.device &&
            a.profile.device_name == b.profile.device_name && a.profile.threads == b.profile.threads;
   };
   const std::vector<JoinRequest> measured = members;
-  for (JoinRequest& member : members) {
+  for (size_t m = 0; m < members.size(); ++m) {
+    if (known[m]) continue;
     std::vector<double> alphas, betas;
-    for (const JoinRequest& other : measured) {
-      if (!alike(member, other)) continue;
-      alphas.push_back(other.profile.alpha);
-      betas.push_back(other.profile.beta);
+    for (const bool learned : {true, false}) {
+      for (size_t o = 0; o < measured.size(); ++o) {
+        if (known[o] != learned || !alike(members[m], measured[o])) continue;
+        alphas.push_back(measured[o].profile.alpha);
+        betas.push_back(measured[o].profile.beta);
+      }
+      if (!alphas.empty()) break;
     }
-    member.profile.alpha = Median(std::move(alphas));
-    member.profile.beta = Median(std::move(betas));
+    members[m].profile.alpha = Median(std::move(alphas));
+    members[m].profile.beta = Median(std::move(betas));
   }
 }
 
@@ -101,15 +106,25 @@ Planner::Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recor
     : spec_(std::move(spec)), recorded_rounds_(recorded_rounds), plans_(std::move(recorded)) {}
 
 Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
-  PoolAlike(members);
-  workers_.clear();
-  sync_seconds_.clear();
-  for (const JoinRequest& member : members) workers_.push_back({member.profile, {}});
-  if (!plans_.empty() && plans_.back().shares.size() == members.size()) return {};
+  const bool first = workers_.empty();
+  PoolAlike(members, Learned(members));
+  std::vector<WorkerHistory> workers;
+  for (const JoinRequest& member : members) {
+    const auto before = std::ranges::find(workers_, member.worker, &WorkerHistory::id);
+    workers.push_back(before != workers_.end() ? *before
+                                               : WorkerHistory{member.worker, member.profile, {}});
+  }
+  workers_ = std::move(workers);
+  const auto other_size = [&](const Plan& p) { return p.shares.size() != members.size(); };
+  const int64_t version = plans_.empty() ? 1 : plans_.back().version + 1;
+  const double sync_seconds = plans_.empty() || first ? 0 : plans_.back().sync_seconds;
+  std::erase_if(plans_, other_size);
+  if (first && !plans_.empty()) return {};
 
   Plan plan;
-  plan.version = plans_.empty() ? 1 : plans_.back().version + 1;
+  plan.version = version;
   plan.first_round = first_round;
+  plan.sync_seconds = sync_seconds;
   for (const JoinRequest& member : members) {
     const auto group =
         std::find_if(spec_.workers.begin(), spec_.workers.end(),
@@ -118,10 +133,30 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
     const WorkerProfile& p = member.profile;
     plan.shares.push_back({p.alpha, p.beta, p.micro_batch_cap, bounds.min, bounds.max});
   }
-  LONGSTRIDE_RETURN_IF_ERROR(Predict(spec_, plan, spec_.training.batch.initial, 0));
-  plans_.clear();  // they were for another number of members
-  plans_.push_back(std::move(plan));
+  // Later on the batch is kept within what the members can take.
+  int64_t batch = spec_.training.batch.initial, least = 0, most = 0;
+  for (const PlanShare& share : plan.shares) least += share.min_batch, most += share.max_batch;
+  if (!first) batch = std::clamp(batch, std::min(least, most), most);
+  LONGSTRIDE_RETURN_IF_ERROR(Predict(spec_, plan, batch, 0));
+  plans_ = {std::move(plan)};  // the others were for other members
+  last_issue_round_ = first_round - 1;
   return {};
+}
+
+std::vector<bool> Planner::Learned(std::vector<JoinRequest>& members) const {
+  std::vector<bool> known(members.size(), false);
+  if (plans_.empty() || plans_.back().shares.size() != workers_.size()) return known;
+  for (size_t m = 0; m < members.size(); ++m) {
+    JoinRequest& member = members[m];
+    const auto before = std::ranges::find(workers_, member.worker, &WorkerHistory::id);
+    if (before == workers_.end()) continue;
+    const PlanShare& share = plans_.back().shares[static_cast<size_t>(before - workers_.begin())];
+    member.profile.alpha = share.alpha;
+    member.profile.beta = share.beta;
+    member.profile.micro_batch_cap = share.micro_batch_cap;
+    known[m] = true;
+  }
+  return known;
 }
 
 std::optional<Plan> Planner::Observe(const RoundRecord& record) {

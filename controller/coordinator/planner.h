@@ -45,9 +45,11 @@ class Planner {
   // round, until which nothing new is planned.
   Planner(TrainingJobSpec spec, std::vector<Plan> recorded, int64_t recorded_rounds);
 
-  // A generation begins: its members in rank order, the first round that it will run. Makes version
-  // 1 unless plans for this number of members exist. Members of one group on the same hardware
-  // begin with their median profile. kUser when no split of the first batch exists.
+  // A generation begins: its members in rank order, the first round that it will run. Makes a plan,
+  // unless it is the first generation and the recorded history has plans for this number of
+  // members. Who was a member before keeps what was learned of it; members of one group on the same
+  // hardware otherwise begin with the median of theirs. kUser when no split of the first batch
+  // exists.
   Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
   // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a
@@ -59,9 +61,13 @@ class Planner {
 
  private:
   struct WorkerHistory {
+    WorkerId id;
     WorkerProfile profile;
     std::deque<std::pair<int64_t, double>> recent;  // (batch, seconds), newest last
   };
+  // Puts what was learned of present members in place of the profiles they joined with.
+  // Which these are.
+  std::vector<bool> Learned(std::vector<JoinRequest>& members) const;
   [[nodiscard]] PlanShare Refit(const WorkerHistory& worker, const PlanShare& present) const;
   [[nodiscard]] bool Pays(const Plan& candidate, const RoundRecord& record) const;
 

@@ -14,7 +14,7 @@ constexpr size_t kMaxPendingRounds = 4096;
 // What must be equal on all members, besides the digest.
 auto CommonKey(const RoundReport& r) {
   return std::tie(r.plan_version, r.cursor_begin, r.cursor_end, r.samples, r.local_steps,
-                  r.global_batch, r.next_global_batch);
+                  r.global_batch, r.next_global_batch, r.committed, r.discarded, r.lost, r.holes);
 }
 
 std::string Ranks(const std::vector<RoundReport>& reports, const auto& predicate) {
@@ -47,6 +47,30 @@ Status CheckAgreement(const std::vector<RoundReport>& reports) {
   return {};
 }
 
+std::vector<RoundReport> Present(const std::vector<std::optional<RoundReport>>& by_rank) {
+  std::vector<RoundReport> present;
+  for (const auto& report : by_rank) {
+    if (report) present.push_back(*report);
+  }
+  return present;
+}
+
+// The books on which `first`, the first round seen here, was booked. What was discarded before it
+// is not known, and takes no part in what follows.
+Result<Ledger> BooksBefore(const RoundReport& first) {
+  PositionSet holes;
+  for (const PositionRange& r : first.holes) holes.Add(r);
+  for (const PositionRange& r : first.lost) holes.Remove(r);
+  for (const auto* taken : {&first.committed, &first.discarded, &first.lost}) {
+    for (const PositionRange& r : *taken) {
+      if (r.begin < first.cursor_begin) {
+        holes.Add({r.begin, std::min(r.end, first.cursor_begin)});
+      }
+    }
+  }
+  return Ledger::Restore(first.cursor_begin, {}, holes.ranges());
+}
+
 }  // namespace
 
 void RoundLedger::Begin(int64_t size) {
@@ -54,8 +78,8 @@ void RoundLedger::Begin(int64_t size) {
   pending_.clear();
 }
 
-Result<std::vector<std::vector<RoundReport>>> RoundLedger::Add(const RoundReport& report) {
-  std::vector<std::vector<RoundReport>> complete;
+Result<RoundLedger::Rounds> RoundLedger::Add(const RoundReport& report) {
+  Rounds complete;
   if (round_ && report.round <= *round_) return complete;
   if (pending_.size() >= kMaxPendingRounds && !pending_.contains(report.round)) {
     return TransientError("too many rounds wait for the reports of other members");
@@ -69,13 +93,26 @@ Result<std::vector<std::vector<RoundReport>>> RoundLedger::Add(const RoundReport
   while (!pending_.empty()) {
     const Reports& next = pending_.begin()->second;
     if (!std::all_of(next.begin(), next.end(), [](const auto& r) { return r.has_value(); })) break;
-    std::vector<RoundReport> merged;
-    for (const auto& r : next) merged.push_back(*r);
-    LONGSTRIDE_RETURN_IF_ERROR(Commit(merged));
-    complete.push_back(std::move(merged));
+    complete.push_back(Present(next));
+    LONGSTRIDE_RETURN_IF_ERROR(Commit(complete.back()));
     pending_.erase(pending_.begin());
   }
   return complete;
+}
+
+Result<RoundLedger::Rounds> RoundLedger::Close(int64_t round) {
+  Rounds closed;
+  for (const auto& [number, reports] : pending_) {
+    if (number > round) break;
+    closed.push_back(Present(reports));
+    LONGSTRIDE_RETURN_IF_ERROR(Commit(closed.back()));
+  }
+  pending_.clear();
+  if (round_ && *round_ != round) {  // what the books say of it is not known any more
+    round_ = round;
+    books_.reset();
+  }
+  return closed;
 }
 
 Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
@@ -86,24 +123,44 @@ Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
     return BugError(
         Format("round %lld was reported after round %lld", number(common.round), number(*round_)));
   }
-  const int64_t expected_begin = round_ ? cursor_ : common.cursor_begin;
-  if (common.cursor_begin != expected_begin || common.cursor_end < common.cursor_begin) {
-    return BugError(Format("round %lld took positions %lld to %lld, but the cursor stood at %lld",
-                           number(common.round), number(common.cursor_begin),
-                           number(common.cursor_end), number(expected_begin)));
+  const auto broken = [&](const std::string& why) {
+    return BugError(Format("the books of round %lld: %s", number(common.round), why.c_str()));
+  };
+  Ledger next;
+  if (books_) {
+    next = *books_;
+  } else {
+    LONGSTRIDE_ASSIGN_OR_RETURN(next, BooksBefore(common));
   }
-  int64_t counted = 0, discarded = 0;
-  for (const RoundReport& r : reports) (r.delta_finite ? counted : discarded) += r.local_samples;
-  if (counted != common.samples || counted + discarded != common.cursor_end - common.cursor_begin) {
-    return BugError(
-        Format("round %lld: members processed %lld and discarded %lld samples, but report %lld "
-               "committed of %lld taken",
-               number(common.round), number(counted), number(discarded), number(common.samples),
-               number(common.cursor_end - common.cursor_begin)));
+  if (common.cursor_begin != next.cursor()) {
+    return broken(Format("it begins at %lld, but the cursor stood at %lld",
+                         number(common.cursor_begin), number(next.cursor())));
   }
+  if (const Status booked = next.Record({common.committed, common.discarded, common.lost});
+      !booked.ok()) {
+    return broken(booked.error().message);
+  }
+  if (next.cursor() != common.cursor_end || next.holes().ranges() != common.holes) {
+    return broken(
+        Format("members end at %lld with %lld lost positions open, but their ranges at "
+               "%lld with %lld",
+               number(common.cursor_end), number(TotalSize(common.holes)), number(next.cursor()),
+               number(next.holes().size())));
+  }
+  int64_t counted = 0, dropped = 0;
+  for (const RoundReport& r : reports) (r.delta_finite ? counted : dropped) += r.local_samples;
+  const int64_t discarded = TotalSize(common.discarded);
+  const bool all = static_cast<int64_t>(reports.size()) == size_;
+  if (TotalSize(common.committed) != common.samples || counted > common.samples ||
+      dropped > discarded || (all && (counted != common.samples || dropped != discarded))) {
+    return broken(
+        Format("members processed %lld and discarded %lld samples, but the round %lld "
+               "and %lld",
+               number(counted), number(dropped), number(common.samples), number(discarded)));
+  }
+  books_ = std::move(next);
   round_ = common.round;
-  cursor_ = common.cursor_end;
-  samples_ += counted;
+  samples_ += common.samples;
   discarded_ += discarded;
   return {};
 }

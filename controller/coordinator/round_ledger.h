@@ -1,6 +1,6 @@
 // Merges the members' round reports into committed rounds and keeps the books: every round follows
-// the one before, its positions follow the cursor, and what the members saw is the same on all of
-// them.
+// the one before, its positions obey the ledger law (core/schedule/ledger.h), and what the members
+// saw is the same on all of them.
 //
 // Pure; not thread-safe.
 #pragma once
@@ -12,26 +12,33 @@
 
 #include "core/base/result.h"
 #include "core/protocol/messages.h"
+#include "core/schedule/ledger.h"
 
 namespace longstride {
 
 class RoundLedger {
  public:
-  // A generation of `size` members begins; reports of the one before that are not complete are
-  // void.
+  using Rounds = std::vector<std::vector<RoundReport>>;  // in order, each by ascending rank
+
+  // A generation of `size` members begins, after Close of the one before.
   void Begin(int64_t size);
 
-  // Takes one member's report. Returns the rounds that are complete now, in order, each by rank.
-  // A report that was taken before is ignored (it was sent again). Errors:
+  // Takes one member's report. Returns the rounds that are complete now. A report that was taken
+  // before is ignored (it was sent again). Errors:
   //   kTransient  too many rounds are incomplete; send it again later
   //   kBug        members disagree (names the ranks), or the ledger law is broken: the run cannot
   //   go on
-  [[nodiscard]] Result<std::vector<std::vector<RoundReport>>> Add(const RoundReport& report);
+  [[nodiscard]] Result<Rounds> Add(const RoundReport& report);
+
+  // The generation is over, and the most advanced state that goes on has `round` rounds: these are
+  // committed, whoever reported them, and returned if they were not before; reports beyond are
+  // void. A `round` before the last committed one takes committed rounds back: whoever held them
+  // was lost, and the next begin from a checkpoint or a round earlier. Errors: kBug as Add.
+  [[nodiscard]] Result<Rounds> Close(int64_t round);
 
   [[nodiscard]] int64_t round() const { return round_.value_or(0); }  // last committed; 0 = none
-  [[nodiscard]] int64_t cursor() const { return cursor_; }
-  // Committed and discarded by the rounds seen here; together with where it began they make the
-  // cursor.
+  [[nodiscard]] int64_t cursor() const { return books_ ? books_->cursor() : 0; }
+  // Committed and discarded by the rounds seen here.
   [[nodiscard]] int64_t samples() const { return samples_; }
   [[nodiscard]] int64_t discarded() const { return discarded_; }
 
@@ -42,7 +49,7 @@ class RoundLedger {
   int64_t size_ = 0;
   std::map<int64_t, Reports> pending_;
   std::optional<int64_t> round_;
-  int64_t cursor_ = 0;
+  std::optional<Ledger> books_;  // from the first round seen on
   int64_t samples_ = 0;
   int64_t discarded_ = 0;
 };

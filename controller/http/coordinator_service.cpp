@@ -159,8 +159,8 @@ void CoordinatorService::Dispatch(HostedJob& job, const std::string& verb,
     });
   } else if (verb == "generation") {
     with(ParseGenerationRequest, [&](const GenerationRequest& m) {
-      const auto attempt = [m](Coordinator& c, bool last) -> std::optional<HttpResponse> {
-        std::optional<GenerationReply> reply = c.PollGeneration(m);
+      const auto attempt = [m, now](Coordinator& c, bool last) -> std::optional<HttpResponse> {
+        std::optional<GenerationReply> reply = c.PollGeneration(m, now);
         if (!reply && last) reply.emplace();
         if (!reply) return std::nullopt;
         return HttpResponse{200, ToJsonText(*reply)};
@@ -178,13 +178,18 @@ void CoordinatorService::Park(HostedJob& job, double wait_seconds, Parked parked
 }
 
 void CoordinatorService::Settle(HostedJob& job, TimePoint now, Answers& answers) {
-  for (auto it = job.parked.begin(); it != job.parked.end();) {
-    std::optional<HttpResponse> response = it->attempt(job.coordinator, now >= it->until);
-    if (response) {
-      answers.push_back({std::move(it->respond), std::move(*response)});
-      it = job.parked.erase(it);
-    } else {
-      ++it;
+  // What one poll brings about may be what an earlier one waits for.
+  for (bool again = true; again;) {
+    again = false;
+    for (auto it = job.parked.begin(); it != job.parked.end();) {
+      std::optional<HttpResponse> response = it->attempt(job.coordinator, now >= it->until);
+      if (response) {
+        answers.push_back({std::move(it->respond), std::move(*response)});
+        it = job.parked.erase(it);
+        again = true;
+      } else {
+        ++it;
+      }
     }
   }
   std::vector<Event> events = job.coordinator.DrainEvents();

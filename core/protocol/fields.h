@@ -17,6 +17,7 @@ inline constexpr double kMaxSeconds = 1e9;
 inline constexpr size_t kMaxNameBytes = 253;
 inline constexpr size_t kMaxTextBytes = 8192;
 inline constexpr size_t kMaxPoints = 1024;
+inline constexpr size_t kMaxRanges = 65536;
 inline constexpr size_t kMaxPlans = 65536;
 inline constexpr const char* kMemberStateNames[] = {"waiting", "training", "reform", "fenced",
                                                     "ended"};
@@ -107,6 +108,10 @@ void CommonFields(auto& v, Message<RoundReport> auto& m) {
   v.Integer("planVersion", m.plan_version, 0, kMaxCount);
   v.Integer("cursorBegin", m.cursor_begin, 0, kMaxCount);
   v.Integer("cursorEnd", m.cursor_end, 0, kMaxCount);
+  v.Ranges("committed", m.committed, kMaxCount, kMaxRanges);
+  v.Ranges("discarded", m.discarded, kMaxCount, kMaxRanges);
+  v.Ranges("lost", m.lost, kMaxCount, kMaxRanges);
+  v.Ranges("holes", m.holes, kMaxCount, kMaxRanges);
   v.Integer("samples", m.samples, 0, kMaxCount);
   v.Integer("localSteps", m.local_steps, 0, kMaxCount);
   v.Integer("globalBatch", m.global_batch, 0, kMaxCount);
@@ -131,6 +136,8 @@ void OwnFields(auto& v, Message<RoundReport> auto& m) {
   v.Integer("localBatch", m.local_batch, 0, kMaxCount);
   v.Integer("localSamples", m.local_samples, 0, kMaxCount);
   v.Flag("deltaFinite", m.delta_finite);
+  v.Number("firstStepTime", m.first_step_time, 0, 1e12);
+  v.Number("lastStepTime", m.last_step_time, 0, 1e12);
   v.Object("seconds", m.seconds);
   v.Number("wallSeconds", m.wall_seconds, 0, kMaxSeconds);
   v.Points("stepTimes", m.step_times, kMaxPoints);
@@ -153,18 +160,21 @@ void Fields(auto& v, Message<RoundReply> auto& m) {
   v.List("plans", m.plans, kMaxPlans);
   v.Flag("stop", m.stop);
   v.Text("stopReason", m.stop_reason, kMaxTextBytes);
+  v.Flag("reform", m.reform);
 }
 
 void Fields(auto& v, Message<HeartbeatRequest> auto& m) {
   v.Object("worker", m.worker);
   v.Object("generation", m.generation);
   v.Integer("round", m.round, 0, kMaxCount);
+  v.Flag("broken", m.broken);
 }
 
 void Fields(auto& v, Message<HeartbeatReply> auto& m) {
   v.Choice("state", m.state, kMemberStateNames);
   v.Flag("stop", m.stop);
   v.Text("stopReason", m.stop_reason, kMaxTextBytes);
+  v.Flag("reform", m.reform);
   v.Text("reason", m.reason, kMaxTextBytes);
 }
 
@@ -179,6 +189,8 @@ void Fields(auto& v, Message<LeaveRequest> auto& m) {
 void Fields(auto& v, Message<GenerationRequest> auto& m) {
   v.Object("worker", m.worker);
   v.Object("after", m.after);
+  v.Integer("round", m.round, 0, kMaxCount);
+  v.Text("reason", m.reason, kMaxTextBytes);
   v.Number("waitSeconds", m.wait_seconds, 0, kMaxWaitSeconds);
 }
 

@@ -198,4 +198,21 @@ void JsonReader::Points(const char* key, std::vector<std::pair<int64_t, double>>
   }
 }
 
+void JsonReader::Ranges(const char* key, std::vector<PositionRange>& value, int64_t high,
+                        size_t max_count) {
+  const nlohmann::json* list = FindArray(key, max_count);
+  if (!list) return;
+  value.clear();
+  for (size_t i = 0; i < list->size() && !fault(); ++i) {
+    const nlohmann::json& pair = (*list)[i];
+    const std::string name = Format("%s[%zu]", key, i);
+    if (!pair.is_array() || pair.size() != 2) {
+      Fail(name, "is not a pair [begin, end]");
+      return;
+    }
+    const int64_t begin = ReadInteger(pair[0], name + "[0]", 0, high);
+    value.push_back({begin, ReadInteger(pair[1], name + "[1]", begin, high)});
+  }
+}
+
 }  // namespace longstride

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/schedule/position_ranges.h"
 
 namespace longstride {
 
@@ -51,6 +52,10 @@ class JsonWriter {
   }
   void Points(const char* key, const std::vector<std::pair<int64_t, double>>& value, size_t) {
     json_[key] = value;  // pairs become arrays of two
+  }
+  void Ranges(const char* key, const std::vector<PositionRange>& value, int64_t, size_t) {
+    nlohmann::json& list = json_[key] = nlohmann::json::array();
+    for (const PositionRange& r : value) list.push_back({r.begin, r.end});
   }
   template <typename M>
   void Object(const char* key, const M& value) {
@@ -114,6 +119,7 @@ class JsonReader {
   void Integers(const char* key, std::vector<int64_t>& value, int64_t low, int64_t high,
                 size_t max_count);
   void Points(const char* key, std::vector<std::pair<int64_t, double>>& value, size_t max_count);
+  void Ranges(const char* key, std::vector<PositionRange>& value, int64_t high, size_t max_count);
   template <typename M>
   void Object(const char* key, M& value) {
     if (const nlohmann::json* member = Find(key)) Into(*member, key, value);

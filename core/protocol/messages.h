@@ -12,10 +12,11 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/schedule/position_ranges.h"
 
 namespace longstride {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 
 // Names a fixed set of members. `term` is the coordinator's leadership term; a larger pair is
 // newer.
@@ -108,11 +109,17 @@ struct RoundReport {
   GenerationId generation;
   int64_t round = 0;  // 1 for the first
   int64_t plan_version = 0;
-  int64_t cursor_begin = 0;  // positions [cursor_begin, cursor_end) were taken by the round
+  int64_t cursor_begin = 0;  // the round took holes below it, then [cursor_begin, cursor_end)
   int64_t cursor_end = 0;
-  int64_t samples = 0;       // committed; the rest of the range was discarded
-  int64_t local_steps = 0;   // H
-  int64_t global_batch = 0;  // B of this round
+  // What became of the positions that it took (algorithms section 9): they counted; their worker's
+  // update was not finite; their worker was lost, and a later round reads them.
+  std::vector<PositionRange> committed;
+  std::vector<PositionRange> discarded;
+  std::vector<PositionRange> lost;
+  std::vector<PositionRange> holes;  // all that are open after the round
+  int64_t samples = 0;               // committed
+  int64_t local_steps = 0;           // H
+  int64_t global_batch = 0;          // B of this round
   int64_t next_global_batch = 0;
   double learning_rate = 0;   // of the round's last step
   double loss = 0;            // mean over the round's samples
@@ -130,9 +137,11 @@ struct RoundReport {
 
   // Of the reporting member alone.
   int64_t rank = 0;
-  int64_t local_batch = 0;    // b_m
-  int64_t local_samples = 0;  // n_m
-  bool delta_finite = true;   // false: it contributed nothing and local_samples were discarded
+  int64_t local_batch = 0;     // b_m
+  int64_t local_samples = 0;   // n_m
+  bool delta_finite = true;    // false: it contributed nothing and local_samples were discarded
+  double first_step_time = 0;  // Unix seconds when its local steps began, and when they had ended
+  double last_step_time = 0;
   ActivitySeconds seconds;
   double wall_seconds = 0;
   std::vector<std::pair<int64_t, double>>
@@ -146,12 +155,14 @@ struct RoundReply {
   std::vector<Plan> plans;  // newer than the reported version
   bool stop = false;        // stop at the next round boundary, with a checkpoint
   std::string stop_reason;
+  bool reform = false;  // members change: leave the generation at the next round boundary
 };
 
 struct HeartbeatRequest {
   WorkerId worker;
   GenerationId generation;
   int64_t round = 0;
+  bool broken = false;  // its collective of this generation has failed
 };
 
 struct ReportRequest {
@@ -171,7 +182,8 @@ struct HeartbeatReply {
   MemberState state = MemberState::kWaiting;
   bool stop = false;
   std::string stop_reason;
-  std::string reason;  // for kReform, kFenced, kEnded: what happened, for the log
+  bool reform = false;  // as in RoundReply
+  std::string reason;   // for kReform, kFenced, kEnded: what happened, for the log
 };
 
 struct LeaveRequest {
@@ -183,10 +195,14 @@ struct LeaveRequest {
 };
 
 // Long poll: answered once a generation newer than `after` holds the worker, the job is over, or
-// `wait_seconds` have passed (kWaiting: ask again).
+// `wait_seconds` have passed (kWaiting: ask again). To ask with the present generation as `after`
+// says that the worker has left it, with `round` rounds committed in the state that it holds, all
+// of them reported.
 struct GenerationRequest {
   WorkerId worker;
   GenerationId after;
+  int64_t round = 0;
+  std::string reason;  // why it has left, for the log
   double wait_seconds = 0;
 };
 

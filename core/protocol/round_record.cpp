@@ -45,7 +45,7 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
   if (workers.empty()) return UserError("workers: is empty");
   // The shared part is stored once; put it back into every member's report.
   for (size_t r = 0; r < workers.size(); ++r) {
-    if (workers[r].report.rank != static_cast<int64_t>(r))
+    if (r > 0 && workers[r].report.rank <= workers[r - 1].report.rank)
       return UserError("workers: not in rank order");
     RoundReport report = common;
     const RoundReport& own = workers[r].report;
@@ -53,6 +53,8 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
     report.local_batch = own.local_batch;
     report.local_samples = own.local_samples;
     report.delta_finite = own.delta_finite;
+    report.first_step_time = own.first_step_time;
+    report.last_step_time = own.last_step_time;
     report.seconds = own.seconds;
     report.wall_seconds = own.wall_seconds;
     report.step_times = own.step_times;

@@ -1,4 +1,4 @@
-// One committed round: the reports of all its members, merged. It is one line of rounds.jsonl; the
+// One committed round: the reports of its members, merged. It is one line of rounds.jsonl; the
 // schema is documented in docs/protocol.md.
 #pragma once
 
@@ -11,9 +11,10 @@
 namespace longstride {
 
 struct RoundRecord {
-  double unix_seconds = 0;           // when the last report arrived
-  std::vector<WorkerId> workers;     // by rank
-  std::vector<RoundReport> reports;  // by rank, never empty; the common part is equal on all
+  double unix_seconds = 0;  // when the last report arrived
+  // Who reported, by ascending rank: all members, unless one was lost before it could. Never empty.
+  std::vector<WorkerId> workers;
+  std::vector<RoundReport> reports;  // theirs; the common part is equal on all
 
   [[nodiscard]] const RoundReport& common() const { return reports.front(); }
 };

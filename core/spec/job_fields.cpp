@@ -100,6 +100,9 @@ std::vector<Field> JobFields() {
   f.push_back(Integer("spec.runPolicy.activeDeadlineSeconds",
                       LONGSTRIDE_AT(run_policy.active_deadline_seconds), From(0, 1e9), "seconds",
                       "Fail the job after this time; 0 = never."));
+  f.push_back(Integer(
+      "spec.runPolicy.backoffLimit", LONGSTRIDE_AT(run_policy.backoff_limit), From(0, 1e6),
+      "restarts", "Workers lost before the job fails; each is replaced, after a growing pause."));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),

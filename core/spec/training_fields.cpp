@@ -156,6 +156,10 @@ void AddSynchronization(std::vector<Field>& f) {
                      FromToBelow(0, 1), "", "Outer momentum.")
                   .When(outer + ".name", {"nesterov", "slowmo"})
                   .DefaultWhen(outer + ".name", {"slowmo"}, 0.5));
+  f.push_back(Enum(s + ".aggregation", LONGSTRIDE_ENUM_AT(training.synchronization.aggregation),
+                   {"mean", "clippedMean", "trimmedMean"},
+                   "mean: weighted by samples; clippedMean: of updates cut to their median norm; "
+                   "trimmedMean: without the extremes of each element [Yin 2018], unweighted."));
   f.push_back(Enum(s + ".message", LONGSTRIDE_ENUM_AT(training.synchronization.message),
                    {"float32", "bfloat16"},
                    "Type of the numbers sent; bfloat16 halves the bytes."));

@@ -160,8 +160,10 @@ struct OuterOptimizerSpec {
   double learning_rate = 0.7;  // nesterov; slowmo: its outer learning rate, by default 1
   double momentum = 0.9;       // nesterov; slowmo, by default 0.5
 };
+enum class Aggregation { kMean, kClippedMean, kTrimmedMean };
 struct SynchronizationSpec {
   OuterOptimizerSpec outer;
+  Aggregation aggregation = Aggregation::kMean;
   MessageType message = MessageType::kFloat32;
   InnerStatePolicy inner_state = InnerStatePolicy::kKeep;
 };
@@ -199,6 +201,7 @@ struct CheckpointSpec {
 
 struct RunPolicy {
   int64_t active_deadline_seconds = 0;  // 0 = none
+  int64_t backoff_limit = 20;           // workers lost before the job fails
 };
 struct CostSpec {
   std::string currency = "USD";

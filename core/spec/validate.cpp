@@ -41,6 +41,7 @@ class Validator {
     CheckApplicable();
     CheckMetadata();
     CheckWorkers();
+    CheckAggregation();
     CheckModel();
     CheckData();
     CheckModelFitsData();
@@ -73,6 +74,7 @@ class Validator {
   void CheckApplicable();
   void CheckMetadata();
   void CheckWorkers();
+  void CheckAggregation();
   void CheckModel();
   void CheckData();
   void CheckModelFitsData();
@@ -171,6 +173,18 @@ void Validator::CheckWorkers() {
           Format("%ld workers are more than the %ld that the groups' maxReplicas add up to",
                  spec_.replicas, most),
           "lower replicas or raise maxReplicas");
+}
+
+void Validator::CheckAggregation() {
+  const SynchronizationSpec& s = spec_.training.synchronization;
+  if (s.aggregation != Aggregation::kTrimmedMean) return;
+  const std::string at = "spec.training.synchronization.aggregation";
+  Require(spec_.replicas >= 4, at, {"spec.replicas"},
+          Format("trimmedMean leaves out the extremes, which of %ld workers leaves too few",
+                 spec_.replicas),
+          "use clippedMean, or at least 4 replicas");
+  Require(s.message == MessageType::kFloat32, at, {"spec.training.synchronization.message"},
+          "trimmedMean works on float32 messages", "use message: float32, or clippedMean");
 }
 
 void Validator::CheckModel() {

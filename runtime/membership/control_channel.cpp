@@ -36,6 +36,7 @@ void QueuedControlChannel::Enter(const Generation& generation) {
   const std::lock_guard lock(mutex_);
   generation_ = generation.id;
   over_told_ = false;
+  reform_ = false;
   queue_.clear();  // of the generation before: void
   plans_.clear();
   AddPlans(generation.plans);
@@ -44,6 +45,12 @@ void QueuedControlChannel::Enter(const Generation& generation) {
 std::vector<Plan> QueuedControlChannel::Plans() {
   const std::lock_guard lock(mutex_);
   return plans_;
+}
+
+BoundaryRequest QueuedControlChannel::Requested() {
+  const std::lock_guard lock(mutex_);
+  if (stop_) return BoundaryRequest::kStop;
+  return reform_ ? BoundaryRequest::kReform : BoundaryRequest::kNone;
 }
 
 void QueuedControlChannel::Report(const RoundReport& report) {
@@ -74,7 +81,7 @@ void QueuedControlChannel::RunHeartbeats() {
     const HeartbeatRequest request{worker_, generation_, round_};
     lock.unlock();
     const Result<HeartbeatReply> reply = client_->Heartbeat(request);
-    if (reply.ok()) Take(*reply);
+    if (reply.ok()) Take(*reply, request.generation);
     if (reply.ok() != reachable) {
       reachable = reply.ok();
       if (reachable) LogInfo("membership", "the coordinator answers again");
@@ -85,13 +92,15 @@ void QueuedControlChannel::RunHeartbeats() {
   }
 }
 
-void QueuedControlChannel::Take(const HeartbeatReply& reply) {
+void QueuedControlChannel::Take(const HeartbeatReply& reply, GenerationId generation) {
   bool tell = false;
   {
     const std::lock_guard lock(mutex_);
-    if (reply.stop) TakeStop(reply.stop_reason);
-    const bool over = reply.state == MemberState::kReform || reply.state == MemberState::kFenced ||
-                      reply.state == MemberState::kEnded;
+    const bool present = generation == generation_;  // Enter may have been quicker
+    TakeRequests(reply.stop, reply.stop_reason, present && reply.reform);
+    const bool over =
+        present && (reply.state == MemberState::kReform || reply.state == MemberState::kFenced ||
+                    reply.state == MemberState::kEnded);
     tell = over && !over_told_;
     if (tell) over_told_ = true;
   }
@@ -106,11 +115,6 @@ void QueuedControlChannel::RunReports() {
     const RoundReport report = queue_.front();
     lock.unlock();
     const Result<RoundReply> reply = client_->Report(worker_, report);
-    if (!reply.ok() && reply.error().code != ErrorCode::kTransient) {
-      LogError("membership", "round report refused: " + reply.error().message);
-      const bool fenced = reply.error().code == ErrorCode::kLostPeer;
-      Take({fenced ? MemberState::kFenced : MemberState::kEnded, false, "", reply.error().message});
-    }
     lock.lock();
     if (!reply.ok() && reply.error().code == ErrorCode::kTransient) {
       wake_.wait_for(lock, kResendDelay, [this] { return closing_; });
@@ -122,17 +126,28 @@ void QueuedControlChannel::RunReports() {
     if (present) queue_.pop_front();
     if (reply.ok()) {
       if (present) AddPlans(reply->plans);
-      if (reply->stop) TakeStop(reply->stop_reason);
-    } else {
+      TakeRequests(reply->stop, reply->stop_reason, present && reply->reform);
+    } else if (present) {
       queue_.clear();
     }
     if (queue_.empty()) drained_.notify_all();
+    if (reply.ok() || !present) continue;
+    lock.unlock();
+    LogError("membership", "round report refused: " + reply.error().message);
+    HeartbeatReply over;
+    over.state =
+        reply.error().code == ErrorCode::kLostPeer ? MemberState::kFenced : MemberState::kEnded;
+    over.reason = reply.error().message;
+    Take(over, report.generation);
+    lock.lock();
   }
 }
 
-void QueuedControlChannel::TakeStop(const std::string& reason) {
+void QueuedControlChannel::TakeRequests(bool stop, const std::string& reason, bool reform) {
+  reform_ = reform_ || reform;
+  if (!stop) return;
   if (stop_reason_.empty()) stop_reason_ = reason.empty() ? "the coordinator asked for it" : reason;
-  stop_.store(true, std::memory_order_release);
+  stop_ = true;
 }
 
 void QueuedControlChannel::AddPlans(const std::vector<Plan>& plans) {

@@ -1,11 +1,10 @@
 // The engine's ControlChannel over a CoordinatorClient, and the worker's sign of life. Two threads
-// of its own: one sends reports in order and brings plans back, one sends a heartbeat every second.
+// of its own: one sends reports in order and brings plans back, one sends heartbeats.
 //
 // While the coordinator cannot be reached, training goes on: reports wait here, all of them, and
 // are sent when it is back. Construct it right after Join. Thread-safe.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -24,6 +23,10 @@
 
 namespace longstride {
 
+// Short against the limit of silence (2.5 s), as it is also how members hear of a lost peer that
+// they wait for.
+inline constexpr Duration kHeartbeatPeriod = std::chrono::milliseconds(500);
+
 class QueuedControlChannel final : public ControlChannel {
  public:
   // `over` is called when the present generation is over (kReform, kFenced, kEnded with the
@@ -32,18 +35,16 @@ class QueuedControlChannel final : public ControlChannel {
   // under way.
   QueuedControlChannel(std::shared_ptr<CoordinatorClient> client, WorkerId worker,
                        std::function<void(const HeartbeatReply&)> over,
-                       Duration heartbeat_period = std::chrono::seconds(1));
+                       Duration heartbeat_period = kHeartbeatPeriod);
   ~QueuedControlChannel() override;
 
   // A generation begins: its plans are known from now on, heartbeats and `over` are about it.
   void Enter(const Generation& generation);
 
   std::vector<Plan> Plans() override;
-  bool StopRequested() override { return stop_.load(std::memory_order_acquire); }
+  BoundaryRequest Requested() override;
   void Report(const RoundReport& report) override;
 
-  // The worker wants to stop, as on SIGTERM. Async-signal-safe.
-  void RequestStop() { stop_.store(true, std::memory_order_release); }
   // Why the coordinator wants to stop; "" if it does not.
   [[nodiscard]] std::string stop_reason() const;
 
@@ -53,15 +54,16 @@ class QueuedControlChannel final : public ControlChannel {
  private:
   void RunHeartbeats();
   void RunReports();
-  void Take(const HeartbeatReply& reply);
-  void TakeStop(const std::string& reason);       // under mutex_
-  void AddPlans(const std::vector<Plan>& plans);  // under mutex_
+  // What an answer to a request about `generation` says.
+  void Take(const HeartbeatReply& reply, GenerationId generation);
+  // Both under mutex_.
+  void TakeRequests(bool stop, const std::string& reason, bool reform);
+  void AddPlans(const std::vector<Plan>& plans);
 
   const std::shared_ptr<CoordinatorClient> client_;
   const WorkerId worker_;
   const std::function<void(const HeartbeatReply&)> over_;
   const Duration heartbeat_period_;
-  std::atomic<bool> stop_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;     // work for a thread, or the end
@@ -70,7 +72,9 @@ class QueuedControlChannel final : public ControlChannel {
   GenerationId generation_;
   bool over_told_ = true;  // nothing to tell before the first generation
   int64_t round_ = 0;
+  bool stop_ = false;
   std::string stop_reason_;
+  bool reform_ = false;      // of the present generation
   std::vector<Plan> plans_;  // by first_round
   std::deque<RoundReport> queue_;
 

@@ -53,9 +53,10 @@ class HttpCoordinatorClient final : public CoordinatorClient {
     return Discard(Retry("POST", "join", ToJsonText(request), kUnreachable, seconds(10)));
   }
 
-  Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after,
-                                     const Stopped& stopped) override {
-    const std::string body = ToJsonText(GenerationRequest{worker, after, kPollSeconds});
+  Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after, int64_t round,
+                                     const std::string& reason, const Stopped& stopped) override {
+    const std::string body =
+        ToJsonText(GenerationRequest{worker, after, round, reason, kPollSeconds});
     while (true) {
       LONGSTRIDE_ASSIGN_OR_RETURN(
           const std::string text,

@@ -28,7 +28,9 @@ class CoordinatorClient {
   virtual ~CoordinatorClient() = default;
   virtual Result<TrainingJob> FetchJob() = 0;
   virtual Status Join(const JoinRequest& request) = 0;
-  // Waits until a generation newer than `after` that holds this worker is formed (long poll).
+  // Waits until a generation newer than `after` that holds this worker is formed (long poll). A
+  // member of `after` thereby leaves it: `round` rounds are committed in the state it holds, and
+  // `reason` says why.
   // Errors:
   //   kInterrupted  `stopped` returned true, or the job has ended well: nothing is left to do (exit
   //   0
@@ -36,6 +38,7 @@ class CoordinatorClient {
   //   kLostPeer     the job has failed, or another incarnation has this worker's place
   //   kTransient    the coordinator could not be reached for a minute
   virtual Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after,
+                                             int64_t round, const std::string& reason,
                                              const std::function<bool()>& stopped) = 0;
   virtual Result<HeartbeatReply> Heartbeat(const HeartbeatRequest& request) = 0;
   virtual Result<RoundReply> Report(const WorkerId& worker, const RoundReport& report) = 0;

@@ -15,12 +15,12 @@ struct Standing {
   int64_t term = 0;
   int64_t counter = 0;
   int64_t round = 0;
+  int64_t evaluations = 0;  // a member may have been lost in the middle of one
   uint64_t digest = 0;
   int64_t parameters = 0;
   int64_t state_bytes = 0;  // of the state as JSON
-  [[nodiscard]] std::tuple<int64_t, int64_t, int64_t> Order() const {
-    return {term, counter, round};
-  }
+  [[nodiscard]] auto Order() const { return std::tuple(term, counter, round, evaluations); }
+  [[nodiscard]] auto RoundOrder() const { return std::tuple(term, counter, round); }
 };
 
 }  // namespace
@@ -33,6 +33,7 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
   const Standing mine{state.generation.term,
                       state.generation.counter,
                       state.round,
+                      state.evaluations,
                       Hash64(replica.CommonDigest(), ScheduleDigest(state)),
                       replica.flat().parameter_count(),
                       static_cast<int64_t>(json.size())};
@@ -63,7 +64,7 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
   if (equal) return {};
 
   // Received beside the present state, which stays whole until all of it is there.
-  const bool lagged = mine.Order() < all[root].Order();
+  const bool lagged = mine.RoundOrder() < all[root].RoundOrder();
   json.resize(static_cast<size_t>(all[root].state_bytes));
   std::vector<int64_t> integers = replica.flat().ReadIntegers();
   const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(),

@@ -101,7 +101,7 @@ void CheckpointSaver<T>::AbandonPending() {
 
 template <typename T>
 Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
-                                const RoundSettings& settings, int rank) {
+                                const RoundSettings& settings, int rank, int ranks) {
   checkpoint::CheckpointRequest files{.round = state.round};
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});
@@ -110,9 +110,7 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
   commit.state["lastLocalSteps"] = settings.local_steps;
   commit.state["lastLocalBatches"] = settings.local_batches;
   commit.state["parameters"] = replica.flat().parameter_count();
-  for (size_t r = 0; r < settings.local_batches.size(); ++r) {
-    commit.files.push_back(RankFile(static_cast<int>(r)));
-  }
+  for (int r = 0; r < ranks; ++r) commit.files.push_back(RankFile(r));
   pending_ =
       checkpoint::CheckpointRequest{.round = state.round, .files = {}, .commit = std::move(commit)};
   return writer_.Submit(std::move(files));

@@ -37,7 +37,7 @@ class CheckpointSaver {
 
   // Copies what is to be saved and writes it in the background.
   Status Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings,
-              int rank);
+              int rank, int ranks);
   [[nodiscard]] bool pending() const { return pending_.has_value(); }
   [[nodiscard]] bool Saved() const;  // pending, and its files are on the disk
   Status CommitPending(int rank);

@@ -8,6 +8,14 @@
 
 namespace longstride {
 
+// What a worker is asked to do at the next round boundary; the greater goes first.
+enum class BoundaryRequest {
+  kNone,
+  kReform,  // members change: all leave the generation and form the next
+  kLeave,   // this worker ends, the others go on without it
+  kStop,    // the job stops, with a checkpoint
+};
+
 // Plans and requests in, reports out. Called from the engine's thread at round boundaries only;
 // must not block on the network (implementations queue).
 class ControlChannel {
@@ -15,8 +23,7 @@ class ControlChannel {
   virtual ~ControlChannel() = default;
   // All plans known so far, by first_round.
   virtual std::vector<Plan> Plans() = 0;
-  // A signal, or the coordinator, wants the run to stop at the next boundary.
-  virtual bool StopRequested() = 0;
+  virtual BoundaryRequest Requested() = 0;
   virtual void Report(const RoundReport& report) = 0;
 };
 

@@ -26,6 +26,9 @@ class Model;
 enum class Outcome {
   kCompleted,  // maxSamples, maxEpochs or the evaluation target was reached
   kStopped,    // a stop was requested; a checkpoint was written
+  kReformed,   // members change; Run goes on with the next generation
+  kLeft,       // this worker was asked to leave; the others go on
+  kUnfit,      // its update was not finite several rounds in a row, others' were: it starts anew
 };
 
 struct EngineOptions {
@@ -41,8 +44,9 @@ class Engine {
   virtual ~Engine() = default;
 
   // Trains within one generation until the job is done, a stop is requested or a failure. On
-  // kLostPeer the state is that of the last committed round and Run may be called with the next
-  // generation; members that lag behind are brought to the most advanced state first.
+  // kLostPeer or kTransient the state is that of the last committed round and Run may be called
+  // with the next generation: members that lag behind are brought to the most advanced state, and a
+  // round whose local steps were done is completed by those that did them.
   //
   // Rounds are numbered from 1. Round k is governed by the plan with the largest first_round <= k
   // among those whose version every member had before the round; each member must have all plans

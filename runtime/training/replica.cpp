@@ -22,12 +22,12 @@ template <typename T>
 Replica<T>::~Replica() = default;
 
 template <typename T>
-void Replica<T>::BeginRound(bool inner_state) {
+void Replica<T>::BeginRound() {
   std::ranges::copy(flat_.parameters(), anchor().begin());
   std::ranges::copy(flat_.buffers(), saved_buffers_.span().begin());
   saved_integers_ = flat_.ReadIntegers();
   saved_steps_ = inner_.steps();
-  if (inner_state) std::ranges::copy(inner_.state(), saved_inner_.span().begin());
+  std::ranges::copy(inner_.state(), saved_inner_.span().begin());
 }
 
 template <typename T>

@@ -26,14 +26,14 @@ class Replica {
   FlatState<T>& flat() { return flat_; }
   [[nodiscard]] const FlatState<T>& flat() const { return flat_; }
   InnerOptimizer<T>& inner() { return inner_; }
+  [[nodiscard]] const InnerOptimizer<T>& inner() const { return inner_; }
   OuterOptimizer<T>& outer() { return outer_; }
   [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k
   [[nodiscard]] int64_t size() const { return anchor_.size(); }         // of the flat parameters
 
-  // A round begins at the present parameters. Without `inner_state` (one worker: nothing but its
-  // own update can fail, and then the inner state is reset) the optimizer's state is not kept.
-  void BeginRound(bool inner_state);
-  // As if the round had not begun. Needs a snapshot with inner state.
+  // A round begins at the present parameters: keeps what Restore needs.
+  void BeginRound();
+  // As if the round had not begun.
   void Restore();
   // Parameters and buffers alone, back to the anchor's.
   void RestoreModel();

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/base/format.h"
+#include "core/base/log.h"
 #include "core/base/random.h"
 #include "core/schedule/learning_rate.h"
 #include "runtime/model/model.h"
@@ -21,6 +22,8 @@ enum SeedStream : uint64_t { kDropoutSeed = 2, kSketchSeed = 3 };
 
 constexpr int64_t kEvaluationBatch = 256;
 constexpr int64_t kWastedRoundsAllowed = 10;
+constexpr int64_t kStrikesAllowed = 3;
+constexpr int kLoadAttempts = 3;
 
 uint64_t StreamSeed(const TrainingJobSpec& job, SeedStream stream) {
   return Hash64(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(stream));
@@ -44,17 +47,26 @@ std::vector<int64_t> Difference(const int64_t (&now)[kPurposeCount],
   return difference;
 }
 
-// What became of a round's positions: those of ranks whose update was not finite are discarded.
-RoundPositions Outcomes(const RoundSettings& settings, std::span<const PositionRange> positions,
-                        const std::vector<RankSlot>& slots) {
-  RoundPositions outcome;
-  for (size_t r = 0; r < slots.size(); ++r) {
-    auto& list = slots[r].samples > 0 ? outcome.committed : outcome.discarded;
-    const std::vector<PositionRange> part =
-        RankPositions(positions, settings.local_steps, settings.local_batches, static_cast<int>(r));
-    list.insert(list.end(), part.begin(), part.end());
+void AddTo(std::vector<int64_t>& sum, const std::vector<int64_t>& values) {
+  sum.resize(std::max(sum.size(), values.size()));
+  for (size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+}
+
+// What the members do at this boundary, as they all see it.
+BoundaryRequest Agreed(const std::vector<RankSlot>& slots) {
+  const auto least = [&](BoundaryRequest r) {
+    return [r](const RankSlot& s) { return s.request >= r; };
+  };
+  if (std::ranges::any_of(slots, least(BoundaryRequest::kStop)) ||
+      std::ranges::all_of(slots, least(BoundaryRequest::kLeave))) {
+    return BoundaryRequest::kStop;
   }
-  return outcome;
+  return std::ranges::any_of(slots, least(BoundaryRequest::kReform)) ? BoundaryRequest::kReform
+                                                                     : BoundaryRequest::kNone;
+}
+
+bool MayBeRepeated(const Error& error) {
+  return error.code == ErrorCode::kLostPeer || error.code == ErrorCode::kTransient;
 }
 
 int64_t NewestVersion(const std::vector<Plan>& plans) {
@@ -83,14 +95,30 @@ RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset
 
 template <typename T>
 Status RoundEngine<T>::Resume(const std::string& directory) {
+  resume_directory_ = directory;
   LONGSTRIDE_ASSIGN_OR_RETURN(resume_from_, FindCheckpoint(directory));
+  return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::LoadState(int rank) {
+  Status loaded = LoadCheckpoint(*resume_from_, rank, replica_, state_);
+  // Newer ones may have taken its place since it was found.
+  for (int attempt = 0; !loaded.ok() && attempt < kLoadAttempts; ++attempt) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(resume_from_, FindCheckpoint(resume_directory_));
+    loaded = LoadCheckpoint(*resume_from_, rank, replica_, state_);
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(loaded);
+  resume_from_.reset();
+  state_.generation = {};  // of another coordinator; members of this one's are ahead
   return {};
 }
 
 template <typename T>
 bool RoundEngine<T>::Finished() const {
   return state_.target_reached ||
-         state_.ledger.cursor() >= SampleLimit(options_.job.spec.training, train_->size());
+         (SamplesDone(state_.ledger) >= SampleLimit(options_.job.spec.training, train_->size()) &&
+          state_.ledger.holes().empty());
 }
 
 template <typename T>
@@ -115,10 +143,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
     return BugError(Format("rank %d of %d in the collective, but rank %ld of %zu in the generation",
                            collective.rank(), ranks, generation.rank, generation.members.size()));
   }
-  if (resume_from_) {
-    LONGSTRIDE_RETURN_IF_ERROR(LoadCheckpoint(*resume_from_, collective.rank(), replica_, state_));
-    resume_from_.reset();
-  }
+  if (resume_from_) LONGSTRIDE_RETURN_IF_ERROR(LoadState(collective.rank()));
   if (saver_) saver_->AbandonPending();
   LONGSTRIDE_RETURN_IF_ERROR(AlignStates(collective, replica_, state_));
   // All members have let go of their files, and none writes before the first round's exchange.
@@ -145,20 +170,62 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
       .plans = generation.plans,
       .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
-  while (!Finished()) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const bool stop, RunRound(context));
-    if (stop && !Finished()) return Outcome::kStopped;
+  const int64_t begun_at = state_.round;
+  LONGSTRIDE_ASSIGN_OR_RETURN(BoundaryRequest next, CompletePending(context));
+  if (Finished() && state_.round == begun_at && generation.id.counter > 1) {
+    // A member was lost in the middle of what the last boundary still had to do.
+    RoundReport unsent;
+    LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, {}, unsent));
+    if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, {}, {}, false, unsent));
   }
-  return Outcome::kCompleted;
+  while (!Finished() && next == BoundaryRequest::kNone && strikes_ < kStrikesAllowed) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(next, RunRound(context));
+  }
+  if (Finished()) return Outcome::kCompleted;
+  // Before another rank may clear what an unfinished checkpoint leaves.
+  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
+  if (strikes_ >= kStrikesAllowed) return Outcome::kUnfit;
+  if (next == BoundaryRequest::kStop) return Outcome::kStopped;
+  return leaving_ ? Outcome::kLeft : Outcome::kReformed;
 }
 
 template <typename T>
-Result<bool> RoundEngine<T>::RunRound(Context& context) {
+Result<BoundaryRequest> RoundEngine<T>::CompletePending(Context& context) {
+  if (pending_ && (pending_->anchor() != model_digest_ ||
+                   pending_->work().settings.number != state_.round + 1)) {
+    pending_.reset();  // another member had committed that round, or another one in its place
+  }
+  Stopwatch watch;
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      std::optional<RoundWork> work,
+      AgreeOnPending(context.collective, pending_ ? &pending_->work() : nullptr,
+                     pending_ ? pending_->slot().generation : GenerationId()));
+  if (!work) return BoundaryRequest::kNone;
+  if (work->part < 0) pending_.reset();
+  LogInfo("training",
+          Format("completing round %ld, whose exchange had failed; %ld of its %zu parts "
+                 "are there",
+                 work->settings.number,
+                 std::ranges::count_if(work->owners, [](int o) { return o >= 0; }),
+                 work->owners.size()));
+  if (state_.growth.batch == 0) state_.growth.batch = work->settings.global_batch;
+  replica_.BeginRound();
+  RankSlot slot;
+  RoundReport report;
+  if (pending_) {
+    pending_->Load(replica_);
+    slot = pending_->slot();
+    report = pending_->report();
+  }
+  return Synchronize(context, std::move(*work), nullptr, std::move(slot), std::move(report), watch);
+}
+
+template <typename T>
+Result<BoundaryRequest> RoundEngine<T>::RunRound(Context& context) {
   const TrainingJobSpec& job = options_.job.spec;
+  const int rank = context.options.rank, ranks = context.collective.size();
   Stopwatch watch;
   RoundReport report;
-  const Traffic traffic = context.collective.traffic();
-
   const Plan* plan = GoverningPlan(context.plans, state_.round + 1, context.agreed);
   if (!plan || plan->shares.size() != context.generation.members.size()) {
     return BugError(Format("no plan for round %ld with %zu workers", state_.round + 1,
@@ -167,32 +234,94 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
   if (state_.growth.batch == 0) {
     state_.growth = InitialGrowth(job.training.batch, LimitsOf(*plan, job.limits));
   }
-  LONGSTRIDE_ASSIGN_OR_RETURN(const RoundSettings settings,
+  LONGSTRIDE_ASSIGN_OR_RETURN(RoundSettings settings,
                               PlanRound(job, train_->size(), state_, *plan));
-  const std::vector<PositionRange> positions =
+  gradients_.set_cap(settings.plan.shares[rank].micro_batch_cap);
+  std::vector<PositionRange> positions =
       state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
-  gradients_.set_cap(settings.plan.shares[context.options.rank].micro_batch_cap);
+  RoundWork work = OwnParts(std::move(settings), std::move(positions), ranks, rank);
 
-  replica_.BeginRound(context.collective.size() > 1);
+  replica_.BeginRound();
   watch.Lap(report.seconds.outer);
-  Result<Exchange> exchange = RunLocally(context, settings, positions, watch, report);
+  RankSlot slot;
+  if (const Status local = RunLocally(context, work, watch, slot, report); !local.ok()) {
+    replica_.Restore();
+    return local.error();
+  }
+  return Synchronize(context, std::move(work), &context.local.step_zero(), std::move(slot),
+                     std::move(report), watch);
+}
+
+template <typename T>
+Status RoundEngine<T>::RunLocally(Context& context, const RoundWork& work, Stopwatch& watch,
+                                  RankSlot& slot, RoundReport& report) {
+  const RoundSettings& settings = work.settings;
+  const SystemClock clock;
+  report.first_step_time = clock.UnixSeconds();
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const LocalRoundResult local,
+      context.local.Run(settings, work.positions, context.options, watch, report.seconds));
+  report.last_step_time = clock.UnixSeconds();
+  slot.samples = local.samples;
+  slot.loss_sum = local.loss_sum;
+  slot.batch = static_cast<double>(settings.local_batches[work.part]);
+  slot.inner_steps = replica_.inner().steps();
+  slot.generation = context.generation.id;
+  report.local_samples = local.samples;
+  report.local_batch = settings.local_batches[work.part];
+  report.step_times = {{report.local_batch, local.step_seconds}};
+  return {};
+}
+
+template <typename T>
+Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork work,
+                                                    StepZero<T>* step_zero, RankSlot slot,
+                                                    RoundReport report, Stopwatch& watch) {
+  const Traffic traffic = context.collective.traffic();
+  const auto account = [&] {
+    report.wall_seconds += watch.Total();
+    AddTo(report.bytes_sent, Difference(context.collective.traffic().sent, traffic.sent));
+    AddTo(report.bytes_received,
+          Difference(context.collective.traffic().received, traffic.received));
+  };
+  for (const Plan& plan : context.control.Plans()) {
+    const auto same = [&](const Plan& known) { return known.version == plan.version; };
+    if (std::ranges::none_of(context.plans, same)) context.plans.push_back(plan);
+  }
+  RankSlot mine = slot;
+  mine.generation = context.generation.id;
+  mine.round = work.settings.number;
+  mine.newest_plan = NewestVersion(context.plans);
+  mine.digest = Hash64(model_digest_, ScheduleDigest(state_));
+  mine.request = context.control.Requested();
+  mine.saved = saver_ && saver_->Saved();
+  leaving_ = mine.request == BoundaryRequest::kLeave;
+  Result<Exchange> exchange =
+      context.synchronizer.Run(work.settings, context.generation.members, mine, step_zero,
+                               context.collective, watch, report.seconds);
   if (!exchange.ok()) {
-    if (context.collective.size() > 1) replica_.Restore();
+    watch.Lap(report.seconds.communication);
+    account();
+    if (MayBeRepeated(exchange.error()) && work.part >= 0 && !pending_)
+      pending_.emplace(replica_, std::move(work), std::move(slot), std::move(report),
+                       model_digest_);
+    replica_.Restore();
     return exchange.error();
   }
-  LONGSTRIDE_RETURN_IF_ERROR(Advance(context, settings, positions, *exchange, report));
+  pending_.reset();
+  LONGSTRIDE_RETURN_IF_ERROR(Advance(context, work, *exchange, report));
   watch.Lap(report.seconds.outer);
 
   // The round is committed; what fails from here on does not undo it, and it is reported all the
   // same.
-  const bool stop = std::ranges::any_of(exchange->slots, [](const RankSlot& s) { return s.stop; });
-  Status boundary = Evaluate(context, settings, report);
+  const BoundaryRequest agreed = Agreed(exchange->slots);
+  Status boundary = Evaluate(context, work.settings, report);
   watch.Lap(report.seconds.evaluation);
-  if (boundary.ok() && saver_) boundary = Checkpoint(context, settings, *exchange, stop, report);
+  if (boundary.ok() && saver_)
+    boundary =
+        Checkpoint(context, work.settings, *exchange, agreed == BoundaryRequest::kStop, report);
   watch.Lap(report.seconds.checkpoint);
-  report.wall_seconds = watch.Total();
-  report.bytes_sent = Difference(context.collective.traffic().sent, traffic.sent);
-  report.bytes_received = Difference(context.collective.traffic().received, traffic.received);
+  account();
   report.memory_bytes = ResidentBytes();
   context.control.Report(report);
   if (!boundary.ok()) return boundary.error();
@@ -202,47 +331,23 @@ Result<bool> RoundEngine<T>::RunRound(Context& context) {
                "training.learningRate.value or set training.gradientClipping",
                wasted_rounds_));
   }
-  return stop;
+  return agreed;
 }
 
 template <typename T>
-Result<Exchange> RoundEngine<T>::RunLocally(Context& context, const RoundSettings& settings,
-                                            std::span<const PositionRange> positions,
-                                            Stopwatch& watch, RoundReport& report) {
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const LocalRoundResult local,
-      context.local.Run(settings, positions, context.options, watch, report.seconds));
-  for (const Plan& plan : context.control.Plans()) {
-    const auto same = [&](const Plan& known) { return known.version == plan.version; };
-    if (std::ranges::none_of(context.plans, same)) context.plans.push_back(plan);
-  }
-  RankSlot slot;
-  slot.generation = context.generation.id;
-  slot.round = settings.number;
-  slot.newest_plan = NewestVersion(context.plans);
-  slot.samples = local.samples;
-  slot.digest = Hash64(model_digest_, ScheduleDigest(state_));
-  slot.stop = context.control.StopRequested();
-  slot.saved = saver_ && saver_->Saved();
-  slot.loss_sum = local.loss_sum;
-  slot.inner_steps = replica_.inner().steps();
-
-  report.local_samples = local.samples;
-  report.step_times = {{settings.local_batches[context.options.rank], local.step_seconds}};
-  return context.synchronizer.Run(settings, context.generation.members, slot,
-                                  context.local.step_zero(), context.collective, watch,
-                                  report.seconds);
-}
-
-template <typename T>
-Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
-                               std::span<const PositionRange> positions, const Exchange& exchange,
+Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Exchange& exchange,
                                RoundReport& report) {
   const TrainingJobSpec& job = options_.job.spec;
   const BatchSpec& batch = job.training.batch;
+  const RoundSettings& settings = work.settings;
   const int rank = context.options.rank;
   report.cursor_begin = state_.ledger.cursor();
-  LONGSTRIDE_RETURN_IF_ERROR(state_.ledger.Record(Outcomes(settings, positions, exchange.slots)));
+  RoundPositions outcome = Outcomes(work, exchange.slots);
+  LONGSTRIDE_RETURN_IF_ERROR(state_.ledger.Record(outcome));
+  report.committed = std::move(outcome.committed);
+  report.discarded = std::move(outcome.discarded);
+  report.lost = std::move(outcome.lost);
+  report.holes = state_.ledger.holes().ranges();
 
   int64_t agreed = INT64_MAX;
   for (const RankSlot& slot : exchange.slots) agreed = std::min(agreed, slot.newest_plan);
@@ -255,6 +360,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
   state_.generation = context.generation.id;
   state_.progress += static_cast<double>(settings.local_steps) * settings.progress_per_step;
   wasted_rounds_ = exchange.samples == 0 ? wasted_rounds_ + 1 : 0;
+  strikes_ = exchange.slots[rank].finite || exchange.samples == 0 ? 0 : strikes_ + 1;
 
   // B of the next round, within what its plan allows.
   const Plan* next_plan = GoverningPlan(context.plans, state_.round + 1, context.agreed);
@@ -292,7 +398,6 @@ Status RoundEngine<T>::Advance(Context& context, const RoundSettings& settings,
   report.statistics_finite = exchange.statistics_finite;
   report.digest = Format("%016lx", model_digest_);
   report.rank = rank;
-  report.local_batch = settings.local_batches[rank];
   report.delta_finite = exchange.slots[rank].finite;
   return {};
 }
@@ -304,8 +409,10 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
   const int64_t marks = EvaluationMarks(spec, train_->size(), state_.ledger.cursor());
   if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished()))
     return {};
-  const int64_t cap =
-      std::min(settings.plan.shares[context.options.rank].micro_batch_cap, gradients_.memory_cap());
+  // A round completed after its generation has the plan of other members.
+  int64_t cap = gradients_.memory_cap();
+  if (settings.plan.shares.size() == context.generation.members.size())
+    cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
   LONGSTRIDE_ASSIGN_OR_RETURN(
       const EvaluationResult result,
       longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
@@ -345,7 +452,8 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   }
   if (!due) return {};
   report.checkpointed = true;
-  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, rank));
+  LONGSTRIDE_RETURN_IF_ERROR(
+      saver_->Save(replica_, state_, settings, rank, context.collective.size()));
   if (!last) return {};
   LONGSTRIDE_RETURN_IF_ERROR(complete_now());
   return saver_->Finish();

@@ -9,6 +9,7 @@
 #include "runtime/training/checkpoint_state.h"
 #include "runtime/training/engine.h"
 #include "runtime/training/local_round.h"
+#include "runtime/training/pending_round.h"
 #include "runtime/training/replica.h"
 #include "runtime/training/synchronizer.h"
 #include "runtime/training/training_state.h"
@@ -23,7 +24,9 @@ class RoundEngine final : public Engine {
 
   Result<Outcome> Run(const Generation& generation, Collective& collective,
                       ControlChannel& control) override;
-  [[nodiscard]] int64_t round() const override { return state_.round; }
+  [[nodiscard]] int64_t round() const override {
+    return resume_from_ ? resume_from_->round : state_.round;
+  }
   [[nodiscard]] int64_t parameter_count() const override {
     return replica_.flat().parameter_count();
   }
@@ -45,15 +48,19 @@ class RoundEngine final : public Engine {
 
   Result<Outcome> RunGeneration(const Generation& generation, Collective& collective,
                                 ControlChannel& control);
-  // One round from its anchor to its report. True: a stop was asked for. On an error before the
-  // commit the replica and the state are those of the anchor.
-  Result<bool> RunRound(Context& context);
-  Result<Exchange> RunLocally(Context& context, const RoundSettings& settings,
-                              std::span<const PositionRange> positions, Stopwatch& watch,
-                              RoundReport& report);
+  Status LoadState(int rank);
+  // A generation begins: the round that was pending when the last one broke, if any member has it.
+  Result<BoundaryRequest> CompletePending(Context& context);
+  // One round from its anchor to its report. Returns what all members do at its boundary. On an
+  // error before the commit the replica and the state are those of the anchor.
+  Result<BoundaryRequest> RunRound(Context& context);
+  Status RunLocally(Context& context, const RoundWork& work, Stopwatch& watch, RankSlot& slot,
+                    RoundReport& report);
+  // From the end of the local steps to the report. When a peer is lost the round becomes pending.
+  Result<BoundaryRequest> Synchronize(Context& context, RoundWork work, StepZero<T>* step_zero,
+                                      RankSlot slot, RoundReport report, Stopwatch& watch);
   // Books the round: cursor, next batch, plan history; the report's common part.
-  Status Advance(Context& context, const RoundSettings& settings,
-                 std::span<const PositionRange> positions, const Exchange& exchange,
+  Status Advance(Context& context, const RoundWork& work, const Exchange& exchange,
                  RoundReport& report);
   // Where they are due at this boundary.
   Status Evaluate(Context& context, const RoundSettings& settings, RoundReport& report);
@@ -69,7 +76,11 @@ class RoundEngine final : public Engine {
   TrainingState state_;
   std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
   std::optional<checkpoint::Checkpoint> resume_from_;
+  std::string resume_directory_;
   uint64_t model_digest_ = 0;  // at the present boundary
+  bool leaving_ = false;       // this worker told the others so in the present round
+  std::optional<PendingRound<T>> pending_;
+  int64_t strikes_ = 0;        // rounds in a row in which only this worker's update was not finite
   int64_t wasted_rounds_ = 0;  // in a row, in which no worker's update was finite
 };
 

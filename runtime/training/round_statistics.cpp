@@ -17,7 +17,7 @@ enum Field {
   kDigestLow,
   kFinite,
   kStatisticsFinite,
-  kStop,
+  kRequest,
   kSaved,
   kLossSum,
   kBatch,
@@ -63,7 +63,7 @@ void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   f[kDigestLow] = static_cast<double>(slot.digest & 0xffffffffULL);
   f[kFinite] = slot.finite;
   f[kStatisticsFinite] = slot.statistics_finite;
-  f[kStop] = slot.stop;
+  f[kRequest] = static_cast<double>(slot.request);
   f[kSaved] = slot.saved;
   f[kLossSum] = slot.loss_sum;
   f[kBatch] = slot.batch;
@@ -85,7 +85,7 @@ RankSlot StatisticsBlock::slot(int rank) const {
   slot.digest = static_cast<uint64_t>(f[kDigestHigh]) << 32 | static_cast<uint64_t>(f[kDigestLow]);
   slot.finite = f[kFinite] != 0;
   slot.statistics_finite = f[kStatisticsFinite] != 0;
-  slot.stop = f[kStop] != 0;
+  slot.request = static_cast<BoundaryRequest>(static_cast<int>(f[kRequest]));
   slot.saved = f[kSaved] != 0;
   slot.loss_sum = f[kLossSum];
   slot.batch = f[kBatch];

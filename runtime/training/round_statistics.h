@@ -11,6 +11,7 @@
 #include "core/base/result.h"
 #include "core/protocol/messages.h"
 #include "core/schedule/noise_statistics.h"
+#include "runtime/training/control_channel.h"
 
 namespace longstride {
 
@@ -23,7 +24,7 @@ struct RankSlot {
   uint64_t digest = 0;      // of w_k, the buffers and the schedule's state
   bool finite = true;       // Delta_m and the buffers are finite
   bool statistics_finite = true;
-  bool stop = false;    // stop at this boundary
+  BoundaryRequest request = BoundaryRequest::kNone;
   bool saved = false;   // this rank's files of the pending checkpoint are on the disk
   double loss_sum = 0;  // over the samples that count
   double batch = 0;     // b_m

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/median.h"
 #include "core/schedule/sums.h"
 #include "runtime/collective/codec.h"
+#include "runtime/collective/trimmed_mean.h"
 #include "runtime/training/kernels.h"
 
 namespace longstride {
@@ -19,6 +21,18 @@ Status AllReduceRounded(std::span<double> data, Collective& collective) {
   LONGSTRIDE_RETURN_IF_ERROR(AllReduceSumBfloat16(collective, narrow, Purpose::kModel));
   std::ranges::copy(narrow, data.begin());
   return {};
+}
+
+// Cuts an update to the median norm of those that count, so that no worker moves the mean further
+// than the middle one would.
+double ClippingFactor(const Exchange& exchange, int rank) {
+  std::vector<double> norms;
+  for (const RankSlot& slot : exchange.slots) {
+    if (slot.samples > 0) norms.push_back(std::sqrt(slot.update_norm_squared));
+  }
+  const double own = std::sqrt(exchange.slots[rank].update_norm_squared);
+  const double limit = Median(norms);
+  return own > limit ? limit / own : 1;
 }
 
 }  // namespace
@@ -58,7 +72,7 @@ Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training,
 template <typename T>
 Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                                       const std::vector<Member>& members, RankSlot slot,
-                                      StepZero<T>& step_zero, Collective& collective,
+                                      StepZero<T>* step_zero, Collective& collective,
                                       Stopwatch& watch, ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
@@ -77,18 +91,18 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                 (training_.synchronization.inner_state != InnerStatePolicy::kAverage ||
                  std::isfinite(SquaredNorm(replica_.inner().state())));
   if (!slot.finite) slot.samples = 0, slot.loss_sum = 0, slot.update_norm_squared = 0;
-  slot.batch = static_cast<double>(settings.local_batches[rank]);
 
   block_.Clear();
-  if (observed) {
+  slot.statistics_finite = !observed || step_zero != nullptr;
+  if (observed && step_zero) {
     const bool sketched = measure_.between && measure_.estimator == NoiseEstimator::kSketch;
-    slot.within = step_zero.within();
+    slot.within = step_zero->within();
     slot.gradient_norm_squared =
-        sketched ? step_zero.sketch().SquaredNorm() : step_zero.norm_squared();
+        sketched ? step_zero->sketch().SquaredNorm() : step_zero->norm_squared();
     slot.statistics_finite =
         std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
     if (!block_.sketch().empty() && slot.statistics_finite) {
-      step_zero.sketch().WriteScaled(slot.batch, block_.sketch());
+      step_zero->sketch().WriteScaled(slot.batch, block_.sketch());
     }
   }
   block_.SetSlot(rank, slot);
@@ -100,6 +114,8 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   if (ranks > 1) {
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(block_.data(), Purpose::kStatistics));
     watch.Lap(seconds.communication);
+  } else {
+    LONGSTRIDE_RETURN_IF_ERROR(collective.Barrier());  // fails once it was aborted
   }
 
   Exchange exchange;
@@ -117,7 +133,7 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   if (observed && exchange.statistics_finite) {
     measurements_.learning_rate_sum = 0;
     for (const double rate : settings.learning_rates) measurements_.learning_rate_sum += rate;
-    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, step_zero, collective, watch, seconds));
+    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, *step_zero, collective, watch, seconds));
   }
   Commit(exchange, settings, rank);
   watch.Lap(seconds.outer);
@@ -130,12 +146,26 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
   const std::span<T> message = message_.span();
   const size_t d = static_cast<size_t>(replica_.size()), b = replica_.flat().buffers().size();
   const size_t inner = message.size() - d - b;
+  const Aggregation aggregation = training_.synchronization.aggregation;
   const double weight =
       static_cast<double>(exchange.slots[rank].samples) / static_cast<double>(exchange.samples);
+  double update_weight = weight;
+  if (aggregation == Aggregation::kClippedMean) update_weight *= ClippingFactor(exchange, rank);
+  if (aggregation == Aggregation::kTrimmedMean) {
+    if (inner > 0) std::ranges::copy(replica_.inner().state(), message.subspan(d).begin());
+    std::ranges::copy(replica_.flat().buffers(), message.last(b).begin());
+    watch.Lap(seconds.outer);
+    std::vector<bool> contributes;
+    for (const RankSlot& slot : exchange.slots) contributes.push_back(slot.samples > 0);
+    LONGSTRIDE_RETURN_IF_ERROR(
+        AllReduceTrimmedMean(collective, message, contributes, Purpose::kModel));
+    watch.Lap(seconds.communication);
+    return {};
+  }
   if (weight == 0) {
     std::ranges::fill(message, T{0});
   } else {
-    kernels::Scale(message.first(d), weight, message.first(d));
+    kernels::Scale(message.first(d), update_weight, message.first(d));
     if (inner > 0) kernels::Scale(replica_.inner().state(), weight, message.subspan(d, inner));
     kernels::Scale(replica_.flat().buffers(), weight, message.last(b));
   }

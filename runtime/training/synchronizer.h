@@ -43,11 +43,12 @@ class Synchronizer {
  public:
   Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers);
 
-  // `slot` is this rank's, without what is computed here (digest and counters are the caller's).
+  // `slot` is this rank's, without what is computed here (digest, counters and b_m are the
+  // caller's). Without `step_zero` the round's gradient noise is not measured.
   // Applies the outer step on success: parameters, buffers, inner state are those of the next
   // round. kBug when ranks disagree; the collective's error when it fails.
   Result<Exchange> Run(const RoundSettings& settings, const std::vector<Member>& members,
-                       RankSlot slot, StepZero<T>& step_zero, Collective& collective,
+                       RankSlot slot, StepZero<T>* step_zero, Collective& collective,
                        Stopwatch& watch, ActivitySeconds& seconds);
 
  private:

@@ -35,9 +35,9 @@ bool Profiled(const Plan& plan) {
   return std::ranges::all_of(plan.shares, [](const PlanShare& s) { return s.alpha + s.beta > 0; });
 }
 
-nlohmann::json RangesToJson(const PositionSet& set) {
+nlohmann::json RangesToJson(const std::vector<PositionRange>& ranges) {
   nlohmann::json json = nlohmann::json::array();
-  for (const PositionRange& r : set.ranges()) json.push_back({r.begin, r.end});
+  for (const PositionRange& r : ranges) json.push_back({r.begin, r.end});
   return json;
 }
 
@@ -89,6 +89,10 @@ int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size) {
                                 std::ceil(spec.max_epochs * static_cast<double>(dataset_size))));
   }
   return limit;
+}
+
+int64_t SamplesDone(const Ledger& ledger) {
+  return ledger.cursor() - ledger.holes().size();
 }
 
 int64_t EvaluationMarks(const EvaluationSpec& spec, int64_t dataset_size, int64_t cursor) {
@@ -146,7 +150,7 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
                   .step_seconds = Profiled(plan) ? Makespan(costs, settings.local_batches) : 0,
                   .sync_seconds = plan.sync_seconds});
   if (limit != INT64_MAX) {
-    const int64_t left = std::max<int64_t>(1, limit - state.ledger.cursor());
+    const int64_t left = std::max<int64_t>(1, limit - SamplesDone(state.ledger));
     settings.local_steps = std::min(settings.local_steps, (left + batch - 1) / batch);
   }
 
@@ -174,8 +178,8 @@ nlohmann::json ToJson(const TrainingState& state) {
   return {{"round", state.round},
           {"generation", {state.generation.term, state.generation.counter}},
           {"cursor", state.ledger.cursor()},
-          {"discarded", RangesToJson(state.ledger.discarded())},
-          {"holes", RangesToJson(state.ledger.holes())},
+          {"discarded", RangesToJson(state.ledger.discarded().ranges())},
+          {"holes", RangesToJson(state.ledger.holes().ranges())},
           {"globalBatch", state.growth.batch},
           {"observedRounds", state.growth.observed},
           {"skippedRounds", state.growth.skipped},
@@ -187,6 +191,40 @@ nlohmann::json ToJson(const TrainingState& state) {
           {"evaluations", state.evaluations},
           {"targetReached", state.target_reached},
           {"plans", std::move(plans)}};
+}
+
+nlohmann::json ToJson(const RoundSettings& settings, const std::vector<PositionRange>& positions) {
+  std::vector<int64_t> rates;
+  for (const double rate : settings.learning_rates) rates.push_back(Bits(rate));
+  return {{"number", settings.number},
+          {"plan", PlanToJson(settings.plan)},
+          {"limits", {settings.limits.min, settings.limits.max}},
+          {"globalBatch", settings.global_batch},
+          {"localBatches", settings.local_batches},
+          {"localSteps", settings.local_steps},
+          {"learningRateBits", rates},
+          {"progressPerStepBits", Bits(settings.progress_per_step)},
+          {"positions", RangesToJson(positions)}};
+}
+
+Result<std::tuple<RoundSettings, std::vector<PositionRange>>> RoundFromJson(
+    const nlohmann::json& json) {
+  try {
+    RoundSettings settings;
+    settings.number = json.at("number").get<int64_t>();
+    settings.plan = PlanFromJson(json.at("plan"));
+    settings.limits = {json.at("limits").at(0).get<int64_t>(),
+                       json.at("limits").at(1).get<int64_t>()};
+    settings.global_batch = json.at("globalBatch").get<int64_t>();
+    settings.local_batches = json.at("localBatches").get<std::vector<int64_t>>();
+    settings.local_steps = json.at("localSteps").get<int64_t>();
+    for (const auto& bits : json.at("learningRateBits"))
+      settings.learning_rates.push_back(Real(bits));
+    settings.progress_per_step = Real(json.at("progressPerStepBits"));
+    return std::tuple(std::move(settings), RangesFromJson(json.at("positions")));
+  } catch (const nlohmann::json::exception& e) {
+    return BugError(Format("a peer's pending round is damaged: %s", e.what()));
+  }
 }
 
 Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <vector>
 
 #include "core/base/result.h"
@@ -46,6 +47,9 @@ struct RoundSettings {
 // Samples after which training is over: the smaller of maxSamples and maxEpochs * dataset_size.
 [[nodiscard]] int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size);
 
+// Positions that are done with: below the cursor and no hole.
+[[nodiscard]] int64_t SamplesDone(const Ledger& ledger);
+
 // Multiples of evaluation.everySamples (default: one epoch) in [1, cursor].
 [[nodiscard]] int64_t EvaluationMarks(const EvaluationSpec& spec, int64_t dataset_size,
                                       int64_t cursor);
@@ -68,6 +72,11 @@ struct RoundSettings {
 [[nodiscard]] uint64_t ScheduleDigest(const TrainingState& state);
 
 [[nodiscard]] nlohmann::json ToJson(const TrainingState& state);
+// A round with the positions that it takes, for members that did not plan it.
+[[nodiscard]] nlohmann::json ToJson(const RoundSettings& settings,
+                                    const std::vector<PositionRange>& positions);
+[[nodiscard]] Result<std::tuple<RoundSettings, std::vector<PositionRange>>> RoundFromJson(
+    const nlohmann::json& json);
 // kData naming what is missing or of the wrong type.
 [[nodiscard]] Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json);
 

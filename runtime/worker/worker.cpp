@@ -39,7 +39,10 @@ class ObservedChannel final : public ControlChannel {
   ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics)
       : inner_(inner), metrics_(metrics) {}
   std::vector<Plan> Plans() override { return inner_.Plans(); }
-  bool StopRequested() override { return StopSignalled() || inner_.StopRequested(); }
+  BoundaryRequest Requested() override {
+    return std::max(inner_.Requested(),
+                    StopSignalled() ? BoundaryRequest::kLeave : BoundaryRequest::kNone);
+  }
   void Report(const RoundReport& report) override {
     metrics_.Observe(report);
     inner_.Report(report);
@@ -58,19 +61,27 @@ std::vector<std::string> PurposeNames() {
 
 }  // namespace
 
+// Aborts the present generation's collective, also if it is asked to before there is one.
 class Worker::AbortSwitch {
  public:
+  void Reset() {
+    const std::lock_guard lock(mutex_);
+    aborted_ = false;
+  }
   void Set(Collective* collective) {
     const std::lock_guard lock(mutex_);
     collective_ = collective;
+    if (aborted_ && collective_ != nullptr) collective_->Abort();
   }
   void Abort() {
     const std::lock_guard lock(mutex_);
+    aborted_ = true;
     if (collective_ != nullptr) collective_->Abort();
   }
 
  private:
   std::mutex mutex_;
+  bool aborted_ = false;
   Collective* collective_ = nullptr;
 };
 
@@ -89,7 +100,11 @@ Status Worker::Run() {
   Status status;
   if (!outcome.ok()) {
     status = outcome.error();
-  } else if (outcome.value() == Outcome::kStopped) {
+  } else if (outcome.value() == Outcome::kUnfit) {
+    status = TransientError(
+        "this worker's update was not finite in several rounds in a row, while "
+        "others' were: it should start anew");
+  } else if (outcome.value() != Outcome::kCompleted) {
     const std::string reason = channel_->stop_reason();
     status = InterruptedError("stopped: " +
                               (reason.empty() ? std::string("a signal asked for it") : reason));
@@ -194,15 +209,41 @@ Status Worker::JoinJob(WorkerProfile profile) {
 }
 
 Result<Outcome> Worker::Train() {
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const Generation generation,
-      client_->AwaitGeneration(id_, generation_, [] { return StopSignalled(); }));
-  generation_ = generation.id;
-  // In this version a lost worker ends the job, so there is one generation.
-  return TrainGeneration(generation);
+  std::string reason = "it has joined";
+  while (true) {
+    Result<Generation> generation = client_->AwaitGeneration(
+        id_, generation_, engine_->round(), reason, [] { return StopSignalled(); });
+    if (!generation.ok()) {
+      // Nothing is left to do: the job is complete, or goes on without this worker.
+      const bool over = generation.error().code == ErrorCode::kInterrupted && !StopSignalled();
+      if (over) LogInfo("worker", generation.error().message);
+      if (over && generation_.counter > 0) return Outcome::kCompleted;
+      return generation.error();
+    }
+    generation_ = generation->id;
+    const Result<Outcome> outcome = TrainGeneration(*generation);
+    if (outcome.ok() && *outcome != Outcome::kReformed) return outcome;
+    if (!outcome.ok()) {
+      const ErrorCode code = outcome.error().code;
+      if (code != ErrorCode::kLostPeer && code != ErrorCode::kTransient) return outcome;
+      reason = outcome.error().message;
+      // The others may be waiting for this worker, and the coordinator for their reports.
+      (void)client_->Heartbeat({id_, generation_, engine_->round(), /*broken=*/true});
+      LogWarning("worker", Format("generation (%lld, %lld) is over after round %lld: %s",
+                                  static_cast<long long>(generation_.term),
+                                  static_cast<long long>(generation_.counter),
+                                  static_cast<long long>(engine_->round()), reason.c_str()));
+    } else {
+      reason = "the members change";
+    }
+    // The coordinator must know the rounds that were committed before it forms the next one.
+    if (const Status flushed = channel_->Flush(kFlushTimeout); !flushed.ok())
+      LogWarning("worker", flushed.error().message);
+  }
 }
 
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
+  abort_->Reset();
   channel_->Enter(generation);
   GlooOptions gloo;
   gloo.rank = static_cast<int>(generation.rank);
@@ -211,6 +252,9 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   const auto store = std::make_shared<CoordinatorStore>(client_, generation.id, gloo.size);
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective,
                               MakeGlooCollective(gloo, store));
+  LogInfo("worker",
+          Format("generation (%lld, %lld): rank %d of %d", static_cast<long long>(generation_.term),
+                 static_cast<long long>(generation_.counter), gloo.rank, gloo.size));
   abort_->Set(collective.get());
   ObservedChannel channel(*channel_, *metrics_);
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);

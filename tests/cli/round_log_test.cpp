@@ -60,6 +60,18 @@ TEST(ParseRoundLog, AMissingRoundIsAnErrorThatNamesTheLine) {
   EXPECT_THAT(history.error().message, HasSubstr("rounds.jsonl:3"));
 }
 
+TEST(ParseRoundLog, RoundsThatNobodyCouldReportAreNamed) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/rounds.jsonl";
+  auto file = LineFile::OpenForAppend(path);
+  ASSERT_TRUE(file.ok());
+  RoundLogWriter writer(std::move(file.value()), 0);
+  for (const int64_t round : {1, 2, 5, 6}) ASSERT_TRUE(writer.Append(MakeRecord(round)).ok());
+  const auto history = ReadRoundLog(path);
+  ASSERT_TRUE(history.ok()) << history.error().message;
+  EXPECT_THAT(RoundsOf(history.value()), ElementsAre(1, 2, 5, 6));
+}
+
 TEST(ParseRoundLog, TwoBrokenLinesAreAnError) {
   const auto history = ParseRoundLog(Lines({1}) + "garbage\nmore\n" + Lines({2}), "rounds.jsonl");
   ASSERT_FALSE(history.ok());

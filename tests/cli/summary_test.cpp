@@ -33,7 +33,10 @@ TEST(RunTotals, AddsUpRounds) {
 TEST(RunTotals, TheSlowestWorkerMakesTheTimeAndDiscardedSamplesDoNotCount) {
   RoundRecord record = MakeRecord(1);
   record.reports[1].wall_seconds = 5;
-  for (RoundReport& report : record.reports) report.samples = 150;
+  for (RoundReport& report : record.reports) {
+    report.samples = 150;
+    report.discarded = {{150, 200}};
+  }
   RunTotals totals;
   totals.Add(record);
   EXPECT_DOUBLE_EQ(totals.seconds, 5);

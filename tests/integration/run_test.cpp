@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "cli/round_log.h"
+#include "core/schedule/ledger.h"
 #include "core/spec/parse.h"
 #include "tests/cli/temporary_directory.h"
 #include "tests/integration/program.h"
@@ -27,9 +28,14 @@ class RunTest : public testing::TestWithParam<int> {
     return std::make_unique<Longstride>(std::move(arguments), log());
   }
   // A run that would take minutes, once it has committed `rounds` rounds.
-  std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run") {
-    auto run = Start({"run", kSmoke, "--out", out(name), "--set", "training.maxEpochs=40", "--set",
-                      "checkpoint.everyRounds=5"});
+  std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run",
+                                        const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"run",   kSmoke,
+                                          "--out", out(name),
+                                          "--set", "training.maxEpochs=40",
+                                          "--set", "checkpoint.everyRounds=5"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    auto run = Start(std::move(arguments));
     EXPECT_TRUE(WaitFor(
         [&] { return Rounds(name).size() >= static_cast<size_t>(rounds) || !run->running(); }));
     EXPECT_TRUE(run->running()) << run->Output();
@@ -40,23 +46,23 @@ class RunTest : public testing::TestWithParam<int> {
     auto history = ReadRoundLog(RunDirectory(out(name)).rounds());
     return history.ok() ? std::move(history.value().rounds) : std::vector<RoundRecord>{};
   }
-  // The law of the ledger: rounds follow each other, and their positions make [0, cursor) without a
-  // gap.
+  // Rounds follow each other and keep the law of the ledger: in the end every position below the
+  // cursor was counted once.
   static void ExpectWhole(const std::vector<RoundRecord>& rounds) {
     int64_t round = 0;
-    int64_t cursor = 0;
+    Ledger ledger;
     for (const RoundRecord& record : rounds) {
-      EXPECT_EQ(record.common().round, ++round);
-      EXPECT_EQ(record.common().cursor_begin, cursor);
-      int64_t mine = 0;
-      for (const RoundReport& own : record.reports) {
-        mine += own.local_samples;
-        EXPECT_EQ(own.digest, record.common().digest);
-      }
-      EXPECT_EQ(mine, record.common().cursor_end - cursor);
-      EXPECT_EQ(record.common().samples, mine);
-      cursor = record.common().cursor_end;
+      const RoundReport& common = record.common();
+      EXPECT_EQ(common.round, ++round);
+      EXPECT_EQ(common.cursor_begin, ledger.cursor());
+      const Status booked = ledger.Record({common.committed, common.discarded, common.lost});
+      ASSERT_TRUE(booked.ok()) << "round " << round << ": " << booked.error().message;
+      EXPECT_EQ(common.samples, TotalSize(common.committed));
+      for (const RoundReport& own : record.reports) EXPECT_EQ(own.digest, common.digest);
     }
+    EXPECT_TRUE(ledger.Check().ok());
+    EXPECT_TRUE(ledger.holes().empty());
+    EXPECT_EQ(ledger.committed().size(), ledger.cursor());
   }
 
   TemporaryDirectory temporary_;
@@ -97,8 +103,8 @@ TEST_F(RunTest, AnInterruptFinishesTheRoundAndResumingCompletes) {
   ExpectWhole(Rounds());
 }
 
-TEST_F(RunTest, AKilledWorkerEndsTheRunWithAMessageAndResumingCompletes) {
-  auto run = StartLong(7);
+TEST_F(RunTest, AKilledWorkerEndsARunThatAllowsNoneToBeLostAndResumingCompletes) {
+  auto run = StartLong(7, "run", {"--set", "runPolicy.backoffLimit=0"});
   const std::vector<int> workers = run->Workers();
   ASSERT_EQ(workers.size(), 2u);
   ASSERT_EQ(kill(workers[1], SIGKILL), 0);
@@ -109,6 +115,63 @@ TEST_F(RunTest, AKilledWorkerEndsTheRunWithAMessageAndResumingCompletes) {
 
   auto resumed = Start({"run", "--resume", out()});
   ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, AKilledWorkerIsReplacedWhileTheOtherGoesOn) {
+  auto run = StartLong(9);
+  const std::vector<int> workers = run->Workers();
+  ASSERT_EQ(workers.size(), 2u);
+  ASSERT_EQ(kill(workers[1], SIGKILL), 0);
+  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("training goes on with 1 workers"));
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, AFrozenWorkerIsGivenUpAndReplaced) {
+  auto run = StartLong(9);
+  const std::vector<int> workers = run->Workers();
+  ASSERT_EQ(workers.size(), 2u);
+  ASSERT_EQ(kill(workers[0], SIGSTOP), 0);
+  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  EXPECT_THAT(run->Output(), HasSubstr("no heartbeat"));
+  EXPECT_FALSE(IsAlive(workers[0]));
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
+  auto run = StartLong(5, "run", {"--set", "training.maxEpochs=120"});
+  const std::vector<int> before = run->Workers();
+  const auto scale = [&](const std::string& n) {
+    auto command = std::make_unique<Longstride>(std::vector<std::string>{"scale", out(), n},
+                                                temporary_.path() + "/scale");
+    const int code = command->Wait();
+    return std::pair(code, command->Output());
+  };
+  const auto members = [&](size_t n) {
+    return WaitFor([&] {
+      const auto rounds = Rounds();
+      return !run->running() || (!rounds.empty() && rounds.back().reports.size() == n);
+    });
+  };
+  EXPECT_EQ(scale("4").first, 0);
+  EXPECT_TRUE(members(4));
+  EXPECT_EQ(scale("3").first, 0);
+  EXPECT_TRUE(members(3));
+  for (const int pid : before) EXPECT_TRUE(IsAlive(pid)) << "survivors are never restarted";
+  EXPECT_EQ(scale("0").first, 2);
+  run->Signal(SIGINT);
+  EXPECT_EQ(run->Wait(), 7) << run->Output();
+  const auto [code, text] = scale("2");
+  EXPECT_EQ(code, 2);
+  EXPECT_THAT(text, HasSubstr("no run is going"));
+  ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, WhenAllWorkersAreLostTheyBeginAgainFromTheLastCheckpoint) {
+  auto run = StartLong(12);
+  for (const int pid : run->Workers()) ASSERT_EQ(kill(pid, SIGKILL), 0);
+  ASSERT_EQ(run->Wait(), 0) << run->Output();
   ExpectWhole(Rounds());
 }
 

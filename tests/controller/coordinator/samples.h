@@ -48,6 +48,7 @@ inline RoundReport MakeReport(GenerationId generation, int64_t round, int64_t ra
   report.cursor_begin = (round - 1) * taken;
   report.cursor_end = round * taken;
   report.samples = taken;
+  report.committed = {{report.cursor_begin, report.cursor_end}};
   report.local_steps = 8;
   report.global_batch = taken / 8;
   report.next_global_batch = taken / 8;

@@ -36,7 +36,7 @@ class ServiceTest : public ::testing::Test {
     return Ask(verb, body, method, token)->value_or(HttpResponse{0, "no answer yet", ""});
   }
   std::string Poll(double wait) {
-    return ToJsonText(GenerationRequest{MakeJoin(0).worker, {}, wait});
+    return ToJsonText(GenerationRequest{MakeJoin(0).worker, {}, 0, "", wait});
   }
 
   ManualClock clock_;
@@ -137,14 +137,13 @@ TEST_F(ServiceTest, ALongPollSaysNotYetWhenItsTimeHasPassedAndNeverWaitsLongerTh
 
 TEST_F(ServiceTest, PollsOfAJobThatEndsAreAnswered) {
   ASSERT_EQ(Answer("join", ToJsonText(MakeJoin(0))).status, 200);
-  const auto poll =
-      Ask("generation", ToJsonText(GenerationRequest{MakeJoin(0).worker, {1, 1}, 20}));
+  const auto poll = Ask("store/read", ToJsonText(StoreReadRequest{{1, 1}, 1, 20}));
   EXPECT_FALSE(poll->has_value());
   service_.WithJob({"default", "demo"}, [](Coordinator& c, TimePoint now) {
-    c.WorkerExited("worker", 0, 137, "was killed by signal 9", now);
+    c.WorkerExited("worker", 0, 3, "exited with code 3", true, now);
   });
   ASSERT_TRUE(poll->has_value());
-  EXPECT_EQ(ParseGenerationReply((*poll)->body)->state, MemberState::kEnded);
+  EXPECT_EQ((*poll)->status, 409);
 }
 
 TEST_F(ServiceTest, ParkedPollsAreAnsweredWhenTheServiceCloses) {

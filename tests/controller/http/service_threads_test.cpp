@@ -29,7 +29,7 @@ void Live(CoordinatorService& service, int64_t index) {
   const WorkerId worker = MakeJoin(index).worker;
   EXPECT_EQ(Ask(service, "join", ToJsonText(MakeJoin(index))).status, 200);
   const auto reply = ParseGenerationReply(
-      Ask(service, "generation", ToJsonText(GenerationRequest{worker, {}, 20})).body);
+      Ask(service, "generation", ToJsonText(GenerationRequest{worker, {}, 0, "", 20})).body);
   ASSERT_TRUE(reply.ok() && reply->generation);
   const GenerationId id = reply->generation->id;
   Ask(service, "store/set", ToJsonText(StoreSetRequest{id, std::to_string(index), {1}}));

@@ -36,6 +36,9 @@ RoundReport MakeReport() {
   report.round = 4;
   report.cursor_begin = 100;
   report.cursor_end = 200;
+  report.committed = {{90, 95}, {100, 195}};
+  report.discarded = {{195, 198}};
+  report.lost = report.holes = {{198, 200}};
   report.samples = 100;
   report.loss = 0.1 + 0.2;
   report.evaluation_loss = 0.5;
@@ -62,14 +65,14 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
       Generation{{1, 2}, 1, {{worker, "10.0.0.1"}, {worker, "10.0.0.2"}}, "gloo", {plan}};
   same(MakeJoin(), ParseJoinRequest);
   same(plan, ParsePlan);
-  same(GenerationRequest{worker, {1, 2}, 20}, ParseGenerationRequest);
+  same(GenerationRequest{worker, {1, 2}, 7, "connection reset", 20}, ParseGenerationRequest);
   same(formed, ParseGenerationReply);
   same(GenerationReply{MemberState::kEnded, {}, true, "worker worker-1 was lost"},
        ParseGenerationReply);
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
-  same(RoundReply{{plan}, true, "suspended"}, ParseRoundReply);
-  same(HeartbeatRequest{worker, {1, 2}, 9}, ParseHeartbeatRequest);
-  same(HeartbeatReply{MemberState::kReform, true, "a", "b"}, ParseHeartbeatReply);
+  same(RoundReply{{plan}, true, "suspended", true}, ParseRoundReply);
+  same(HeartbeatRequest{worker, {1, 2}, 9, true}, ParseHeartbeatRequest);
+  same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
   same(StoreReadRequest{{1, 2}, 4, 20}, ParseStoreReadRequest);
@@ -118,10 +121,10 @@ TEST(ProtocolJson, MembersThatTheReaderDoesNotKnowAreIgnored) {
 }
 
 TEST(ProtocolJson, AJoinInAnotherVersionIsReadAsFarAsItsVersion) {
-  const auto read = ParseJoinRequest(R"({"protocol": 2, "whatThatVersionSays": 1})");
+  const auto read = ParseJoinRequest(R"({"protocol": 3, "whatThatVersionSays": 1})");
   ASSERT_TRUE(read.ok()) << read.error().message;
-  EXPECT_EQ(read->protocol, 2);
-  EXPECT_FALSE(ParseJoinRequest(R"({"protocol": 1, "whatThatVersionSays": 1})").ok());
+  EXPECT_EQ(read->protocol, 3);
+  EXPECT_FALSE(ParseJoinRequest(R"({"protocol": 2, "whatThatVersionSays": 1})").ok());
 }
 
 struct Broken {
@@ -164,6 +167,16 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{"/profile/points", json::array({json::array({1, "x"})}), "profile.points[0][1]"},
         Broken{"/profile/points", json(std::vector<int>(1025)), "has 1025 elements"},
         Broken{"/generation/term", 1e300, "generation.term"}));
+
+TEST(ProtocolJson, ARangeOfPositionsMustBeOne) {
+  for (const char* broken : {"[[2, 1]]", "[[-1, 1]]", "[[1]]", "[1, 2]", "3"}) {
+    json text = json::parse(ToJsonText(ReportRequest{{"w", 0, "1"}, MakeReport()}));
+    text["report"]["lost"] = json::parse(broken);
+    const auto read = ParseReportRequest(text.dump());
+    ASSERT_FALSE(read.ok()) << broken;
+    EXPECT_THAT(read.error().message, HasSubstr("report.lost"));
+  }
+}
 
 TEST(ProtocolJson, TextThatIsNotAMessageIsRefused) {
   for (const std::string& text :

@@ -68,7 +68,7 @@ TEST_F(ControlChannelTest, KnowsThePlansOfItsGenerationAndThoseThatRepliesBring)
 TEST_F(ControlChannelTest, TellsOfTheEndOfAGenerationOnce) {
   auto channel = MakeChannel();
   channel->Enter(MakeGeneration(1));
-  client_->AnswerHeartbeats({MemberState::kReform, false, "", "a member was lost"});
+  client_->AnswerHeartbeats({MemberState::kReform, false, "", false, "a member was lost"});
   ASSERT_TRUE(AwaitOver(1));
   channel->Enter(MakeGeneration(2));  // the next one's end is told again, and only then
   ASSERT_TRUE(AwaitOver(2));
@@ -89,20 +89,39 @@ TEST_F(ControlChannelTest, AFencedReportEndsTheGenerationAndEmptiesTheQueue) {
   EXPECT_TRUE(client_->reported().empty());
 }
 
-TEST_F(ControlChannelTest, StopsAtTheWishOfEitherSide) {
+TEST_F(ControlChannelTest, ARefusalOfAnEarlierGenerationsReportDoesNotTouchThePresentOne) {
   auto channel = MakeChannel();
-  EXPECT_FALSE(channel->StopRequested());
-  channel->RequestStop();
-  EXPECT_TRUE(channel->StopRequested());
-  EXPECT_EQ(channel->stop_reason(), "");
+  channel->Enter(MakeGeneration(1));
+  client_->FailReports(1, TransientError("refused"));
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  channel->Enter(MakeGeneration(2));
+  channel->Report(MakeReport({1, 2}, 2, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  channel.reset();
+  EXPECT_TRUE(over_.empty());
+  EXPECT_EQ(client_->reported().back(), 2);
+}
 
-  auto other = MakeChannel();
-  other->Enter(MakeGeneration(1));
+TEST_F(ControlChannelTest, BringsTheRequestToStop) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  EXPECT_EQ(channel->Requested(), BoundaryRequest::kNone);
   client_->AnswerReports({{}, true, "suspended"});
-  other->Report(MakeReport({1, 1}, 1, 0, 1));
-  ASSERT_TRUE(other->Flush(seconds(20)).ok());
-  EXPECT_TRUE(other->StopRequested());
-  EXPECT_EQ(other->stop_reason(), "suspended");
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  EXPECT_EQ(channel->Requested(), BoundaryRequest::kStop);
+  EXPECT_EQ(channel->stop_reason(), "suspended");
+}
+
+TEST_F(ControlChannelTest, ARequestToReformEndsWithTheGenerationThatItIsAbout) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  client_->AnswerReports({{}, false, "", true});
+  channel->Report(MakeReport({1, 1}, 1, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  EXPECT_EQ(channel->Requested(), BoundaryRequest::kReform);
+  channel->Enter(MakeGeneration(2));
+  EXPECT_EQ(channel->Requested(), BoundaryRequest::kNone);
 }
 
 TEST_F(ControlChannelTest, EndsAtOnceThoughReportsAreWaiting) {

@@ -59,7 +59,7 @@ int64_t RunWorker(std::shared_ptr<CoordinatorClient> client, int64_t index, int6
   const Status joined = client->Join(join);
   EXPECT_TRUE(joined.ok()) << joined.error().message;
   QueuedControlChannel channel(client, join.worker, nullptr);
-  const auto generation = client->AwaitGeneration(join.worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(join.worker, {}, 0, "", kNever);
   EXPECT_TRUE(generation.ok()) << generation.error().message;
   channel.Enter(*generation);
   EXPECT_EQ(channel.Plans().size(), 1u);
@@ -126,17 +126,23 @@ TEST_F(EndToEnd, SurvivorsHearOfALostWorkerThroughTheirHeartbeats) {
         told.notify_all();
       },
       std::chrono::milliseconds(20));
-  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok()) << generation.error().message;
   survivor.Enter(*generation);
   server_->service().WithJob(key_, [](Coordinator& coordinator, TimePoint now) {
-    coordinator.WorkerExited("worker", 1, 137, "was killed by signal 9", now);
+    coordinator.WorkerExited("worker", 1, 137, "was killed by signal 9", true, now);
   });
   std::unique_lock lock(mutex);
   ASSERT_TRUE(told.wait_for(lock, seconds(20), [&] { return over.has_value(); }));
-  EXPECT_EQ(over->state, MemberState::kEnded);
+  EXPECT_EQ(over->state, MemberState::kReform);
   EXPECT_THAT(over->reason, HasSubstr("worker worker-1"));
   EXPECT_THAT(over->reason, HasSubstr("signal 9"));
+  lock.unlock();
+  const auto next =
+      client->AwaitGeneration(MakeJoin(0).worker, generation->id, 0, "a peer is gone", kNever);
+  ASSERT_TRUE(next.ok()) << next.error().message;
+  EXPECT_EQ(next->members.size(), 1u);
+  EXPECT_GT(next->id, generation->id);
 }
 
 TEST_F(EndToEnd, AStopReachesTheEngineThroughTheChannel) {
@@ -144,14 +150,14 @@ TEST_F(EndToEnd, AStopReachesTheEngineThroughTheChannel) {
   auto client = Client();
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
   QueuedControlChannel channel(client, MakeJoin(0).worker, nullptr);
-  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok());
   channel.Enter(*generation);
-  EXPECT_FALSE(channel.StopRequested());
+  EXPECT_EQ(channel.Requested(), BoundaryRequest::kNone);
   server_->service().WithJob(key_, [](Coordinator& c, TimePoint) { c.RequestStop("suspended"); });
   channel.Report(MakeReport(generation->id, 1, 0, 1));
   ASSERT_TRUE(channel.Flush(seconds(20)).ok());
-  EXPECT_TRUE(channel.StopRequested());
+  EXPECT_EQ(channel.Requested(), BoundaryRequest::kStop);
   EXPECT_EQ(channel.stop_reason(), "suspended");
 }
 
@@ -161,7 +167,7 @@ TEST_F(EndToEnd, AwaitingAGenerationEndsWhenTheWorkerIsStopped) {
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
   std::atomic<int> looks{0};
   const auto generation =
-      client->AwaitGeneration(MakeJoin(0).worker, {}, [&] { return ++looks >= 3; });
+      client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", [&] { return ++looks >= 3; });
   ASSERT_FALSE(generation.ok());
   EXPECT_EQ(generation.error().code, ErrorCode::kInterrupted);
 }
@@ -172,7 +178,7 @@ TEST_F(EndToEnd, APlanOnlyJobEndsWellForItsWorkers) {
   Host(1, options);
   auto client = Client();
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
-  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_FALSE(generation.ok());
   EXPECT_EQ(generation.error().code, ErrorCode::kInterrupted);
   const auto plans = Of<PlanIssuedEvent>(EventsToTheEnd());
@@ -184,7 +190,7 @@ TEST_F(EndToEnd, ReportsWaitWhileTheCoordinatorCannotBeReached) {
   Host(1);
   auto client = Client();
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
-  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok());
   server_.reset();
   QueuedControlChannel channel(client, MakeJoin(0).worker, nullptr);
@@ -198,7 +204,7 @@ TEST_F(EndToEnd, AStoreReadTimesOutAsTransient) {
   Host(1);
   auto client = Client();
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
-  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, kNever);
+  const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok());
   CoordinatorStore store(client, generation->id, 1);
   const auto value = store.Get("nobody sets this", std::chrono::milliseconds(150));

@@ -16,7 +16,7 @@ class FakeClient final : public CoordinatorClient {
  public:
   Result<TrainingJob> FetchJob() override { return TrainingJob{}; }
   Status Join(const JoinRequest&) override { return {}; }
-  Result<Generation> AwaitGeneration(const WorkerId&, GenerationId,
+  Result<Generation> AwaitGeneration(const WorkerId&, GenerationId, int64_t, const std::string&,
                                      const std::function<bool()>&) override {
     return TransientError("not in this test");
   }
@@ -77,7 +77,7 @@ class FakeClient final : public CoordinatorClient {
 
  private:
   std::mutex mutex_;
-  HeartbeatReply heartbeat_{MemberState::kTraining, false, "", ""};
+  HeartbeatReply heartbeat_{MemberState::kTraining, false, "", false, ""};
   RoundReply reply_;
   int failures_ = 0;
   int attempts_ = 0;

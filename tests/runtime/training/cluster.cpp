@@ -132,7 +132,8 @@ std::vector<Result<Outcome>> Cluster::Run(const std::vector<Plan>& plans, int64_
       std::unique_ptr<Collective> collective = std::move(collectives[r]);
       if (wrap) collective = wrap(std::move(collective));
       outcomes[r] = workers_[r].engine->Run(generation, *collective, workers_[r].channel);
-      if (!outcomes[r].ok()) collective->Abort();  // as a process that ends would
+      const bool gone = !outcomes[r].ok() || *outcomes[r] == Outcome::kUnfit;
+      if (gone) collective->Abort();  // as a process that ends would
     });
   }
   for (std::thread& t : threads) t.join();

@@ -31,7 +31,11 @@ class RecordingChannel final : public ControlChannel {
   std::vector<Plan> Plans() override {
     return plans_from_call > 0 && ++plan_calls >= plans_from_call ? later_plans : plans;
   }
-  bool StopRequested() override { return stop_at_call > 0 && ++calls >= stop_at_call; }
+  BoundaryRequest Requested() override {
+    const bool now = stop_at_call > 0 && ++calls >= stop_at_call;
+    return now ? request : BoundaryRequest::kNone;
+  }
+  BoundaryRequest request = BoundaryRequest::kStop;
   void Report(const RoundReport& report) override { reports.push_back(report); }
 
   std::vector<Plan> plans;
@@ -81,6 +85,8 @@ class Cluster {
   ~Cluster();
   // Takes the workers of another cluster as further ranks.
   void Adopt(Cluster&& other);
+  // The worker is gone; those after it get lower ranks.
+  void Remove(int rank) { workers_.erase(workers_.begin() + rank); }
 
   using Wrap = std::function<std::unique_ptr<Collective>(std::unique_ptr<Collective>)>;
   // One generation on all workers; returns what each said. `wrap` may decorate each collective.

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "cluster.h"
+#include "core/schedule/ledger.h"
 
 namespace longstride::testing {
 namespace {
@@ -33,18 +35,27 @@ class DyingCollective final : public ForwardingCollective {
   int calls_ = 0;
 };
 
-TEST(LostPeer, LeavesTheLastCommittedStateAndTheNextGenerationGoesOnFromIt) {
-  const TrainingJob job = MomentumJob();
+TrainingJob FixedJob() {
+  TrainingJob job = MomentumJob();
+  job.spec.training.batch.policy = BatchPolicy::kFixed;
+  return job;
+}
+
+Cluster::Wrap DiesIn(int exchange, int rank) {
+  return [=](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+    if (c->rank() != rank) return c;
+    return std::make_unique<DyingCollective>(std::move(c), exchange);
+  };
+}
+
+TEST(LostPeer, LeavesTheLastCommittedStateAndTheSameMembersOnlyRepeatTheExchange) {
+  const TrainingJob job = FixedJob();
   const std::vector<Plan> plans = {EqualPlan(3)};
   Cluster undisturbed(job, 3);
   undisturbed.RunToEnd(plans);
 
   Cluster cluster(job, 3);
-  const auto failed =
-      cluster.Run(plans, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
-        if (c->rank() != 1) return c;
-        return std::make_unique<DyingCollective>(std::move(c), 5);
-      });
+  const auto failed = cluster.Run(plans, 1, DiesIn(5, 1));
   for (int r = 0; r < 3; ++r) {
     ASSERT_FALSE(failed[r].ok());
     EXPECT_EQ(failed[r].error().code, ErrorCode::kLostPeer) << failed[r].error().message;
@@ -56,6 +67,90 @@ TEST(LostPeer, LeavesTheLastCommittedStateAndTheNextGenerationGoesOnFromIt) {
   EXPECT_EQ(cluster.Parameters(), undisturbed.Parameters());
   EXPECT_EQ(cluster.reports().size(), undisturbed.reports().size());
   EXPECT_EQ(cluster.reports()[4].generation, (GenerationId{1, 2}));
+  EXPECT_TRUE(cluster.reports()[4].lost.empty());
+}
+
+// Of every position the round that counted it.
+void ExpectLedgerLaw(const std::vector<RoundReport>& reports) {
+  Ledger ledger;
+  for (const RoundReport& r : reports) {
+    EXPECT_EQ(r.cursor_begin, ledger.cursor());
+    const Status booked = ledger.Record({r.committed, r.discarded, r.lost});
+    ASSERT_TRUE(booked.ok()) << "round " << r.round << ": " << booked.error().message;
+    EXPECT_EQ(TotalSize(r.committed), r.samples);
+    EXPECT_EQ(ledger.holes().ranges(), r.holes);
+  }
+  EXPECT_TRUE(ledger.Check().ok());
+  EXPECT_TRUE(ledger.holes().empty()) << "every sample is read in the end";
+}
+
+TEST(LostPeer, SurvivorsCompleteTheRoundWithoutItsPartWhichIsReadNext) {
+  for (const int dead : {0, 1, 2}) {
+    Cluster cluster(FixedJob(), 3);
+    (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(5, dead));
+    cluster.Remove(dead);
+    for (const auto& outcome : cluster.Run({EqualPlan(2, 2, 5)}, 2))
+      ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    const std::vector<RoundReport>& reports = cluster.reports();
+    const RoundReport& completed = reports[4];
+    EXPECT_EQ(completed.round, 5);
+    EXPECT_EQ(completed.plan_version, 1) << "it was begun under the old plan";
+    EXPECT_EQ(TotalSize(completed.lost) + completed.samples, 4 * 32);
+    EXPECT_GE(TotalSize(completed.lost), 4 * 10);
+    EXPECT_EQ(reports[5].plan_version, 2);
+    ASSERT_FALSE(completed.lost.empty());
+    EXPECT_EQ(reports[5].committed.front().begin, completed.lost.front().begin);
+    ExpectLedgerLaw(reports);
+    EXPECT_EQ(cluster.reports(1).back().digest, reports.back().digest);
+  }
+}
+
+TEST(LostPeer, TwoInARowCostOnlyTheirOwnParts) {
+  Cluster cluster(FixedJob(), 4);
+  (void)cluster.Run({EqualPlan(4)}, 1, DiesIn(5, 3));
+  cluster.Remove(3);
+  (void)cluster.Run({EqualPlan(3, 2, 5)}, 2, DiesIn(1, 0));  // while the round is being completed
+  cluster.Remove(0);
+  for (const auto& outcome : cluster.Run({EqualPlan(2, 3, 5)}, 3))
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(cluster.reports()[4].samples, 2 * 4 * 8);
+  EXPECT_EQ(TotalSize(cluster.reports()[4].lost), 2 * 4 * 8);
+  ExpectLedgerLaw(cluster.reports());
+}
+
+TEST(LostPeer, ANewcomerTakesPartInTheCompletionWithNothing) {
+  Cluster cluster(FixedJob(), 3);
+  (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(5, 1));
+  cluster.Remove(1);
+  cluster.Adopt(Cluster(FixedJob(), 1));
+  for (const auto& outcome : cluster.Run({EqualPlan(3, 2, 5)}, 2))
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(cluster.reports(2)[0].round, 5);
+  EXPECT_EQ(cluster.reports(2)[0].local_samples, 0);
+  EXPECT_EQ(cluster.reports(2)[0].digest, cluster.reports(0)[4].digest);
+  EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+  ExpectLedgerLaw(cluster.reports(0));
+}
+
+TEST(Boundary, AMemberThatLeavesIsGoneAndTheOthersReform) {
+  Cluster cluster(FixedJob(), 3);
+  cluster.channel(1).stop_at_call = 3;
+  cluster.channel(1).request = BoundaryRequest::kLeave;
+  const auto outcomes = cluster.Run({EqualPlan(3)});
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(*outcomes[0], Outcome::kReformed);
+  EXPECT_EQ(*outcomes[1], Outcome::kLeft);
+  EXPECT_EQ(*outcomes[2], Outcome::kReformed);
+  EXPECT_EQ(cluster.engine(0).round(), 3);
+}
+
+TEST(Boundary, WhenAllLeaveTheJobStops) {
+  Cluster cluster(FixedJob(), 2);
+  for (int r = 0; r < 2; ++r) {
+    cluster.channel(r).stop_at_call = 2;
+    cluster.channel(r).request = BoundaryRequest::kLeave;
+  }
+  for (const auto& outcome : cluster.Run({EqualPlan(2)})) EXPECT_EQ(*outcome, Outcome::kStopped);
 }
 
 TEST(NewGeneration, BringsANewcomerToTheMostAdvancedState) {
@@ -142,6 +237,17 @@ TEST(NotFinite, TheOthersAverageAloneWithTheirOwnWeights) {
   EXPECT_FALSE(cluster.reports(1)[0].delta_finite);
 }
 
+TEST(NotFinite, AgainAndAgainOnOneWorkerAloneMakesItStartAnew) {
+  TrainingJob job = SmallJob();
+  const auto clean = TrainingSet(job);
+  Cluster cluster(job, {clean, std::make_shared<PoisonedDataset>(clean, -1), clean});
+  const auto outcomes = cluster.Run({EqualPlan(3)});
+  ASSERT_TRUE(outcomes[1].ok());
+  EXPECT_EQ(*outcomes[1], Outcome::kUnfit);
+  EXPECT_EQ(cluster.engine(1).round(), 3);
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kLostPeer);
+}
+
 TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
   for (const int workers : {1, 2}) {
     TrainingJob job = SmallJob();
@@ -157,6 +263,47 @@ TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
     }
     EXPECT_EQ(cluster.Parameters(), before);
   }
+}
+
+// Multiplies what its rank has learned, as a worker with broken memory or another learning rate
+// would.
+class ExaggeratingCollective final : public ForwardingCollective {
+ public:
+  using ForwardingCollective::ForwardingCollective;
+  Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
+                  Purpose purpose) override {
+    std::vector<double> spoilt(send.size() / sizeof(double));
+    std::memcpy(spoilt.data(), send.data(), send.size());
+    for (double& x : spoilt) x *= 100;
+    return ForwardingCollective::AllToAll(std::as_bytes(std::span(spoilt)), receive, purpose);
+  }
+};
+
+TEST(RobustAggregation, ATrimmedMeanIsHardlyMovedByOneAbnormalWorker) {
+  TrainingJob job = FixedJob();
+  job.spec.training.synchronization.aggregation = Aggregation::kTrimmedMean;
+  Cluster clean(job, 4), spoilt(job, 4);
+  clean.RunToEnd({EqualPlan(4)});
+  const auto outcomes = spoilt.Run(
+      {EqualPlan(4)}, 1, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 2) return c;
+        return std::make_unique<ExaggeratingCollective>(std::move(c));
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_LT(spoilt.reports().back().loss, 2 * clean.reports().back().loss + 0.1);
+}
+
+TEST(RobustAggregation, AClippedMeanCutsTheLargeUpdateOnly) {
+  TrainingJob job = SmallJob();
+  job.spec.training.synchronization.aggregation = Aggregation::kClippedMean;
+  Cluster clipped(job, 4);
+  clipped.RunToEnd({EqualPlan(4)});
+  job.spec.training.synchronization.aggregation = Aggregation::kMean;
+  Cluster plain(job, 4);
+  plain.RunToEnd({EqualPlan(4)});
+  // Healthy workers' updates are alike, so that cutting them to the median hardly matters.
+  EXPECT_LT(RelativeDifference(clipped.Parameters(), plain.Parameters()), 0.2);
+  EXPECT_NE(clipped.Parameters(), plain.Parameters());
 }
 
 // Changes the received average a little on its rank.

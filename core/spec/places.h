@@ -1,6 +1,7 @@
 // Which worker takes which place.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ struct WorkerPlace {
   int64_t index = 0;
 
   [[nodiscard]] std::string Name() const { return group + "-" + std::to_string(index); }
+  // The order of ranks.
+  friend auto operator<=>(const WorkerPlace&, const WorkerPlace&) = default;
 };
 
 // Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group

@@ -1,4 +1,4 @@
-#include "cli/worker_places.h"
+#include "core/spec/places.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

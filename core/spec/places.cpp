@@ -1,4 +1,4 @@
-#include "cli/worker_places.h"
+#include "core/spec/places.h"
 
 #include <algorithm>
 
@@ -24,9 +24,7 @@ std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec) {
   for (size_t g = 0; g < counts.size(); ++g) {
     for (int64_t i = 0; i < counts[g]; ++i) places.push_back({spec.workers[g].name, i});
   }
-  std::sort(places.begin(), places.end(), [](const WorkerPlace& a, const WorkerPlace& b) {
-    return a.group != b.group ? a.group < b.group : a.index < b.index;
-  });
+  std::ranges::sort(places);
   return places;
 }
 

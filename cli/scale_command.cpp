@@ -1,0 +1,80 @@
+// longstride scale: changes the number of workers of a run that is going.
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/run_directory.h"
+#include "core/base/clock.h"
+#include "core/base/format.h"
+#include "core/spec/parse.h"
+
+namespace longstride {
+namespace {
+
+constexpr Duration kTaken = std::chrono::seconds(5);
+constexpr Duration kLook = std::chrono::milliseconds(50);
+
+// Within the bounds of the job's groups.
+Status CheckReplicas(const RunDirectory& directory, int64_t replicas) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory.job()));
+  ParsedJob parsed = ParseTrainingJob(text, directory.job());
+  if (!parsed.ok()) return ToError(parsed.faults);
+  int64_t least = 0, most = 0;
+  for (const WorkerGroup& group : parsed.job->spec.workers) {
+    least += group.min_replicas;
+    most += group.max_replicas;
+  }
+  least = std::max<int64_t>(1, least);
+  if (replicas >= least && replicas <= most) return {};
+  return UserError(
+      Format("%lld workers are not within the %lld to %lld that minReplicas and "
+             "maxReplicas of the job's groups allow",
+             static_cast<long long>(replicas), static_cast<long long>(least),
+             static_cast<long long>(most)));
+}
+
+Status Scale(const std::string& path, int64_t replicas) {
+  const RunDirectory directory(path);
+  LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
+  LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(directory, replicas));
+  const std::string part = directory.replicas() + ".part";
+  LONGSTRIDE_RETURN_IF_ERROR(WriteFile(part, std::to_string(replicas)));
+  std::error_code error;
+  std::filesystem::rename(part, directory.replicas(), error);
+  const SystemClock clock;
+  const TimePoint until = clock.Now() + kTaken;
+  while (access(directory.replicas().c_str(), F_OK) == 0) {
+    if (clock.Now() > until) {
+      ::unlink(directory.replicas().c_str());
+      return UserError("no run is going in " + path + ": nobody took the new number of workers");
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+  std::printf("scaling to %lld workers\n", static_cast<long long>(replicas));
+  return {};
+}
+
+}  // namespace
+
+void AddScale(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("scale", "change the number of workers of a run");
+  struct Arguments {
+    std::string directory;
+    int64_t replicas = 0;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("RUN_DIR", arguments->directory, "run directory")->required()->type_name("");
+  command->add_option("N", arguments->replicas, "workers from now on")->required()->type_name("");
+  command->footer(
+      "New workers enter, and workers that are too many leave, at a round boundary; the others go "
+      "on. The run's own report says when.\n\n"
+      "Example:\n  longstride scale runs/fashion-mnist-20261124-080000 3");
+  command->callback([arguments, &chosen] {
+    chosen = [arguments] { return Scale(arguments->directory, arguments->replicas); };
+  });
+}
+
+}  // namespace longstride

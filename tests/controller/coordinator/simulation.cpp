@@ -1,0 +1,440 @@
+#include "tests/controller/coordinator/simulation.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/format.h"
+#include "tests/controller/coordinator/samples.h"
+
+namespace longstride {
+namespace {
+
+constexpr int kStepLimit = 200000;
+constexpr int64_t kCheckpointEvery = 4;  // rounds
+
+std::vector<PositionRange> Flat(const std::vector<std::vector<PositionRange>>& parts) {
+  PositionSet set;
+  for (const auto& part : parts) {
+    for (const PositionRange& r : part) set.Add(r);
+  }
+  return set.ranges();
+}
+
+}  // namespace
+
+Simulation::Simulation(const SimulationOptions& options)
+    : options_(options), random_(options.seed) {
+  CoordinatorOptions coordinator;
+  coordinator.job = MakeJob(1 + static_cast<int64_t>(random_.NextBelow(6)));
+  coordinator.job.spec.workers[0].min_replicas =
+      static_cast<int64_t>(random_.NextBelow(static_cast<uint64_t>(coordinator.job.spec.replicas)));
+  coordinator.job.spec.workers[0].max_replicas = 8;
+  coordinator.job.spec.run_policy.backoff_limit = 1 << 20;
+  batch_ = 8 + static_cast<int64_t>(random_.NextBelow(64));
+  samples_ =
+      batch_ * coordinator.job.spec.replicas * (10 + static_cast<int64_t>(random_.NextBelow(30)));
+  coordinator_ = std::make_unique<Coordinator>(coordinator, clock_.Now());
+}
+
+Simulation::~Simulation() = default;
+
+void Simulation::Break(const std::string& what) {
+  if (broken_.empty()) broken_ = Format("step %d: %s", step_, what.c_str());
+}
+
+std::string Simulation::Run() {
+  for (; broken_.empty() && !coordinator_->end(); ++step_) {
+    if (step_ > kStepLimit) Break("the job does not come to its end");
+    Step();
+  }
+  Check();
+  if (!broken_.empty()) return broken_;
+  if (coordinator_->end()->outcome != JobOutcome::kCompleted)
+    return "the job ended otherwise: " + coordinator_->end()->reason;
+  if (told_.cursor() < samples_ || !told_.holes().empty())
+    return Format("only %lld of %lld samples", static_cast<long long>(told_.committed().size()),
+                  static_cast<long long>(samples_));
+  return "";
+}
+
+void Simulation::Step() {
+  Launch();
+  if (faulty()) Faults();
+  clock_.Advance(std::chrono::milliseconds(random_.NextBelow(60)));
+  std::vector<Worker*> all;
+  for (auto& [place, worker] : workers_) {
+    if (worker) all.push_back(worker.get());
+  }
+  for (auto& ghost : ghosts_) all.push_back(ghost.get());
+  for (Worker* worker : all) {
+    worker->frozen_for = std::max(0, worker->frozen_for - 1);
+    worker->cut_off_for = std::max(0, worker->cut_off_for - 1);
+    if (worker->reachable() && worker->where != Where::kStarting && worker->where != Where::kGone &&
+        Chance(4))
+      Beat(*worker);
+  }
+  if (!all.empty()) {
+    Worker& worker = *all[random_.NextBelow(all.size())];
+    if (worker.running()) Act(worker);
+  }
+  coordinator_->Tick(clock_.Now());
+  Check();
+  std::erase_if(ghosts_, [](const auto& w) { return !w->alive || w->where == Where::kGone; });
+}
+
+// What the launcher does: a process at every place that is wanted.
+void Simulation::Launch() {
+  if (coordinator_->end() || coordinator_->completing()) return;
+  bool any = false;
+  for (const auto& [place, worker] : workers_)
+    any = any || (worker && worker->alive && worker->where != Where::kGone);
+  const bool from_checkpoint = !any && !incarnations_.empty();
+  for (const WorkerPlace& place : coordinator_->wanted()) {
+    auto& slot = workers_[place];
+    if (slot && slot->alive && slot->where != Where::kGone) continue;
+    if (incarnations_.contains(place) && !Chance(20)) continue;  // the pause before a restart
+    slot = std::make_unique<Worker>();
+    slot->join = MakeJoin(place.index, place.group, std::to_string(++incarnations_[place]));
+    if (checkpoint_.round > 0 && !incarnations_.empty()) {  // also beside others, who may die yet
+      slot->state = checkpoint_;
+      slot->state.generation = {};
+      slot->join.round = checkpoint_.round;
+    }
+    if (from_checkpoint) ++counts_.restarts;
+  }
+}
+
+void Simulation::Faults() {
+  std::vector<std::pair<WorkerPlace, Worker*>> alive;
+  for (auto& [place, worker] : workers_) {
+    if (worker && worker->alive && worker->where != Where::kGone)
+      alive.emplace_back(place, worker.get());
+  }
+  if (alive.empty()) return;
+  auto& [place, victim] = alive[random_.NextBelow(alive.size())];
+  if (Chance(300)) {
+    victim->alive = false;
+    ++counts_.lost;
+    if (Chance(2))  // the launcher has seen it at once; else silence will tell
+      coordinator_->WorkerExited(place.group, place.index, 137, "killed",
+                                 victim->where != Where::kStarting, clock_.Now());
+  } else if (Chance(500)) {
+    victim->frozen_for = static_cast<int>(random_.NextBelow(300));
+    ++counts_.frozen;
+  } else if (Chance(500)) {
+    victim->cut_off_for = static_cast<int>(random_.NextBelow(300));
+    ++counts_.cut_off;
+  } else if (Chance(800) && victim->where == Where::kTraining) {
+    victim->aborted = true;  // a peer cannot be reached, or so it seems
+  } else if (Chance(1500)) {
+    const int64_t replicas = 1 + static_cast<int64_t>(random_.NextBelow(8));
+    if (coordinator_->Scale(replicas).ok()) ++counts_.scaled;
+  }
+}
+
+void Simulation::Act(Worker& w) {
+  switch (w.where) {
+    case Where::kStarting:
+      if (!w.reachable()) return;
+      if (coordinator_->Join(w.join, clock_.Now()).ok()) {
+        w.where = Where::kWaiting;
+        ++counts_.joined;
+      } else {
+        w.where = Where::kGone;
+      }
+      return;
+    case Where::kWaiting:
+      if (!w.reachable()) return;
+      if (!w.outbox.empty()) return SendReport(w);  // flushed before it asks
+      return Ask(w);
+    case Where::kAligning:
+    case Where::kTraining:
+      if (w.reachable() && !w.outbox.empty() && Chance(2)) return SendReport(w);
+      if (w.aborted) return Fail(w);
+      if (w.where == Where::kTraining && w.state.ledger.cursor() >= samples_ &&
+          w.state.ledger.holes().empty()) {
+        w.where = Where::kLeaving;
+        return;
+      }
+      w.arrived = true;
+      return Collective(w.generation->id);
+    case Where::kLeaving:
+      if (!w.reachable()) return;
+      if (!w.outbox.empty()) return SendReport(w);
+      (void)coordinator_->Leave({w.join.worker, w.generation ? w.generation->id : GenerationId{},
+                                 w.state.round, 0, "completed"},
+                                clock_.Now());
+      w.where = Where::kGone;
+      return;
+    case Where::kGone:
+      return;
+  }
+}
+
+void Simulation::Ask(Worker& w) {
+  const GenerationId after = w.generation ? w.generation->id : GenerationId{};
+  const auto reply = coordinator_->PollGeneration(
+      {w.join.worker, after, w.state.round, "a peer is gone", 1}, clock_.Now());
+  if (!reply) return;
+  if (reply->state == MemberState::kFenced) {
+    w.where = Where::kGone;
+  } else if (reply->state == MemberState::kEnded) {
+    w.where = Where::kLeaving;
+  } else if (reply->generation) {
+    w.generation = *reply->generation;
+    w.where = Where::kAligning;
+    w.arrived = w.aborted = w.reform = false;
+  }
+}
+
+// The collective fails on this worker: what it had done stays with it.
+void Simulation::Fail(Worker& w) {
+  w.aborted = w.arrived = false;
+  w.where = Where::kWaiting;
+}
+
+void Simulation::SendReport(Worker& w) {
+  const Status taken = coordinator_->Report({w.join.worker, w.outbox.front()}, clock_.Now());
+  if (!taken.ok() && taken.error().code == ErrorCode::kLostPeer) {
+    w.outbox.clear();
+    w.aborted = true;
+    return;
+  }
+  const auto reply = coordinator_->ReplyTo(w.outbox.front(), true);
+  if (reply && reply->reform) w.reform = true;
+  if (!Chance(8)) w.outbox.pop_front();  // else the answer was lost
+}
+
+void Simulation::Beat(Worker& w) {
+  const GenerationId id = w.generation ? w.generation->id : GenerationId{};
+  const HeartbeatReply reply =
+      coordinator_->Heartbeat({w.join.worker, id, w.state.round}, clock_.Now());
+  if (reply.state == MemberState::kReform || reply.state == MemberState::kFenced) w.aborted = true;
+  if (reply.reform) w.reform = true;
+}
+
+// One collective call: it takes place once every member has come to it, and fails for all while one
+// is dead. A frozen or absent one is waited for.
+void Simulation::Collective(const GenerationId& id) {
+  std::vector<Worker*> members;
+  const Generation* generation = nullptr;
+  std::map<WorkerId, Worker*> processes;
+  for (auto& [place, w] : workers_) {
+    if (w) processes[w->join.worker] = w.get();
+  }
+  for (auto& w : ghosts_) processes[w->join.worker] = w.get();
+  for (auto& [worker_id, w] : processes) {
+    const bool in_it = w->where == Where::kAligning || w->where == Where::kTraining;
+    if (!w->generation || w->generation->id != id || !w->alive || !in_it) continue;
+    generation = &*w->generation;
+    members.push_back(w);
+  }
+  if (members.size() < generation->members.size()) {
+    // One that has not entered yet is waited for; one that died or has left is noticed.
+    bool gone = false;
+    for (const Member& m : generation->members) {
+      const auto it = processes.find(m.worker);
+      if (it == processes.end() || !it->second->alive || it->second->where == Where::kGone ||
+          it->second->where == Where::kLeaving) {
+        gone = true;
+      } else if (it->second->where == Where::kWaiting) {
+        gone = gone || (it->second->generation && it->second->generation->id >= id);
+      } else {
+        gone = gone || it->second->generation->id > id;
+      }
+    }
+    for (Worker* w : members) {
+      if (gone && w->arrived && w->running() && Chance(3)) w->aborted = true;
+    }
+    return;
+  }
+  const auto ready = [](const Worker* w) { return w->arrived && w->running() && !w->aborted; };
+  if (!std::ranges::all_of(members, ready)) return;
+  std::ranges::sort(members, {}, [](const Worker* w) { return w->generation->rank; });
+  const bool aligning = members.front()->where == Where::kAligning;
+  for (const Worker* w : members) {
+    if ((w->where == Where::kAligning) != aligning) return;
+  }
+  for (Worker* w : members) w->arrived = false;
+  if (aligning) {
+    Align(members);
+  } else {
+    Exchange(members, false);
+  }
+}
+
+void Simulation::Align(std::vector<Worker*>& members) {
+  const auto order = [](const Worker* w) {
+    return std::tuple(w->state.generation, w->state.round);
+  };
+  const State best = (*std::ranges::max_element(members, {}, order))->state;
+  GenerationId begun;
+  for (Worker* w : members) {
+    if (order(w) == std::tuple(best.generation, best.round) && w->state.digest != best.digest &&
+        best.round > 0)
+      Break("two members at the same round have different states");
+    w->state = best;
+    w->where = Where::kTraining;
+    if (w->pending && (w->pending->anchor != best.digest || w->pending->round != best.round + 1))
+      w->pending.reset();
+    if (w->pending) begun = std::max(begun, w->pending->begun);
+  }
+  for (Worker* w : members) {
+    if (w->pending && w->pending->begun != begun) w->pending.reset();
+  }
+  if (begun.counter > 0) {
+    ++counts_.completed_rounds;
+    Exchange(members, true);
+  }
+}
+
+// A round's end: the parts that are there count, the others are lost. A member may fail at the last
+// moment and not know that the round is committed.
+void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
+  const size_t size = members.size();
+  const State before = members.front()->state;
+  RoundPositions outcome;
+  std::vector<std::vector<PositionRange>> done, lost;
+  std::vector<int64_t> local(size, 0);
+  if (completing) {
+    std::set<int> parts;
+    std::vector<PositionRange> all;
+    for (size_t r = 0; r < size; ++r) {
+      const auto& pending = members[r]->pending;
+      if (!pending) continue;
+      if (!parts.insert(pending->part).second) Break("two members hold the same part");
+      all = pending->positions;
+      done.push_back({pending->positions[static_cast<size_t>(pending->part)]});
+      local[r] = done.back().front().size();
+    }
+    for (size_t p = 0; p < all.size(); ++p) {
+      if (!parts.contains(static_cast<int>(p))) lost.push_back({all[p]});
+    }
+  } else {
+    // Every member a part of its own, of one range of holes or of fresh positions.
+    std::vector<PositionRange> parts;
+    std::vector<PositionRange> next = before.ledger.Next(batch_ * static_cast<int64_t>(size));
+    const PositionRange first = next.front();
+    const int64_t share = std::max<int64_t>(1, first.size() / static_cast<int64_t>(size));
+    for (size_t r = 0; r < size; ++r) {
+      const int64_t begin = std::min(first.end, first.begin + static_cast<int64_t>(r) * share);
+      const int64_t end = r + 1 == size ? first.end : std::min(first.end, begin + share);
+      parts.push_back({begin, end});
+    }
+    for (size_t r = 0; r < size; ++r) {
+      members[r]->pending = Pending{before.round + 1, before.digest, parts,
+                                    members[r]->generation->id, static_cast<int>(r)};
+      done.push_back({parts[r]});
+      local[r] = parts[r].size();
+    }
+    // The local steps are done; what if a member is lost right now?
+    if (faulty() && Chance(30)) {
+      Worker* victim = members[random_.NextBelow(size)];
+      victim->alive = false;
+      ++counts_.lost;
+      for (Worker* w : members) w->aborted = w->alive;
+      return;
+    }
+  }
+  outcome.committed = Flat(done);
+  outcome.lost = Flat(lost);
+  State after = before;
+  after.round += 1;
+  after.generation = members.front()->generation->id;
+  if (const Status booked = after.ledger.Record(outcome); !booked.ok())
+    return Break(booked.error().message);
+  after.digest = Hash64(before.digest, static_cast<uint64_t>(TotalSize(outcome.committed)),
+                        static_cast<uint64_t>(after.generation.counter));
+  // Of a round that all held.
+  if (before.round > 0 && before.round % kCheckpointEvery == 0) {
+    checkpoint_ = before;
+    checkpoints_[before.round] = before.ledger;
+  }
+
+  const bool torn = faulty() && Chance(40);
+  bool reform = false;
+  for (const Worker* w : members) reform = reform || w->reform;
+  for (size_t r = 0; r < size; ++r) {
+    Worker& w = *members[r];
+    if (torn && Chance(2)) {
+      w.aborted = true;  // its pending round is void, as others will tell
+      continue;
+    }
+    RoundReport report = MakeReport(after.generation, after.round, static_cast<int64_t>(r), 1);
+    report.cursor_begin = before.ledger.cursor();
+    report.cursor_end = after.ledger.cursor();
+    report.committed = outcome.committed;
+    report.lost = outcome.lost;
+    report.holes = after.ledger.holes().ranges();
+    report.samples = TotalSize(outcome.committed);
+    report.local_samples = local[r];
+    report.digest = Format("%016llx", static_cast<unsigned long long>(after.digest));
+    w.outbox.push_back(report);
+    w.state = after;
+    w.pending.reset();
+    if (reform) Fail(w);
+  }
+}
+
+// A worker that was given up for lost is killed, or goes on somewhere unseen, to be fenced.
+void Simulation::Replace(const WorkerId& id) {
+  auto& slot = workers_[{id.group, id.index}];
+  if (!slot || slot->join.worker != id || !slot->alive) return;
+  if (Chance(2)) {
+    slot->alive = false;
+  } else {
+    ghosts_.push_back(std::move(slot));
+  }
+}
+
+void Simulation::Check() {
+  for (const Event& event : coordinator_->DrainEvents()) {
+    if (const auto* formed = std::get_if<GenerationFormedEvent>(&event.data)) {
+      ++counts_.generations;
+      std::set<WorkerPlace> places;
+      for (const Member& m : formed->members) {
+        if (!places.insert({m.worker.group, m.worker.index}).second)
+          Break("a generation holds one place twice");
+      }
+    }
+    if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) Replace(lost->worker);
+    const auto* committed = std::get_if<RoundCommittedEvent>(&event.data);
+    if (!committed) continue;
+    const RoundRecord& record = committed->record;
+    const RoundReport& common = record.common();
+    if (common.round <= told_round_) {                      // all were lost: back to the checkpoint
+      const bool last_again = common.round == told_round_;  // it went down with who had it
+      if (!last_again &&
+          common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
+        Break(Format("back to round %lld, which is no checkpoint",
+                     static_cast<long long>(common.round - 1)));
+      const auto& known =
+          last_again && told_before_.contains(common.round - 1) ? told_before_ : checkpoints_;
+      told_ = common.round > 1 ? known.at(common.round - 1) : Ledger();
+      told_round_ = common.round - 1;
+    }
+    if (common.round > told_round_ + 1 && checkpoints_.contains(common.round - 1)) {
+      // Trained and saved by workers that were cut off, and died before they could report it.
+      told_ = checkpoints_[common.round - 1];
+      told_round_ = common.round - 1;
+    }
+    if (common.round != told_round_ + 1)
+      Break(Format("round %lld follows round %lld", static_cast<long long>(common.round),
+                   static_cast<long long>(told_round_)));
+    int64_t rank = -1;
+    for (const RoundReport& report : record.reports) {
+      if (report.rank <= rank) Break("ranks are not distinct");
+      rank = report.rank;
+      if (report.generation != common.generation) Break("a round of two generations");
+    }
+    const Status booked = told_.Record({common.committed, common.discarded, common.lost});
+    if (!booked.ok()) Break(booked.error().message);
+    if (const Status law = told_.Check(); !law.ok()) Break(law.error().message);
+    told_round_ = common.round;
+    told_before_[told_round_] = told_;
+  }
+  if (coordinator_->end() && coordinator_->end()->outcome == JobOutcome::kFailed)
+    Break("the coordinator gave up: " + coordinator_->end()->reason);
+}
+
+}  // namespace longstride
