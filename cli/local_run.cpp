@@ -92,13 +92,14 @@ class LocalRun {
     server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
       if (!coordinator.end() && !coordinator.completing()) places = coordinator.wanted();
     });
-    // Those who hold the state may be gone by the time a newcomer is ready.
-    const bool from_checkpoint = started_ ? HasCheckpoint() : options_.from_checkpoint;
     for (const WorkerPlace& place : places) {
       const auto [it, fresh] = children_.try_emplace(place);
       Child& child = it->second;
       if (fresh) child.number = static_cast<int>(children_.size()) - 1;
       if (child.running || clock_.Now() < child.start_at) continue;
+      // Those who hold the state may be gone by the time a newcomer is ready.
+      const bool from_checkpoint =
+          started_ ? options_.directory.NewestCheckpoint() > 0 : options_.from_checkpoint;
       LONGSTRIDE_ASSIGN_OR_RETURN(child.pid,
                                   launcher_.Start(SpecOf(place, child.number, from_checkpoint)));
       child.running = true;
@@ -106,15 +107,6 @@ class LocalRun {
     }
     started_ = true;
     return Status();
-  }
-
-  bool HasCheckpoint() const {
-    std::error_code error;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(options_.directory.checkpoints(), error)) {
-      if (entry.path().filename().string().starts_with("round-")) return true;
-    }
-    return false;
   }
 
   // `longstride scale` leaves the number in a file.

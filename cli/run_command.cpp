@@ -39,12 +39,6 @@ struct Prepared {
   RunFacts facts;
 };
 
-// The newest checkpoint's round; 0 = none.
-int64_t NewestCheckpoint(const RunDirectory& directory) {
-  const auto rounds = checkpoint::CheckpointDirectory(directory.checkpoints()).List();
-  return rounds.ok() && !rounds.value().empty() ? rounds.value().back() : 0;
-}
-
 // The plans that the run in `directory` followed, and for how long.
 Status LoadHistory(const RunDirectory& directory, const std::vector<RoundRecord>& rounds,
                    LocalRunOptions& options) {
@@ -81,7 +75,7 @@ Result<Prepared> PrepareResume(const RunArguments& arguments) {
   LONGSTRIDE_ASSIGN_OR_RETURN(run.facts, ReadFacts(directory.facts()));
   LONGSTRIDE_RETURN_IF_ERROR(LoadHistory(directory, history.rounds, run.options));
   run.earlier = std::move(history.rounds);
-  run.options.from_checkpoint = NewestCheckpoint(directory) > 0;
+  run.options.from_checkpoint = directory.NewestCheckpoint() > 0;
   return run;
 }
 
@@ -126,7 +120,7 @@ Error Explain(const LocalRunEnd& result, const LocalRunOptions& options, int64_t
     }
   }
   if (rounds == 0) return {result.end.code, message};
-  const int64_t round = NewestCheckpoint(options.directory);
+  const int64_t round = options.directory.NewestCheckpoint();
   message += round > 0
                  ? Format("\nlast checkpoint: round %lld", static_cast<long long>(round))
                  : std::string("\nthere is no checkpoint yet: resuming starts at the first round");
@@ -156,7 +150,7 @@ Status Run(const RunArguments& arguments) {
              static_cast<long long>(options.threads_per_worker),
              options.threads_per_worker == 1 ? "" : "s", options.directory.path().c_str()));
   if (!arguments.resume.empty()) {
-    const int64_t round = NewestCheckpoint(options.directory);
+    const int64_t round = options.directory.NewestCheckpoint();
     terminal.Print(round > 0 ? Format("resuming after round %lld", static_cast<long long>(round))
                              : "there is no checkpoint: starting again at the first round");
   }

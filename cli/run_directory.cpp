@@ -16,6 +16,7 @@
 
 #include "core/base/format.h"
 #include "core/protocol/json.h"
+#include "runtime/checkpoint/checkpoint_directory.h"
 
 namespace longstride {
 namespace {
@@ -48,6 +49,11 @@ Status RunDirectory::CheckExists() const {
     }
   }
   return Status();
+}
+
+int64_t RunDirectory::NewestCheckpoint() const {
+  const auto rounds = checkpoint::CheckpointDirectory(checkpoints()).List();
+  return rounds.ok() && !rounds.value().empty() ? rounds.value().back() : 0;
 }
 
 std::string RunDirectory::WorkerLog(int worker) const {

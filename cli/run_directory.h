@@ -39,6 +39,8 @@ class RunDirectory {
   [[nodiscard]] std::string replicas() const { return path_ + "/replicas"; }
   [[nodiscard]] std::string checkpoints() const { return path_ + "/checkpoints"; }
   [[nodiscard]] std::string WorkerLog(int worker) const;
+  // The round of the newest complete checkpoint; 0 if there is none.
+  [[nodiscard]] int64_t NewestCheckpoint() const;
 
  private:
   std::string path_;

@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/run_directory.h"
 #include "core/base/clock.h"
-#include "core/base/format.h"
 #include "core/spec/parse.h"
+#include "core/spec/places.h"
 
 namespace longstride {
 namespace {
@@ -17,29 +17,11 @@ namespace {
 constexpr Duration kTaken = std::chrono::seconds(5);
 constexpr Duration kLook = std::chrono::milliseconds(50);
 
-// Within the bounds of the job's groups.
-Status CheckReplicas(const RunDirectory& directory, int64_t replicas) {
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory.job()));
-  ParsedJob parsed = ParseTrainingJob(text, directory.job());
-  if (!parsed.ok()) return ToError(parsed.faults);
-  int64_t least = 0, most = 0;
-  for (const WorkerGroup& group : parsed.job->spec.workers) {
-    least += group.min_replicas;
-    most += group.max_replicas;
-  }
-  least = std::max<int64_t>(1, least);
-  if (replicas >= least && replicas <= most) return {};
-  return UserError(
-      Format("%lld workers are not within the %lld to %lld that minReplicas and "
-             "maxReplicas of the job's groups allow",
-             static_cast<long long>(replicas), static_cast<long long>(least),
-             static_cast<long long>(most)));
-}
-
 Status Scale(const std::string& path, int64_t replicas) {
   const RunDirectory directory(path);
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
-  LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(directory, replicas));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(directory.job()));
+  LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(job.spec, replicas));
   const std::string part = directory.replicas() + ".part";
   LONGSTRIDE_RETURN_IF_ERROR(WriteFile(part, std::to_string(replicas)));
   std::error_code error;

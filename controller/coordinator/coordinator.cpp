@@ -75,15 +75,8 @@ int64_t Coordinator::CountPresent() const {
   return std::ranges::count_if(workers_, [](const auto& w) { return w.second.present(); });
 }
 
-bool Coordinator::AnyMember() const {
-  return std::ranges::any_of(workers_,
-                             [](const auto& w) { return w.second.phase == Phase::kMember; });
-}
-
-int64_t Coordinator::MinWorkers() const {
-  int64_t min = 0;
-  for (const WorkerGroup& group : options_.job.spec.workers) min += group.min_replicas;
-  return std::max<int64_t>(1, min);
+bool Coordinator::Any(Phase phase) const {
+  return std::ranges::any_of(workers_, [=](const auto& w) { return w.second.phase == phase; });
 }
 
 std::vector<WorkerPlace> Coordinator::wanted() const {
@@ -148,7 +141,7 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
 }
 
 void Coordinator::AskMembersToReform(const std::string& reason) {
-  if (reform_ || broken_ || !AnyMember()) return;
+  if (reform_ || broken_ || !Any(Phase::kMember)) return;
   reform_ = true;
   over_reason_ = reason;
 }
@@ -162,8 +155,7 @@ void Coordinator::BreakGeneration(const std::string& reason) {
 }
 
 void Coordinator::Detach(Worker& worker, const GenerationRequest& request, TimePoint now) {
-  const auto is_detached = [](const auto& w) { return w.second.phase == Phase::kDetached; };
-  if (std::ranges::none_of(workers_, is_detached)) detached_since_ = now;
+  if (!Any(Phase::kDetached)) detached_since_ = now;
   worker.phase = Phase::kDetached;
   worker.round = request.round;
   if (!reform_) BreakGeneration(NameOf(PlaceOf(request.worker)) + ": " + request.reason);
@@ -178,7 +170,7 @@ bool Coordinator::HoldsState(const Worker& worker) const {
 }
 
 void Coordinator::FormGeneration() {
-  if (end_ || completed_ || AnyMember()) return;
+  if (end_ || completed_ || Any(Phase::kMember)) return;
   std::vector<Worker*> members;  // in the order of ranks
   bool survivors = false;
   for (auto& [place, worker] : workers_) {
@@ -187,7 +179,8 @@ void Coordinator::FormGeneration() {
     survivors = survivors || HoldsState(worker);
   }
   const auto count = static_cast<int64_t>(members.size());
-  if (stop_reason_ && (!survivors || count < MinWorkers())) {
+  const int64_t least = BoundsOf(options_.job.spec).least;
+  if (stop_reason_ && (!survivors || count < least)) {
     End(JobOutcome::kStopped, ErrorCode::kInterrupted, *stop_reason_);
     return;
   }
@@ -196,8 +189,8 @@ void Coordinator::FormGeneration() {
     if (!restart_deadline_) restart_deadline_ = last_tick_ + kRestartWait;
     if (count == 0 || last_tick_ < *restart_deadline_) return;
   }
-  if (count < MinWorkers()) {
-    if (!waiting_) Emit(WaitingEvent{count, MinWorkers()});
+  if (count < least) {
+    if (!waiting_) Emit(WaitingEvent{count, least});
     waiting_ = true;
     return;
   }
@@ -426,9 +419,7 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
 }
 
 void Coordinator::EndIfAllLeft(const std::string& stopped) {
-  const bool trains = std::ranges::any_of(workers_, [](const auto& w) {
-    return w.second.phase == Phase::kMember || w.second.phase == Phase::kDetached;
-  });
+  const bool trains = Any(Phase::kMember) || Any(Phase::kDetached);
   if (trains || (CountPresent() > 0 && !completed_ && !stop_reason_)) return;
   if (completed_) {
     // What the first to finish had committed is committed, whoever could still report it.
@@ -495,15 +486,7 @@ Result<std::optional<StoreReply>> Coordinator::StoreRead(const StoreReadRequest&
 }
 
 Status Coordinator::Scale(int64_t replicas) {
-  int64_t most = 0;
-  for (const WorkerGroup& group : options_.job.spec.workers) most += group.max_replicas;
-  if (replicas < MinWorkers() || replicas > most) {
-    return UserError(
-        Format("the job runs with %lld to %lld workers, not %lld (minReplicas and "
-               "maxReplicas of its groups)",
-               static_cast<long long>(MinWorkers()), static_cast<long long>(most),
-               static_cast<long long>(replicas)));
-  }
+  LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(options_.job.spec, replicas));
   if (end_) return UserError("the job has ended: " + end_->reason);
   if (replicas == replicas_) return {};
   replicas_ = replicas;
@@ -525,7 +508,7 @@ void Coordinator::RequestStop(const std::string& reason) {
   stop_reason_ = reason;
   Emit(StopRequestedEvent{reason});
   const bool forming = generation_id_.counter > 0 && CountPresent() > 0 && !waiting_;
-  if (!AnyMember() && !forming) End(JobOutcome::kStopped, ErrorCode::kInterrupted, reason);
+  if (!Any(Phase::kMember) && !forming) End(JobOutcome::kStopped, ErrorCode::kInterrupted, reason);
 }
 
 void Coordinator::Tick(TimePoint now) {
@@ -555,8 +538,7 @@ void Coordinator::Tick(TimePoint now) {
     }
   }
   // Members that should have left in good order with the others, and have not.
-  const auto is_detached = [](const auto& w) { return w.second.phase == Phase::kDetached; };
-  if (reform_ && AnyMember() && std::ranges::any_of(workers_, is_detached) &&
+  if (reform_ && Any(Phase::kMember) && Any(Phase::kDetached) &&
       now - detached_since_ > options_.heartbeat_limit) {
     BreakGeneration(over_reason_);
   }

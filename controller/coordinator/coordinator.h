@@ -133,8 +133,7 @@ class Coordinator {
   [[nodiscard]] Worker* Find(const WorkerId& id);          // null: unknown, left or lost
   [[nodiscard]] int64_t RankOf(const WorkerId& id) const;  // -1: not a member
   [[nodiscard]] int64_t CountPresent() const;
-  [[nodiscard]] bool AnyMember() const;
-  [[nodiscard]] int64_t MinWorkers() const;
+  [[nodiscard]] bool Any(Phase phase) const;
   [[nodiscard]] bool HoldsState(const Worker& worker) const;
   Status Admit(const JoinRequest& request) const;
   void Detach(Worker& worker, const GenerationRequest& request, TimePoint now);

@@ -181,38 +181,37 @@ void JsonReader::Integers(const char* key, std::vector<int64_t>& value, int64_t 
   }
 }
 
-void JsonReader::Points(const char* key, std::vector<std::pair<int64_t, double>>& value,
-                        size_t max_count) {
+template <typename Use>
+void JsonReader::Pairs(const char* key, size_t max_count, const char* what, Use use) {
   const nlohmann::json* list = FindArray(key, max_count);
   if (!list) return;
-  value.clear();
   for (size_t i = 0; i < list->size() && !fault(); ++i) {
     const nlohmann::json& pair = (*list)[i];
     const std::string name = Format("%s[%zu]", key, i);
     if (!pair.is_array() || pair.size() != 2) {
-      Fail(name, "is not a pair [batch, seconds]");
+      Fail(name, Format("is not a pair %s", what));
       return;
     }
+    use(pair, name);
+  }
+}
+
+void JsonReader::Points(const char* key, std::vector<std::pair<int64_t, double>>& value,
+                        size_t max_count) {
+  value.clear();
+  Pairs(key, max_count, "[batch, seconds]", [&](const auto& pair, const std::string& name) {
     const int64_t batch = ReadInteger(pair[0], name + "[0]", 1, int64_t{1} << 40);
     value.emplace_back(batch, ReadNumber(pair[1], name + "[1]", 0, 1e9));
-  }
+  });
 }
 
 void JsonReader::Ranges(const char* key, std::vector<PositionRange>& value, int64_t high,
                         size_t max_count) {
-  const nlohmann::json* list = FindArray(key, max_count);
-  if (!list) return;
   value.clear();
-  for (size_t i = 0; i < list->size() && !fault(); ++i) {
-    const nlohmann::json& pair = (*list)[i];
-    const std::string name = Format("%s[%zu]", key, i);
-    if (!pair.is_array() || pair.size() != 2) {
-      Fail(name, "is not a pair [begin, end]");
-      return;
-    }
+  Pairs(key, max_count, "[begin, end]", [&](const auto& pair, const std::string& name) {
     const int64_t begin = ReadInteger(pair[0], name + "[0]", 0, high);
     value.push_back({begin, ReadInteger(pair[1], name + "[1]", begin, high)});
-  }
+  });
 }
 
 }  // namespace longstride

@@ -152,6 +152,9 @@ class JsonReader {
     JsonReader inner(json, path_ + key + ".", fault_);
     if (!fault()) Fields(inner, value);
   }
+  // Gives each element of a list of pairs, with its name, to `use`.
+  template <typename Use>
+  void Pairs(const char* key, size_t max_count, const char* what, Use use);
   // The member, or nullptr after a fault was noted.
   const nlohmann::json* Find(const char* key);
   const nlohmann::json* FindArray(const char* key, size_t max_count);

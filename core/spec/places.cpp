@@ -2,7 +2,29 @@
 
 #include <algorithm>
 
+#include "core/base/format.h"
+
 namespace longstride {
+
+ReplicaBounds BoundsOf(const TrainingJobSpec& spec) {
+  ReplicaBounds bounds{0, 0};
+  for (const WorkerGroup& group : spec.workers) {
+    bounds.least += group.min_replicas;
+    bounds.most += group.max_replicas;
+  }
+  bounds.least = std::max<int64_t>(1, bounds.least);
+  return bounds;
+}
+
+Status CheckReplicas(const TrainingJobSpec& spec, int64_t replicas) {
+  const ReplicaBounds bounds = BoundsOf(spec);
+  if (replicas >= bounds.least && replicas <= bounds.most) return {};
+  return UserError(
+      Format("the job runs with %lld to %lld workers, not %lld (minReplicas and maxReplicas of its "
+             "groups)",
+             static_cast<long long>(bounds.least), static_cast<long long>(bounds.most),
+             static_cast<long long>(replicas)));
+}
 
 std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec) {
   std::vector<int64_t> counts;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/spec/training_job.h"
 
 namespace longstride {
@@ -18,6 +19,16 @@ struct WorkerPlace {
   // The order of ranks.
   friend auto operator<=>(const WorkerPlace&, const WorkerPlace&) = default;
 };
+
+// How many workers a job may have: the sums of its groups' minReplicas, at least one, and of their
+// maxReplicas.
+struct ReplicaBounds {
+  int64_t least = 1;
+  int64_t most = 0;
+};
+[[nodiscard]] ReplicaBounds BoundsOf(const TrainingJobSpec& spec);
+// kUser when `replicas` is not within the bounds.
+[[nodiscard]] Status CheckReplicas(const TrainingJobSpec& spec, int64_t replicas);
 
 // Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group
 // that has room, in the manifest's order, round after round. The result is sorted by (group,

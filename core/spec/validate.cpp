@@ -7,6 +7,7 @@
 #include "core/base/format.h"
 #include "core/spec/fields.h"
 #include "core/spec/locate.h"
+#include "core/spec/places.h"
 
 namespace longstride {
 namespace {
@@ -142,7 +143,6 @@ void Validator::CheckWorkers() {
   // A pod is named <job>-<group>-<index>-<incarnation>, and its name is a label.
   constexpr size_t kLongestNames = 63 - sizeof("--1023-99999") + 1;
   std::set<std::string> names;
-  int64_t fewest = 0, most = 0;
   for (size_t i = 0; i < spec_.workers.size(); ++i) {
     const WorkerGroup& group = spec_.workers[i];
     const std::string at = "spec.workers[" + std::to_string(i) + "]";
@@ -162,9 +162,8 @@ void Validator::CheckWorkers() {
                    group.max_replicas));
     Require(group.batch.min <= group.batch.max, at + ".batch.min", {at + ".batch.max"},
             Format("min %ld is more than max %ld", group.batch.min, group.batch.max));
-    fewest += group.min_replicas;
-    most += group.max_replicas;
   }
+  const auto [fewest, most] = BoundsOf(spec_);
   Require(spec_.replicas >= fewest, "spec.replicas", {"spec.workers"},
           Format("%ld workers are fewer than the %ld that the groups' minReplicas add up to",
                  spec_.replicas, fewest),
