@@ -533,7 +533,8 @@ void Coordinator::Tick(TimePoint now) {
   const Duration patience = kStuck + FromSeconds(10 * round_seconds_);
   if (broken_ && now - broken_since_ > patience) {
     for (auto& [place, worker] : workers_) {
-      if (worker.phase == Phase::kMember)
+      // Losing the last of them forms the next generation, whose members are not meant.
+      if (broken_ && worker.phase == Phase::kMember)
         Lose(worker, ErrorCode::kLostPeer, "it does not leave a generation that is over");
     }
   }

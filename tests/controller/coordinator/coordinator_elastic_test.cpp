@@ -188,6 +188,18 @@ TEST_F(ElasticTest, WhoDawdlesAtAReformIsTornOffAfterTheLimit) {
   EXPECT_EQ(beat(1, "2").state, MemberState::kReform);
 }
 
+TEST_F(ElasticTest, WhoIsAliveAndStaysInABrokenGenerationIsGivenUpAndNobodyElse) {
+  Make(3);
+  JoinAll();
+  Die(2);
+  EXPECT_FALSE(Poll(1, kFirst).has_value());
+  Pass(seconds(59), {0, 1});
+  EXPECT_EQ(Of<WorkerLostEvent>(events_).size(), 1u);
+  Pass(seconds(2), {0, 1});
+  EXPECT_EQ(Of<WorkerLostEvent>(events_).size(), 2u);
+  EXPECT_EQ(Members(), "1");
+}
+
 TEST_F(ElasticTest, AMemberThatStartsAnewWasLostAndIsWelcome) {
   Make(2);
   JoinAll();
