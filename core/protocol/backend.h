@@ -8,8 +8,8 @@
 
 namespace longstride {
 
-// "nccl" if all members have CUDA devices with the same, known version of the collective library,
-// else "gloo", which also serves mixed jobs.
+// "nccl" if all members have CUDA devices of their own with the same, known version of the
+// collective library, else "gloo", which also serves mixed jobs and members that share a device.
 [[nodiscard]] std::string ChooseBackend(const std::vector<WorkerProfile>& profiles);
 
 }  // namespace longstride

@@ -47,6 +47,7 @@ void Fields(auto& v, Message<WorkerProfile> auto& m) {
   v.String("device", m.device, 16);
   v.String("deviceName", m.device_name, kMaxNameBytes);
   v.String("deviceVersion", m.device_version, kMaxNameBytes);
+  v.String("deviceId", m.device_id, kMaxNameBytes);
   v.Integer("threads", m.threads, 1, 1 << 20);
   v.Points("points", m.points, kMaxPoints);
 }

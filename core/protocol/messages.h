@@ -45,6 +45,7 @@ struct WorkerProfile {
   std::string device = "cpu";     // "cpu" or "cuda"
   std::string device_name;        // "AMD EPYC ...", "NVIDIA H100 ..."
   std::string device_version;     // of the collective library, for the choice of backend; "" on CPU
+  std::string device_id;          // unlike that of any other device of the job; "" on CPU
   int64_t threads = 1;
   std::vector<std::pair<int64_t, double>> points;  // measured (batch, seconds)
 };

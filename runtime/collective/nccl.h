@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "runtime/collective/collective.h"
 
@@ -15,6 +16,9 @@ struct NcclOptions {
   Duration connect_timeout = std::chrono::seconds(30);
   Duration timeout = std::chrono::seconds(60);  // of each operation
 };
+
+// "2.30.7": members with unlike versions cannot form a collective.
+[[nodiscard]] std::string NcclVersion();
 
 // Connects to the other members through `store`. kResource when there is no such device. Buffers
 // are host memory, as everywhere in Collective, and pass through the device.

@@ -156,6 +156,12 @@ class NcclBackend final : public OperationBackend {
 
 }  // namespace
 
+std::string NcclVersion() {
+  int version = 0;
+  if (ncclGetVersion(&version) != ncclSuccess) return "";
+  return Format("%d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+}
+
 Result<std::unique_ptr<Collective>> MakeNcclCollective(const NcclOptions& options,
                                                        std::shared_ptr<RendezvousStore> store) {
   // c10d's own watchdogs end the process on a lost peer; here the caller forms a new generation

@@ -12,8 +12,6 @@ Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,
                                            std::shared_ptr<const Dataset> train,
                                            std::shared_ptr<const Dataset> evaluation,
                                            std::unique_ptr<Model> model) {
-  if (options.device_index >= 0)
-    return UserError("training on CUDA devices is not built yet: use the CPU");
   if (train->size() == 0) return DataError("the training set has no samples");
   const TrainingSpec& training = options.job.spec.training;
   if (SampleLimit(training, train->size()) == INT64_MAX && !options.job.spec.evaluation.target) {

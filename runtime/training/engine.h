@@ -34,7 +34,7 @@ enum class Outcome {
 struct EngineOptions {
   TrainingJob job;
   std::string checkpoint_directory;  // "" = no checkpoints
-  int device_index = -1;             // -1 = CPU
+  std::string device;                // where the model computes, as of FlatState; "" = the CPU
 };
 
 // State of one worker's training: parameters, optimizers, schedule, cursor. Lives across

@@ -1,16 +1,26 @@
-// A model's parameters and float buffers, moved into two contiguous flat vectors that the model's
-// tensors become views of, so that everything after the backward pass is a loop over a span. T is
-// the model's dtype (float or double). Each tensor starts on a cache line; the gaps hold zeros
-// forever. Must outlive the model's use. Not thread-safe.
+// A model's parameters and float buffers as two contiguous flat vectors in host memory, so that
+// everything between rounds is a loop over a span. T is the model's dtype (float or double). Each
+// tensor starts on a cache line; the gaps hold zeros forever.
+//
+// On the CPU the model's tensors become views of the flat vectors. On a device they move there, and
+// the flat vectors are what the workers average: ToDevice brings them to the model before its local
+// steps, ToHost back after them; in place, both do nothing.
+//
+// Must outlive the model's use. Not thread-safe.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/training/aligned_buffer.h"
 #include "runtime/training/inner_optimizer.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace longstride {
 
@@ -27,8 +37,10 @@ struct TensorPlace {
 template <typename T>
 class FlatState {
  public:
-  // Moves the tensors of `model`. CPU tensors of dtype T, contiguous or not.
-  explicit FlatState(Model& model);
+  // Moves the tensors of `model`, CPU tensors of dtype T, contiguous or not. `device`: "" = in
+  // place, otherwise a device of LibTorch ("cuda:0"; "cpu" is one like any other, for tests).
+  explicit FlatState(Model& model, const std::string& device = "");
+  ~FlatState();
 
   [[nodiscard]] std::span<T> parameters() const { return parameters_.span(); }
   [[nodiscard]] std::span<T> buffers() const { return buffers_.span(); }
@@ -48,11 +60,22 @@ class FlatState {
   // Drops the gradients, so that the next backward pass hands over its own memory instead of
   // adding.
   void ClearGradients();
-  // The gradients where backward left them, in order of offset; valid until the next backward pass
-  // or ClearGradients. Parameters that the loss does not reach have none.
+  // The gradients where backward left them (from a device: copies), in order of offset; valid until
+  // the next backward pass or ClearGradients. Parameters that the loss does not reach have none.
   [[nodiscard]] std::span<const GradientSegment<T>> Gradients();
+  // Gives the model these gradients instead, for a step on its device.
+  void SetGradients(std::span<const GradientSegment<T>> gradients);
+
+  [[nodiscard]] bool on_device() const { return mirror_ != nullptr; }
+  void ToDevice();
+  void ToHost();
+  // A CPU tensor where the model can use it.
+  [[nodiscard]] at::Tensor Placed(const at::Tensor& tensor) const;
+  [[nodiscard]] Model& model() { return model_; }
 
  private:
+  struct Mirror;
+
   Model& model_;
   AlignedBuffer<T> parameters_;
   AlignedBuffer<T> buffers_;
@@ -61,6 +84,7 @@ class FlatState {
   std::vector<TensorPlace> integer_places_;
   std::vector<GradientSegment<T>> segments_;
   int64_t parameter_count_ = 0;
+  std::unique_ptr<Mirror> mirror_;  // null: in place
 };
 
 extern template class FlatState<float>;

@@ -38,11 +38,12 @@ GradientComputer<T>::GradientComputer(Model& model, FlatState<T>& state, DataSha
 template <typename T>
 TensorBatch GradientComputer<T>::View(const Batch& batch, int64_t begin, int64_t count) const {
   // from_blob wants a mutable pointer; the tensors are only read.
+  // A device gets a copy.
   const auto wrap = [&](const auto& values, std::vector<int64_t> sample, at::ScalarType type) {
     sample.insert(sample.begin(), batch.size);
     void* data = const_cast<void*>(static_cast<const void*>(values.data()));
     at::Tensor whole = at::from_blob(data, sample, at::TensorOptions().dtype(type));
-    return count == batch.size ? whole : whole.narrow(0, begin, count);
+    return state_.Placed(count == batch.size ? whole : whole.narrow(0, begin, count));
   };
   const auto as_real = [](const at::Tensor& tensor) {
     return tensor.to(c10::CppTypeToScalarType<T>::value);

@@ -41,7 +41,8 @@ class GradientComputer {
   // library.
   Result<double> Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
 
-  // The batch [begin, begin + count) as tensors that borrow its memory.
+  // The batch [begin, begin + count) as tensors where the model is; on the CPU they borrow its
+  // memory.
   [[nodiscard]] TensorBatch View(const Batch& batch, int64_t begin, int64_t count) const;
 
   // Largest micro-batch, samples. `memory_cap` is lowered by itself when memory runs out.

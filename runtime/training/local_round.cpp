@@ -48,6 +48,11 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
     }
   };
   enqueue_up_to(1);
+  DeviceOptimizer<T>* const device = replica_.on_device();
+  if (device) {
+    replica_.flat().ToDevice();
+    device->ToDevice();
+  }
 
   LocalRoundResult result;
   double first_step = 0;
@@ -69,16 +74,26 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
         const double loss,
         gradients_.Compute(*batch, split ? options.parts : 1, observe ? &step_zero_ : nullptr));
     if (observe) step_zero_.Finish();
-    const std::span<const GradientSegment<T>> gradients =
-        observe ? step_zero_.segments() : replica_.flat().Gradients();
-    replica_.inner().Step(replica_.flat().parameters(), gradients, settings.learning_rates[h],
-                          ClippingScale(gradients, options.gradient_clipping));
+    if (device) {
+      if (observe) replica_.flat().SetGradients(step_zero_.segments());
+      device->Step(settings.learning_rates[h], options.gradient_clipping);
+    } else {
+      const std::span<const GradientSegment<T>> gradients =
+          observe ? step_zero_.segments() : replica_.flat().Gradients();
+      replica_.inner().Step(replica_.flat().parameters(), gradients, settings.learning_rates[h],
+                            ClippingScale(gradients, options.gradient_clipping));
+    }
     result.loss_sum += loss * static_cast<double>(batch->size);
     result.samples += batch->size;
     watch.Lap(seconds.compute);
     if (h == 0) first_step = seconds.compute;
   }
   replica_.flat().ClearGradients();
+  if (device) {
+    replica_.flat().ToHost();
+    device->ToHost();
+  }
+  watch.Lap(seconds.compute);
   result.step_seconds =
       steps > 1 ? (seconds.compute - first_step) / static_cast<double>(steps - 1) : first_step;
   return result;

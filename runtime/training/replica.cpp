@@ -9,10 +9,14 @@
 namespace longstride {
 
 template <typename T>
-Replica<T>::Replica(std::unique_ptr<Model> model, const TrainingSpec& training)
+Replica<T>::Replica(std::unique_ptr<Model> model, const TrainingSpec& training,
+                    const std::string& device)
     : model_(std::move(model)),
-      flat_(*model_),
+      flat_(*model_, device),
       inner_(training.optimizer, static_cast<int64_t>(flat_.parameters().size())),
+      on_device_(flat_.on_device()
+                     ? std::make_unique<DeviceOptimizer<T>>(training.optimizer, flat_, inner_)
+                     : nullptr),
       outer_(training.synchronization.outer, static_cast<int64_t>(flat_.parameters().size())),
       anchor_(static_cast<int64_t>(flat_.parameters().size())),
       saved_inner_(static_cast<int64_t>(inner_.state().size())),

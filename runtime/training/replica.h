@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/spec/training_job.h"
 #include "runtime/training/aligned_buffer.h"
+#include "runtime/training/device_optimizer.h"
 #include "runtime/training/flat_state.h"
 #include "runtime/training/inner_optimizer.h"
 #include "runtime/training/outer_optimizer.h"
@@ -19,7 +21,9 @@ class Model;
 template <typename T>
 class Replica {
  public:
-  Replica(std::unique_ptr<Model> model, const TrainingSpec& training);
+  // `device` as of FlatState.
+  Replica(std::unique_ptr<Model> model, const TrainingSpec& training,
+          const std::string& device = "");
   ~Replica();
 
   Model& model() { return *model_; }
@@ -27,6 +31,8 @@ class Replica {
   [[nodiscard]] const FlatState<T>& flat() const { return flat_; }
   InnerOptimizer<T>& inner() { return inner_; }
   [[nodiscard]] const InnerOptimizer<T>& inner() const { return inner_; }
+  // Null where the model is in place on the CPU.
+  [[nodiscard]] DeviceOptimizer<T>* on_device() const { return on_device_.get(); }
   OuterOptimizer<T>& outer() { return outer_; }
   [[nodiscard]] std::span<T> anchor() const { return anchor_.span(); }  // w_k
   [[nodiscard]] int64_t size() const { return anchor_.size(); }         // of the flat parameters
@@ -48,6 +54,7 @@ class Replica {
   std::unique_ptr<Model> model_;
   FlatState<T> flat_;
   InnerOptimizer<T> inner_;
+  std::unique_ptr<DeviceOptimizer<T>> on_device_;
   OuterOptimizer<T> outer_;
   AlignedBuffer<T> anchor_;
   AlignedBuffer<T> saved_inner_;

@@ -83,7 +83,7 @@ RoundEngine<T>::RoundEngine(EngineOptions options, std::shared_ptr<const Dataset
     : options_(std::move(options)),
       train_(std::move(train)),
       evaluation_(std::move(evaluation)),
-      replica_(std::move(model), options_.job.spec.training),
+      replica_(std::move(model), options_.job.spec.training, options_.device),
       gradients_(replica_.model(), replica_.flat(), train_->shape()) {
   replica_.model().SetTraining(true);
   state_.growth.batch = 0;
@@ -413,6 +413,7 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
   int64_t cap = gradients_.memory_cap();
   if (settings.plan.shares.size() == context.generation.members.size())
     cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
+  replica_.flat().ToDevice();
   LONGSTRIDE_ASSIGN_OR_RETURN(
       const EvaluationResult result,
       longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
@@ -467,11 +468,13 @@ Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
   const std::vector<T> buffers(flat.buffers().begin(), flat.buffers().end());
   const std::vector<int64_t> integers = flat.ReadIntegers();
   const int64_t memory_cap = gradients_.memory_cap();
+  const int64_t steps = replica_.inner().steps();
   const auto restore = [&] {
     flat.ClearGradients();
     std::ranges::copy(buffers, flat.buffers().begin());
     flat.WriteIntegers(integers);
     gradients_.set_memory_cap(memory_cap);
+    replica_.inner().set_steps(steps);
   };
   try {
     std::vector<int64_t> indices(static_cast<size_t>(batch));
@@ -479,6 +482,7 @@ Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
     for (int64_t& i : indices) i %= train_->size();
     Batch samples;
     train_->Read(indices, samples);
+    flat.ToDevice();
     AlignedBuffer<T> scratch(replica_.size());
     InnerOptimizer<T> inner(optimizer, replica_.size());
 
@@ -487,7 +491,11 @@ Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
     Stopwatch watch;
     double seconds = 0;
     const Result<double> loss = gradients_.Compute(samples, 1, nullptr);
-    if (loss.ok()) inner.Step(scratch.span(), flat.Gradients(), 0.0, 1.0);
+    if (loss.ok() && replica_.on_device()) {
+      replica_.on_device()->Step(0.0, 0.0);  // the next round brings state and model anew
+    } else if (loss.ok()) {
+      inner.Step(scratch.span(), flat.Gradients(), 0.0, 1.0);
+    }
     watch.Lap(seconds);
     const bool fitted = gradients_.memory_cap() == INT64_MAX;
     restore();

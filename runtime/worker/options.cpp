@@ -47,8 +47,14 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->envname("LONGSTRIDE_THREADS")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+  app.add_option(
+         "--device", o.device,
+         "cpu, cuda, cuda:N, or auto: the first CUDA device, or the CPU where there is none")
+      ->envname("LONGSTRIDE_DEVICE")
+      ->capture_default_str()
+      ->type_name("DEVICE");
   app.add_option("--memory", o.memory_bytes,
-                 "bytes of memory that this worker may take; default: the machine's limits")
+                 "bytes of the device's memory that this worker may take; default: its limits")
       ->envname("LONGSTRIDE_MEMORY")
       ->check(CLI::PositiveNumber)
       ->type_name("BYTES");

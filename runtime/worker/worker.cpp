@@ -8,6 +8,9 @@
 #include "core/base/format.h"
 #include "core/base/log.h"
 #include "runtime/collective/address.h"
+#ifdef LONGSTRIDE_CUDA
+#include "runtime/collective/nccl.h"
+#endif
 #include "runtime/membership/coordinator_store.h"
 #include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
@@ -125,8 +128,10 @@ Status Worker::Prepare() {
   train_ = std::move(data.train);
   LONGSTRIDE_ASSIGN_OR_RETURN(
       auto model, MakeModel(job_.spec.model, train_->shape(), job_.spec.training.precision, seed));
+  LONGSTRIDE_ASSIGN_OR_RETURN(device_, ChooseDevice(options_.device));
   EngineOptions engine;
   engine.job = job_;
+  engine.device = device_.torch_name();
   engine.checkpoint_directory = options_.out + "/checkpoints";
   LONGSTRIDE_ASSIGN_OR_RETURN(
       engine_, MakeEngine(std::move(engine), train_, std::move(data.evaluation), std::move(model)));
@@ -140,29 +145,18 @@ Result<WorkerProfile> Worker::Profile() {
                                   [&](const WorkerGroup& g) { return g.name == id_.group; });
   if (group == job_.spec.workers.end())
     return UserError("the job has no worker group \"" + id_.group + "\"");
-  const MachineLimits limits = ReadMachineLimits();
-
   WorkerProfile profile;
-  profile.device_name = CpuName();
-  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
-  profile.memory_limit_bytes =
-      TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
-                   job_.spec.limits.memory_bytes);
+  DescribeDevice(profile);
   ThroughputOptions throughput;
   throughput.max_batch = std::max<int64_t>(
       1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
-  // Opening the data may have taken more memory than small steps do, which would hide their growth.
-  ReturnFreedMemory();
-  const bool can_reset = ResetPeakResidentBytes();
   const ThroughputProbe probe{
       [this](int64_t batch, int64_t micro_batch) -> Result<double> {
         if (StopSignalled()) return InterruptedError("stopped by a signal before training began");
         return engine_->TimeStep(batch, micro_batch);
       },
-      // Freed memory stays with the process, so where the peak cannot be reset the present amount
-      // is as good.
-      [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); }};
+      PeakMemoryProbe()};
   LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured,
                               MeasureThroughput(probe, throughput, clock_));
   profile.alpha = measured.alpha;
@@ -171,6 +165,38 @@ Result<WorkerProfile> Worker::Profile() {
   profile.memory_peak_bytes = measured.memory_peak_bytes;
   profile.points = std::move(measured.points);
   return profile;
+}
+
+void Worker::DescribeDevice(WorkerProfile& profile) const {
+  const MachineLimits limits = ReadMachineLimits();
+  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
+  int64_t memory = limits.memory_limit_bytes;
+  if (device_.is_cpu()) {
+    profile.device_name = CpuName();
+  } else {
+    profile.device = "cuda";
+    profile.device_name = Format("CUDA device %d", device_.index);
+    profile.device_id = address_ + "/" + device_.torch_name();
+    memory = DeviceMemoryBytes(device_);
+#ifdef LONGSTRIDE_CUDA
+    profile.device_version = NcclVersion();
+#endif
+  }
+  profile.memory_limit_bytes =
+      TighterLimit(TighterLimit(memory, options_.memory_bytes), job_.spec.limits.memory_bytes);
+}
+
+std::function<int64_t()> Worker::PeakMemoryProbe() const {
+  if (!device_.is_cpu()) {
+    ResetPeakDeviceMemory(device_);
+    return [device = device_] { return PeakDeviceMemoryBytes(device); };
+  }
+  // Opening the data may have taken more memory than small steps do, which would hide their growth.
+  ReturnFreedMemory();
+  // Freed memory stays with the process, so where the peak cannot be reset the present amount is as
+  // good.
+  const bool can_reset = ResetPeakResidentBytes();
+  return [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); };
 }
 
 Status Worker::JoinJob(WorkerProfile profile) {
@@ -245,21 +271,28 @@ Result<Outcome> Worker::Train() {
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   abort_->Reset();
   channel_->Enter(generation);
-  GlooOptions gloo;
-  gloo.rank = static_cast<int>(generation.rank);
-  gloo.size = static_cast<int>(generation.members.size());
-  gloo.address = address_;
-  const auto store = std::make_shared<CoordinatorStore>(client_, generation.id, gloo.size);
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective,
-                              MakeGlooCollective(gloo, store));
-  LogInfo("worker",
-          Format("generation (%lld, %lld): rank %d of %d", static_cast<long long>(generation_.term),
-                 static_cast<long long>(generation_.counter), gloo.rank, gloo.size));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, Connect(generation));
+  LogInfo("worker", Format("generation (%lld, %lld): rank %d of %d over %s",
+                           static_cast<long long>(generation_.term),
+                           static_cast<long long>(generation_.counter), collective->rank(),
+                           collective->size(), generation.backend.c_str()));
   abort_->Set(collective.get());
   ObservedChannel channel(*channel_, *metrics_);
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);
   abort_->Set(nullptr);
   return outcome;
+}
+
+Result<std::unique_ptr<Collective>> Worker::Connect(const Generation& generation) {
+  const int rank = static_cast<int>(generation.rank);
+  const int size = static_cast<int>(generation.members.size());
+  const auto store = std::make_shared<CoordinatorStore>(client_, generation.id, size);
+#ifdef LONGSTRIDE_CUDA
+  if (generation.backend == "nccl") {
+    return MakeNcclCollective({.rank = rank, .size = size, .device = device_.index}, store);
+  }
+#endif
+  return MakeGlooCollective({.rank = rank, .size = size, .address = address_}, store);
 }
 
 void Worker::LeaveJob(const Status& status) {

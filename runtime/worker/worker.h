@@ -1,11 +1,13 @@
 // One worker from start to end: job, data, model, profile, join, training, leave.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "runtime/data/dataset.h"
+#include "runtime/device/device.h"
 #include "runtime/membership/control_channel.h"
 #include "runtime/membership/membership.h"
 #include "runtime/metrics/worker_metrics.h"
@@ -31,6 +33,10 @@ class Worker {
 
   Status Prepare();
   Result<WorkerProfile> Profile();
+  // What the profile says of where it computes, and how to measure memory there.
+  void DescribeDevice(WorkerProfile& profile) const;
+  [[nodiscard]] std::function<int64_t()> PeakMemoryProbe() const;
+  Result<std::unique_ptr<Collective>> Connect(const Generation& generation);
   Status JoinJob(WorkerProfile profile);
   Result<Outcome> Train();
   Result<Outcome> TrainGeneration(const Generation& generation);
@@ -41,6 +47,7 @@ class Worker {
   const SystemClock clock_;
   std::shared_ptr<CoordinatorClient> client_;
   TrainingJob job_;
+  Device device_;
   std::shared_ptr<const Dataset> train_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<WorkerMetrics> metrics_;

@@ -101,15 +101,26 @@ Cluster::Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> tr
                  std::string checkpoint_directory, std::shared_ptr<const Dataset> evaluation) {
   at::set_num_threads(1);
   if (!evaluation) evaluation = EvaluationSet(job);
-  workers_.resize(train.size());
-  for (size_t r = 0; r < train.size(); ++r) {
-    std::unique_ptr<Model> model = NewModel(job, train[r]->shape());
-    workers_[r].model = model.get();
-    auto engine = MakeEngine({.job = job, .checkpoint_directory = checkpoint_directory}, train[r],
-                             evaluation, std::move(model));
-    if (!engine.ok()) throw std::runtime_error(engine.error().message);
-    workers_[r].engine = std::move(*engine);
-  }
+  for (const auto& set : train)
+    Add({.job = job, .checkpoint_directory = checkpoint_directory}, set, evaluation);
+}
+
+Cluster::Cluster(const TrainingJob& job, const std::vector<std::string>& devices) {
+  at::set_num_threads(1);
+  for (const std::string& device : devices)
+    Add({.job = job, .device = device}, TrainingSet(job), EvaluationSet(job));
+}
+
+void Cluster::Add(EngineOptions options, std::shared_ptr<const Dataset> train,
+                  std::shared_ptr<const Dataset> evaluation) {
+  Worker worker;
+  std::unique_ptr<Model> model = NewModel(options.job, train->shape());
+  worker.model = model.get();
+  auto engine =
+      MakeEngine(std::move(options), std::move(train), std::move(evaluation), std::move(model));
+  if (!engine.ok()) throw std::runtime_error(engine.error().message);
+  worker.engine = std::move(*engine);
+  workers_.push_back(std::move(worker));
 }
 
 Cluster::~Cluster() = default;

@@ -77,6 +77,8 @@ class Cluster {
  public:
   // Datasets are the job's.
   Cluster(TrainingJob job, int workers, std::string checkpoint_directory = "");
+  // One worker for each of `devices`, as of EngineOptions.
+  Cluster(const TrainingJob& job, const std::vector<std::string>& devices);
   // With each rank's own training set, and another evaluation set than the job's if not null.
   Cluster(TrainingJob job, std::vector<std::shared_ptr<const Dataset>> train,
           std::string checkpoint_directory = "",
@@ -108,6 +110,9 @@ class Cluster {
     Model* model = nullptr;  // owned by the engine
     RecordingChannel channel;
   };
+  void Add(EngineOptions options, std::shared_ptr<const Dataset> train,
+           std::shared_ptr<const Dataset> evaluation);
+
   std::vector<Worker> workers_;
 };
 
