@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "controller/kube/http_transport.h"
+#include "controller/kube/resource.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 
@@ -62,7 +63,7 @@ using ApiResult = Result<T, ApiError>;
 // a/b", begins the message.
 [[nodiscard]] ApiError ReadApiError(const TransportResponse& response, const std::string& action);
 // The same of a Status object that arrived inside a watch.
-[[nodiscard]] ApiError ReadStatusObject(const std::string& json_text, const std::string& action);
+[[nodiscard]] ApiError ReadStatusObject(const Json& object, const std::string& action);
 // A failure of the transport or of the credentials.
 [[nodiscard]] ApiError FromTransport(const Error& error, const std::string& action);
 

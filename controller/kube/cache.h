@@ -35,14 +35,15 @@ using ObjectPtr = std::shared_ptr<const CachedObject>;
 // from it.
 using Projection = std::function<Json(const Json& object)>;
 
-// A projection that keeps the members at these JSON pointers ("/metadata/labels", "/spec"); absent
-// ones are left out.
+// A projection that keeps the members at these paths ("/metadata/labels", "/spec"); absent ones are
+// left out.
 [[nodiscard]] Projection KeepOnly(std::vector<std::string> pointers);
 
 // Unset functions are not called.
 struct CacheHandlers {
   std::function<void(const ObjectPtr& added)> on_add;
-  // Also called for what a relist finds changed. Not for equal resourceVersions.
+  // Also called for what a relist finds changed; not for equal resourceVersions. An object that was
+  // replaced by another of its name (the uid differs) is on_delete, then on_add.
   std::function<void(const ObjectPtr& before, const ObjectPtr& after)> on_update;
   // `last` is the last state that was seen, which may be older than the deleted one.
   std::function<void(const ObjectPtr& last)> on_delete;
@@ -51,7 +52,7 @@ struct CacheHandlers {
 class Cache {
  public:
   // `label_keys`: the labels to index by, read from the object, not from its projection.
-  Cache(Projection projection, std::vector<std::string> label_keys = {});
+  explicit Cache(Projection projection, std::vector<std::string> label_keys = {});
 
   // Call before the reflector starts.
   void AddHandlers(CacheHandlers handlers);
@@ -78,18 +79,19 @@ class Cache {
   void Remove(const Json& object);
 
  private:
-  using Index = std::unordered_map<std::string, std::set<ObjectKey>>;
-
-  [[nodiscard]] ObjectPtr Project(const Json& object, std::vector<std::string>* labels) const;
-  void Put(const Json& object);
-  void Erase(const ObjectKey& key);
-  void Unindex(const ObjectKey& key, const std::string& owner_uid);
-  [[nodiscard]] std::vector<ObjectPtr> Pick(const Index& index, const std::string& value) const;
-
+  using KeysByValue = std::unordered_map<std::string, std::set<ObjectKey>>;
   struct Entry {
     ObjectPtr object;
     std::vector<std::string> labels;  // values of label_keys_, "" where absent
   };
+
+  [[nodiscard]] Entry Project(const Json& object) const;
+  void Erase(const ObjectKey& key);
+  // Under the mutex.
+  void Index(const ObjectKey& key, const Entry& entry);
+  void Unindex(const ObjectKey& key, const Entry& entry);
+  [[nodiscard]] std::vector<ObjectPtr> Pick(const KeysByValue& index,
+                                            const std::string& value) const;
 
   const Projection projection_;
   const std::vector<std::string> label_keys_;
@@ -97,8 +99,8 @@ class Cache {
   mutable std::shared_mutex mutex_;
   mutable std::condition_variable_any changed_;
   std::map<ObjectKey, Entry> objects_;
-  Index by_owner_;
-  std::vector<Index> by_label_;  // as label_keys_
+  KeysByValue by_owner_;
+  std::vector<KeysByValue> by_label_;  // as label_keys_
   bool synced_ = false;
 };
 

@@ -18,6 +18,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "controller/kube/api_error.h"
@@ -38,14 +39,14 @@ struct ClientOptions {
 
 struct CallOptions {
   Duration deadline = std::chrono::seconds(30);
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 struct ListOptions {
-  std::string namespace_;  // "": all
-  std::string label_selector;
-  std::string field_selector;
-  std::string resource_version;  // "0": any state will do; "": the newest
+  std::string namespace_{};  // "": all
+  std::string label_selector{};
+  std::string field_selector{};
+  std::string resource_version{};  // "0": any state will do; "": the newest
   int page_size = 500;
 };
 
@@ -55,17 +56,17 @@ struct ObjectList {
 };
 
 struct DeleteOptions {
-  std::string uid;                         // precondition, "" for none
-  std::string resource_version;            // precondition, "" for none
+  std::string uid{};                       // precondition, "" for none
+  std::string resource_version{};          // precondition, "" for none
   std::string propagation = "Background";  // "Foreground", "Orphan"
-  std::optional<int> grace_seconds;
+  std::optional<int> grace_seconds{};
 };
 
 struct WatchOptions {
-  std::string namespace_;
-  std::string label_selector;
-  std::string field_selector;
-  std::string resource_version;
+  std::string namespace_{};
+  std::string label_selector{};
+  std::string field_selector{};
+  std::string resource_version{};
   Duration timeout = std::chrono::minutes(5);  // asked of the server
 };
 
@@ -140,8 +141,12 @@ class Client {
   [[nodiscard]] int64_t requests() const { return requests_.load(); }
 
  private:
+  [[nodiscard]] TransportRequest Request(std::string method, std::string path,
+                                         std::string query) const;
   [[nodiscard]] ApiResult<Json> Call(TransportRequest request, const std::string& action,
                                      const CallOptions& call);
+  [[nodiscard]] ApiResult<Json> Put(const Resource& resource, const Json& object,
+                                    const char* subresource, const CallOptions& call);
   [[nodiscard]] Status Throttle(TimePoint until, const std::stop_token& stop);
   [[nodiscard]] Status Authorize(TransportRequest& request, const std::stop_token& stop);
 

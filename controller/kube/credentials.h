@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <stop_token>
 #include <string>
 
@@ -29,5 +28,9 @@ class Credentials {
 // token is at hand. `clock` must be thread-safe and outlive the result.
 [[nodiscard]] std::shared_ptr<Credentials> MakeTokenFile(const std::string& path,
                                                          const Clock& clock);
+
+// Printable and without spaces: what may stand in a header. "" is none.
+[[nodiscard]] bool IsToken(const std::string& text);
+[[nodiscard]] std::string BearerOf(const std::string& token);
 
 }  // namespace longstride::kube

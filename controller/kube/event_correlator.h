@@ -55,8 +55,6 @@ class EventCorrelator {
   explicit EventCorrelator(CorrelatorOptions options = {});
 
   [[nodiscard]] EventWrite Observe(const EventText& event, TimePoint now, double unix_seconds);
-  // A patch found its Event gone (they expire after an hour): the next one creates again.
-  void Expired(const std::string& name);
 
  private:
   // Similar events: equal but for their messages.
@@ -67,6 +65,7 @@ class EventCorrelator {
     std::string name;
     int64_t count = 0;
     double first_seconds = 0;
+    bool sent = false;  // not if its first occurrences were dropped
   };
 
   const CorrelatorOptions options_;

@@ -18,9 +18,9 @@ namespace longstride::kube {
 
 struct RecorderOptions {
   std::string component = "longstride-controller";
-  std::string instance;  // the pod's name
+  std::string instance{};  // the pod's name
   size_t max_queued = 1000;
-  CorrelatorOptions correlator;
+  CorrelatorOptions correlator{};
 };
 
 // Thread-safe. `client` and `clock` must outlive it.
@@ -40,6 +40,7 @@ class EventRecorder {
  private:
   void Run(const std::stop_token& stop);
   void Write(const EventText& event, const std::stop_token& stop);
+  [[nodiscard]] Json ToEvent(const EventText& event, const EventWrite& write) const;
 
   Client& client_;
   const RecorderOptions options_;

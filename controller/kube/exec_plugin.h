@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,7 @@ struct ExecPlugin {
   std::vector<std::pair<std::string, std::string>> env;  // added to ours
   std::string api_version = "client.authentication.k8s.io/v1";
   std::string install_hint;
-  // KUBERNETES_EXEC_INFO's cluster, when provideClusterInfo asks for it.
-  std::string cluster_json;
+  nlohmann::json cluster;  // told in KUBERNETES_EXEC_INFO when provideClusterInfo asks for it
   Duration deadline = std::chrono::seconds(60);
 };
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -44,6 +45,11 @@ class LeaderElector {
 
   void Run(const std::stop_token& stop);
   void TryOnce(const std::stop_token& stop);
+  void EndScope(std::unique_ptr<Scope>& scope);
+  // Of leadership, unless a write succeeds; 0 when we do not lead.
+  [[nodiscard]] Duration TimeLeft() const;
+  // No request outlives the leadership that it is to renew.
+  [[nodiscard]] CallOptions CallLimits(const std::stop_token& stop) const;
   void Release();
 
   Client& client_;

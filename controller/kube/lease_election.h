@@ -53,7 +53,7 @@ class LeaseElection {
   // Gives leadership up, if we have it: what to write so that others need not wait.
   [[nodiscard]] std::optional<LeaseRecord> Release(double unix_seconds);
 
-  [[nodiscard]] bool Leads(TimePoint now) const;
+  [[nodiscard]] bool Leads(TimePoint now) const { return leading_ && now < leads_until_; }
   // When leadership ends unless a write succeeds.
   [[nodiscard]] TimePoint leads_until() const { return leads_until_; }
   // Grows with every leader: the lease's transitions. Meaningful while Leads().
@@ -67,7 +67,7 @@ class LeaseElection {
   TimePoint observed_at_{};
   TimePoint leads_until_{};
   bool leading_ = false;
-  int64_t highest_transitions_ = -1;
+  int64_t highest_transitions_ = 0;
 };
 
 }  // namespace longstride::kube

@@ -31,19 +31,6 @@ class RecentMap {
     return order_.front().second;
   }
 
-  // Forgets the entries for which `drop(entry)` holds.
-  template <typename Drop>
-  void EraseIf(Drop drop) {
-    for (auto it = order_.begin(); it != order_.end();) {
-      if (drop(it->second)) {
-        index_.erase(it->first);
-        it = order_.erase(it);
-      } else {
-        ++it;
-      }
-    }
-  }
-
   [[nodiscard]] size_t size() const { return order_.size(); }
 
  private:

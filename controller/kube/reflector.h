@@ -5,8 +5,8 @@
 //    version seen, one after that version had expired for "" (the newest).
 //  - A watch asks for bookmarks and a random 5 to 10 minutes, and resumes from the last event or
 //    bookmark. 410 and an ERROR event inside the stream alike lead to a new list.
-//  - A refused connection or 429 is retried from the same version; other failures list again. All
-//    waits back off with jitter (backoff.h).
+//  - After a refused or cut connection or 429 the watch goes on from the same version; other
+//    failures list again. Failures back off with jitter (backoff.h).
 //  - A watch that ends within a second without an event counts as a failure.
 #pragma once
 
@@ -22,11 +22,11 @@
 namespace longstride::kube {
 
 struct ReflectorOptions {
-  Resource resource;
-  std::string namespace_;  // "": all
-  std::string label_selector;
-  std::string field_selector;
-  BackoffOptions backoff;
+  Resource resource{};
+  std::string namespace_{};  // "": all
+  std::string label_selector{};
+  std::string field_selector{};
+  BackoffOptions backoff{};
   Duration shortest_watch = std::chrono::seconds(1);  // a shorter one without an event is a failure
   Duration least_timeout = std::chrono::minutes(5);   // of a watch; up to twice as long
   uint64_t seed = 0;                                  // of jitter
@@ -52,12 +52,19 @@ class Reflector {
   [[nodiscard]] const ReflectorCounts& counts() const { return counts_; }
 
  private:
-  enum class WatchEnd { kAgain, kBackOffAndWatch, kBackOffAndList, kExpired };
+  // What to do after a list or a watch.
+  struct Next {
+    bool watch = false;  // from version_; else list
+    bool failed = false;
+    Duration at_least{};  // to wait, if it failed
+  };
 
   void Run(const std::stop_token& stop);
-  [[nodiscard]] bool ListOnce(const std::stop_token& stop);
-  [[nodiscard]] WatchEnd WatchOnce(const std::stop_token& stop);
-  void BackOff(const std::stop_token& stop);
+  [[nodiscard]] Next ListOnce(const std::stop_token& stop);
+  [[nodiscard]] Next WatchOnce(const std::stop_token& stop);
+  void Apply(const WatchEvent& event);
+  [[nodiscard]] Next Failed(const ApiError& error, bool watch, const std::stop_token& stop);
+  void BackOff(Duration at_least, const std::stop_token& stop);
 
   Client& client_;
   Cache& cache_;

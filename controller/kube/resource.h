@@ -54,7 +54,7 @@ struct Resource {
 [[nodiscard]] const Resource& SelfSubjectAccessReviews();
 
 // Reads of an object that never fail: a member that is absent or of another type is "" (or null).
-// `path` is a JSON pointer: "/metadata/name".
+// `path` names members of objects only, without escapes: "/metadata/name".
 [[nodiscard]] std::string StringAt(const Json& object, std::string_view path);
 [[nodiscard]] const Json& ValueAt(const Json& object, std::string_view path);
 

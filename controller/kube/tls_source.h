@@ -41,24 +41,27 @@ class TlsSource {
   // The identity that a plugin has issued. kUser when it cannot be read.
   Status SetClientCertificate(const std::string& certificate_pem, const std::string& key_pem);
 
-  // Prepares a new connection's context for a server at `host`. Called on the transport's threads.
+  // Prepares a new connection's context for a server at `host`: roots, the name to demand (also by
+  // X509_VERIFY_PARAM_get0_host, for the handshake's server name), our identity. Called on the
+  // transport's threads.
   void Configure(ssl_ctx_st* context, const std::string& host) const;
 
   [[nodiscard]] bool insecure() const { return options_.insecure; }
-  // The name to send and to demand for a server at `host`.
-  [[nodiscard]] const std::string& ServerName(const std::string& host) const {
-    return options_.server_name.empty() ? host : options_.server_name;
-  }
 
  private:
   struct Material;
+  struct ClientIdentity {
+    std::string certificate_pem;
+    std::string key_pem;
+  };
   TlsSource(TlsOptions options, const Clock& clock);
-  [[nodiscard]] Result<std::shared_ptr<const Material>> Load() const;
+  [[nodiscard]] Result<std::shared_ptr<const Material>> Load(
+      const std::optional<ClientIdentity>& issued) const;
 
   const TlsOptions options_;
   const Clock& clock_;
   mutable std::mutex mutex_;
-  std::optional<std::pair<std::string, std::string>> issued_;  // by SetClientCertificate
+  std::optional<ClientIdentity> issued_;  // by SetClientCertificate
   std::shared_ptr<const Material> material_;
   TimePoint read_at_;
 };
