@@ -22,33 +22,39 @@
 #include "controller/kube/client.h"
 #include "controller/kube/cluster_config.h"
 #include "controller/kube/resource.h"
+#include "tests/controller/kube/fake_authority.h"
 
 namespace longstride::kube {
 
 struct FakeApiOptions {
-  std::string token;                       // demanded when not empty; else 401
+  std::string token{};                     // demanded when not empty; else 401
   bool demand_client_certificate = false;  // one issued by client_identity()
+  // Deleted pods stay with a deletionTimestamp until Delete() here (the kubelet's part) or a
+  // request with no grace ends them.
+  bool graceful_pods = false;
   Duration bookmark_period = std::chrono::seconds(60);
-  size_t kept_versions = 100000;  // a watch from an older one is 410
+  size_t kept_versions = 20000;  // a watch from an older one is 410
 };
 
 // What to do with the next `times` requests that match, in the order that faults were added.
-struct Fault {
-  std::string method;         // "": any
-  std::string path_contains;  // "": any
-  std::optional<bool> watch;  // only watches, or only others
-  int times = 1;              // < 0: always
-  int skip = 0;               // let so many pass first
+struct FakeFault {
+  std::string method{};         // "": any
+  std::string path_contains{};  // "": any
+  std::string body_contains{};  // "": any
+  std::optional<bool> watch{};  // only watches, or only others
+  int times = 1;                // < 0: always
+  int skip = 0;                 // let so many pass first
 
-  int status = 0;      // answer this, with a Status object of `reason`
-  std::string reason;  // "" = the usual one of the status
+  int status = 0;        // answer this, with a Status object of `reason`
+  std::string reason{};  // "" = the usual one of the status
   std::string message = "injected";
-  std::optional<int> retry_after;
-  Duration delay{};        // before anything else
-  bool cut = false;        // close the connection without an answer
-  bool cut_after = false;  // do the work, then close without an answer
+  std::optional<int> retry_after{};
+  Duration delay{};          // before anything else
+  size_t dribble_bytes = 0;  // send the answer in so small pieces, each in a packet
+  bool cut = false;          // close the connection without an answer
+  bool cut_after = false;    // do the work, then close without an answer
   // Watches only: after so many events, …
-  std::optional<int> after_events;
+  std::optional<int> after_events{};
   bool stream_error = false;  // … send an ERROR event with `status` and end; else cut in the
                               // middle of the next event's line
 };
@@ -59,6 +65,8 @@ struct FakeApiCounts {
   int64_t connections = 0;
 };
 
+class FakeApi;
+
 class FakeApiServer {
  public:
   // Listens on 127.0.0.1 at a free port when this returns.
@@ -68,24 +76,17 @@ class FakeApiServer {
   [[nodiscard]] std::string url() const;
   [[nodiscard]] const std::string& ca_pem() const;
   // A certificate and key that the server's CA issued to "system:test".
-  struct Identity {
-    std::string certificate_pem;
-    std::string key_pem;
-  };
-  [[nodiscard]] Identity client_identity() const;
+  [[nodiscard]] FakeAuthority::Identity client_identity() const;
 
   // A client for it, with a rate limit that no test meets. `clock` must outlive it.
   [[nodiscard]] std::unique_ptr<Client> MakeClient(const Clock& clock) const;
 
   // The store behind the API, for tests that play another actor. They terminate the test program on
   // misuse rather than return errors.
-  Json Put(const Resource& resource, Json object);  // creates or replaces, spec and status
+  Json Put(const Resource& resource, Json object);  // creates or replaces; keeps a status not given
   std::optional<Json> Get(const Resource& resource, const ObjectKey& key) const;
   std::vector<Json> List(const Resource& resource) const;
   bool Delete(const Resource& resource, const ObjectKey& key);
-  // Registers the kind of a path that its objects do not tell (lists of none).
-  void Register(const Resource& resource);
-
   // Answers to POSTs that are computed, not stored: TokenReviews, SelfSubjectAccessReviews.
   void SetReview(const std::string& plural, std::function<Json(const Json& review)> answer);
   // Sees every object before it is created; a status >= 400 refuses it with that reason.
@@ -95,9 +96,10 @@ class FakeApiServer {
     std::string message;
     Json causes = Json::array();
   };
-  void SetAdmission(std::function<Refusal(const Resource& resource, const Json& object)> admit);
+  using Admission = std::function<Refusal(const std::string& plural, const Json& object)>;
+  void SetAdmission(Admission admit);
 
-  void AddFault(Fault fault);
+  void AddFault(FakeFault fault);
   void ClearFaults();
   // Ends every watch, in the middle of whatever it sends.
   void CutWatches();
@@ -114,9 +116,8 @@ class FakeApiServer {
   [[nodiscard]] size_t open_watches() const;
 
  private:
-  class Impl;
-  explicit FakeApiServer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit FakeApiServer(std::unique_ptr<FakeApi> api);
+  std::unique_ptr<FakeApi> api_;
 };
 
 }  // namespace longstride::kube
