@@ -16,11 +16,15 @@ std::vector<Field> JobFields() {
                   [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.name; },
                   "Name of the job: lower-case letters, digits and '-', at most 63.")
                   .Required()
+                  .MaxLength(63)
+                  .Pattern(kLabelPattern)
                   .Example("fashion-mnist"));
   f.push_back(String(
-      "metadata.namespace",
-      [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.namespace_; },
-      "Namespace that the job and its pods live in."));
+                  "metadata.namespace",
+                  [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.namespace_; },
+                  "Namespace that the job and its pods live in.")
+                  .MaxLength(63)
+                  .Pattern(kLabelPattern));
   f.push_back(Make(
       FieldType::kStringMap, "metadata.labels",
       [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.labels; }, "Labels of the job."));
@@ -41,6 +45,8 @@ std::vector<Field> JobFields() {
   f.push_back(
       String("spec.workers[].name", LONGSTRIDE_GROUP_AT(name),
              "Name of the group, part of its pods' names: lower-case letters, digits and '-'.")
+          .MaxLength(50)
+          .Pattern(kLabelPattern)
           .Example("gpu"));
   f.push_back(Integer("spec.workers[].minReplicas", LONGSTRIDE_GROUP_AT(min_replicas),
                       From(0, 1024), "workers", "Fewest workers of this group."));
@@ -95,9 +101,12 @@ std::vector<Field> JobFields() {
                      LONGSTRIDE_AT(checkpoint.storage->claim_name),
                      "PersistentVolumeClaim (ReadWriteMany) in the job's namespace.")
                   .Required()
+                  .MaxLength(253)
+                  .Pattern(kSubdomainPattern)
                   .Example("checkpoints"));
   f.push_back(String("spec.checkpoint.storage.subPath", LONGSTRIDE_AT(checkpoint.storage->sub_path),
-                     "Folder in the volume, relative to its root."));
+                     "Folder in the volume, relative to its root.")
+                  .MaxLength(kMaxPathLength));
 
   f.push_back(Object("spec.runPolicy", "Limits on the job as a whole, and its life in a cluster."));
   f.push_back(Boolean("spec.runPolicy.suspend", LONGSTRIDE_AT(run_policy.suspend),
@@ -131,14 +140,19 @@ std::vector<Field> JobFields() {
                    {"none", "running", "all"},
                    "Which pods are deleted at the job's end: none, those that still run, or all "
                    "(with their logs). In a cluster only."));
-  f.push_back(String("spec.runPolicy.managedBy", LONGSTRIDE_AT(run_policy.managed_by),
-                     "The controller that runs the job; this operator leaves jobs of others alone. "
-                     "Empty = longstride.dev/controller. In a cluster only.")
-                  .Example("kueue.x-k8s.io/multikueue"));
+  f.push_back(
+      String("spec.runPolicy.managedBy", LONGSTRIDE_AT(run_policy.managed_by),
+             "The controller that runs the job; this operator leaves jobs of others alone. "
+             "Empty = longstride.dev/controller. In a cluster only.")
+          .MaxLength(63)
+          .Pattern("^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/.+)?$")
+          .Example("kueue.x-k8s.io/multikueue"));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),
                      "ISO 4217 code of all prices here.")
+                  .MaxLength(3)
+                  .Pattern("^[A-Z]{3}$")
                   .Example("EUR"));
   f.push_back(Number("spec.cost.workerHour", LONGSTRIDE_AT(cost.worker_hour), From(0), "currency",
                      "Price of one worker for one hour."));
@@ -152,6 +166,8 @@ std::vector<Field> JobFields() {
   f.push_back(Numeric(FieldType::kQuantity, "spec.limits.memory",
                       LONGSTRIDE_AT(limits.memory_bytes), From(0), "bytes",
                       "Memory that one worker may use; 0 = what its container or machine allows.")
+                  .MaxLength(32)
+                  .Pattern("^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([eE][-+]?[0-9]+|[kMGTPE]|[KMGTPE]i)?$")
                   .Example("2Gi"));
   return f;
 }
