@@ -95,7 +95,8 @@ def training_progress():
         "How far each job is, how well it learns, and how its batch and workers change.",
         [
             ("Now", 4, [
-                stat("State", "The job's state, by name.", "short", job("state") + " == 1", "{{job_name}}: {{state}}"),
+                stat("State", "The job's state, by name.", "short", job("state") + " == 1", "{{job_name}}: {{state}}",
+                     text="name"),
                 stat("Round", "Last committed round.", "short", job("round")),
                 stat("Epochs", "Passes over the training data.", "short", job("epoch"), decimals=2),
                 stat("Accuracy", "On the evaluation data.", "percentunit", job("evaluation_accuracy_ratio"),

@@ -51,12 +51,13 @@ def _panel(kind, title, description, unit, queries, **options):
     else:
         panel["options"] = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
         if kind == "stat":
-            panel["options"].update({"colorMode": "none", "graphMode": "none", "textMode": "auto"})
+            panel["options"].update({"colorMode": "none", "graphMode": "none",
+                                     "textMode": options.get("text", "auto")})
     return panel
 
 
 def stat(title, description, unit, query, legend="{{job_name}}", **options):
-    """One number for each series of an instant query."""
+    """One number for each series of an instant query; text="name" shows its legend instead."""
     return _panel("stat", title, description, unit, [(query, legend)], **options)
 
 

@@ -72,8 +72,11 @@ class CrdTest(harness.ClusterTest):
             self.kubectl("scale", "trainingjob/smoke", "--replicas=2000")
 
     def test_explain_and_columns_are_for_people(self):
-        self.assertIn("Global batch", self.kubectl("explain", "trainingjob.status.globalBatch"))
-        self.assertIn("norm test", self.kubectl("explain", "trainingjob.spec.training.batch.normTest.eta"))
+        # The schema is published a moment after the kind is.
+        for field, words in (("status.globalBatch", "Global batch"),
+                             ("spec.training.batch.normTest.eta", "Threshold of the norm test")):
+            harness.wait_for(f"explanation of {field}",
+                             lambda f=field, w=words: w in self.kubectl("explain", "trainingjob." + f))
         self.apply(ROOT / "manifests/synthetic-smoke.yaml")
         heading = self.kubectl("get", "tj").splitlines()[0].split()
         self.assertEqual(heading, ["NAME", "STATE", "READY", "ROUND", "BATCH", "ACCURACY", "COMM%", "RESTARTS", "AGE"])
