@@ -16,6 +16,7 @@ void AddRun(CLI::App& app, Action& chosen);
 void AddPlan(CLI::App& app, Action& chosen);
 void AddValidate(CLI::App& app, Action& chosen);
 void AddExplain(CLI::App& app, Action& chosen);
+void AddCrd(CLI::App& app, Action& chosen);
 void AddReport(CLI::App& app, Action& chosen);
 void AddScale(CLI::App& app, Action& chosen);
 void AddVersion(CLI::App& app, Action& chosen);

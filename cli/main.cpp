@@ -31,7 +31,8 @@ int Main(int argc, char** argv) {
       "Example:\n  longstride run manifests/synthetic-smoke.yaml");
   app.set_version_flag("--version", std::string("longstride ") + LONGSTRIDE_VERSION);
   Action chosen;
-  for (auto* add : {AddRun, AddPlan, AddValidate, AddExplain, AddReport, AddScale, AddVersion})
+  for (auto* add :
+       {AddRun, AddPlan, AddValidate, AddExplain, AddCrd, AddReport, AddScale, AddVersion})
     add(app, chosen);
   if (argc > 1 && argv[1][0] != '-') {
     if (const Status known = CheckSubcommand(app, argv[1]); !known.ok()) return Fail(known.error());

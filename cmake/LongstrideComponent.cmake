@@ -1,10 +1,14 @@
-# longstride_component(core/spec SOURCES a.cpp b.cpp [DEPENDS longstride::base ...])
+# longstride_component(core/spec [NAME spec] SOURCES a.cpp b.cpp [DEPENDS longstride::base ...])
 #
-# One library per folder: target longstride_<folder>, alias longstride::<folder>. Its headers are
-# included by their path from the repository's root: #include "core/spec/training_job.h".
+# One library per folder: target longstride_<folder>, alias longstride::<folder>, or what NAME says
+# where two folders have the same name. Its headers are included by their path from the repository's
+# root: #include "core/spec/training_job.h".
 function(longstride_component path)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;DEPENDS" ${ARGN})
   get_filename_component(name "${path}" NAME)
+  if(ARG_NAME)
+    set(name "${ARG_NAME}")
+  endif()
   if(ARG_SOURCES)
     add_library(longstride_${name} STATIC ${ARG_SOURCES})
     target_include_directories(longstride_${name} PUBLIC "${PROJECT_SOURCE_DIR}")

@@ -4,6 +4,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 LONGSTRIDE_UPDATE_DOCS=1 build/release/bin/core_spec_test --gtest_brief=1 --gtest_filter='*ManifestDocs*'
 build/release/bin/longstride_metrics_doc >docs/metrics.md
+build/release/bin/longstride_controller_metrics_doc >docs/controller-metrics.md
+build/release/bin/longstride crd >charts/longstride/files/crd.yaml
+python3 -B dashboards/generate.py
+python3 -B scripts/chart-readme.py
+if scripts/helm.sh >/dev/null; then
+  manifest=$(scripts/install-manifest.sh)
+  printf '%s\n' "$manifest" >manifests/install.yaml
+else
+  echo "verify: manifests/install.yaml is not checked" >&2
+fi
 git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
 if ! git diff --exit-code --stat; then
   echo "verify: the files above were stale or not formatted; they are right now, commit them" >&2

@@ -9,7 +9,8 @@ std::vector<Field> DataFields() {
   const std::string format = "spec.data.format";
   const std::string task = "spec.data.synthetic.task";
   std::vector<Field> f;
-  f.push_back(Object("spec.data", "Training and evaluation data; the same path in every worker."));
+  f.push_back(Object("spec.data", "Training and evaluation data; the same path in every worker.")
+                  .Required());
   f.push_back(
       Enum(format, LONGSTRIDE_ENUM_AT(data.format),
            {"idx", "npy", "cifar10", "tokens", "text", "synthetic"},
@@ -19,9 +20,11 @@ std::vector<Field> DataFields() {
                      "Folder (idx, npy, cifar10) or file (tokens, text).")
                   .When(format, {"idx", "npy", "cifar10", "tokens", "text"})
                   .Required()
+                  .MaxLength(kMaxPathLength)
                   .Example("/usr/share/datasets/fashion-mnist"));
   f.push_back(String("spec.data.evaluationPath", LONGSTRIDE_AT(data.evaluation_path),
                      "File to evaluate on; if left out, the last tenth of path.")
+                  .MaxLength(kMaxPathLength)
                   .When(format, {"tokens", "text"}));
   f.push_back(Object("spec.data.normalization",
                      "Features become (x - mean) / std, after scaling bytes to [0, 1].")

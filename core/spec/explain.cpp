@@ -9,18 +9,6 @@
 namespace longstride {
 namespace {
 
-// A job in which every optional object is present, so that every default can be read.
-const TrainingJob& DefaultJob() {
-  static const TrainingJob kJob = [] {
-    TrainingJob job;
-    for (const Field& field : AllFields()) {
-      if (field.create) field.create(job);
-    }
-    return job;
-  }();
-  return kJob;
-}
-
 std::string TypeText(const Field& field) {
   if (field.type != FieldType::kEnum) return FieldTypeName(field.type);
   std::string text;
@@ -28,11 +16,13 @@ std::string TypeText(const Field& field) {
   return text;
 }
 
-// The bounds of the value, or of a list and its entries.
+// The bounds of the value, or of a list and its entries, or of a string's length.
 std::string BoundsText(const Field& field) {
   std::string text = field.bounds.Text();
   const bool list = field.type == FieldType::kIntegerList || field.type == FieldType::kNumberList;
   if (list && !text.empty()) text = "each " + text;
+  if (field.type == FieldType::kString && field.max_length > 0)
+    text = "at most " + std::to_string(field.max_length) + " characters";
   if (field.max_items > 0) {
     text = std::to_string(field.min_items) + " to " + std::to_string(field.max_items) + " entries" +
            (text.empty() ? "" : ", " + text);

@@ -17,6 +17,11 @@
 namespace longstride::field_builders {
 
 inline constexpr double kNone = std::numeric_limits<double>::infinity();
+// Names of jobs, groups and namespaces (RFC 1123 labels), and of claims (subdomains).
+inline constexpr const char* kLabelPattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+inline constexpr const char* kSubdomainPattern =
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+inline constexpr size_t kMaxPathLength = 4096;
 // The largest integer that JSON readers keep exactly.
 inline constexpr double kMaxInteger = 9007199254740991.0;
 

@@ -112,6 +112,14 @@ Field&& Field::Items(size_t min, size_t max) && {
   max_items = max;
   return std::move(*this);
 }
+Field&& Field::MaxLength(size_t bytes) && {
+  max_length = bytes;
+  return std::move(*this);
+}
+Field&& Field::Pattern(std::string text) && {
+  pattern = std::move(text);
+  return std::move(*this);
+}
 
 const std::vector<Field>& AllFields() {
   static const std::vector<Field> kTable = BuildTable();
@@ -145,6 +153,17 @@ std::string TablePath(std::string_view concrete_path) {
     if (c == '[') inside = true;
   }
   return path;
+}
+
+const TrainingJob& DefaultJob() {
+  static const TrainingJob kJob = [] {
+    TrainingJob job;
+    for (const Field& field : AllFields()) {
+      if (field.create) field.create(job);
+    }
+    return job;
+  }();
+  return kJob;
 }
 
 bool Applies(const Field& field, const TrainingJob& job) {

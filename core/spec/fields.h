@@ -77,6 +77,8 @@ struct Field {
   std::string unit;                              // "samples", "seconds", ...; may be empty
   Bounds bounds;                                 // of a number, or of each entry of a list
   size_t min_items = 0, max_items = 0;           // of a list; max 0 = any
+  size_t max_length = 0;                         // of a string, in bytes; 0 = any
+  std::string pattern;                           // kString: a regular expression (RE2), for the CRD
   std::vector<std::string> values;               // kEnum: the names, in the order of the C++ enum
   bool required = false;                         // where it applies, and strings must not be empty
   std::vector<Condition> only_when;              // applies when any holds; empty = always
@@ -94,6 +96,8 @@ struct Field {
   Field&& Required() &&;
   Field&& Example(std::string text) &&;
   Field&& Items(size_t min, size_t max) &&;
+  Field&& MaxLength(size_t bytes) &&;
+  Field&& Pattern(std::string text) &&;
 };
 
 // The table, parents before children, in the order of the docs.
@@ -103,6 +107,9 @@ struct Field {
 [[nodiscard]] std::vector<const Field*> ChildrenOf(std::string_view table_path);
 // "spec.workers[3].name" -> "spec.workers[].name".
 [[nodiscard]] std::string TablePath(std::string_view concrete_path);
+
+// A job in which every optional object is present, so that every default can be read.
+[[nodiscard]] const TrainingJob& DefaultJob();
 
 // True if the conditions of `field` and of all objects above it hold in `job`.
 [[nodiscard]] bool Applies(const Field& field, const TrainingJob& job);

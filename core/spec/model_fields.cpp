@@ -54,6 +54,7 @@ std::vector<Field> ModelFields() {
   f.push_back(String("spec.model.torchscript.path", LONGSTRIDE_AT(model.torchscript.path),
                      "The scripted .pt file; traced ones are refused.")
                   .Required()
+                  .MaxLength(kMaxPathLength)
                   .Example("model.pt"));
   f.push_back(Enum("spec.model.torchscript.loss", LONGSTRIDE_ENUM_AT(model.torchscript.loss),
                    {"crossEntropy", "meanSquaredError"},

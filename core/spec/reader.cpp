@@ -216,6 +216,11 @@ class Reader {
   void ReadString(const Field& field, const Node& node, const std::string& path, size_t group) {
     if (!IsString(node, path)) return;
     if (field.required && node.text.empty()) return Add(node, node.mark, path, "must not be empty");
+    if (field.max_length > 0 && node.text.size() > field.max_length) {
+      return Add(node, node.mark, path,
+                 "is longer than " + std::to_string(field.max_length) + " characters",
+                 "shorten it");
+    }
     if (node.text.find('\0') != std::string::npos) {
       return Add(node, node.mark, path, "must not contain a NUL character");
     }

@@ -172,7 +172,7 @@ void AddSynchronization(std::vector<Field>& f) {
 
 std::vector<Field> TrainingFields() {
   std::vector<Field> f;
-  f.push_back(Object("spec.training", "How to train, and for how long."));
+  f.push_back(Object("spec.training", "How to train, and for how long.").Required());
   f.push_back(Enum("spec.training.precision", LONGSTRIDE_ENUM_AT(training.precision),
                    {"float32", "float64"}, "Type of parameters and arithmetic."));
   f.push_back(Integer(

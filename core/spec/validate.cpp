@@ -133,9 +133,7 @@ void Validator::CheckMetadata() {
   const ObjectMeta& meta = job_.metadata;
   Require(IsLabel(meta.name), "metadata.name", {},
           "\"" + Shorten(meta.name) + "\" is not a valid name", kLabelRule);
-  Require(meta.name.size() <= 63, "metadata.name", {}, "is longer than 63 characters",
-          "shorten it");
-  Require(IsLabel(meta.namespace_) && meta.namespace_.size() <= 63, "metadata.namespace", {},
+  Require(IsLabel(meta.namespace_), "metadata.namespace", {},
           "\"" + Shorten(meta.namespace_) + "\" is not a valid namespace", kLabelRule);
 }
 
@@ -364,6 +362,12 @@ void Validator::CheckRest() {
             "spec.checkpoint.storage.subPath", {}, "must stay inside the volume",
             "a relative path without ..");
   }
+  const std::string& manager = spec_.run_policy.managed_by;
+  const size_t slash = manager.find('/');
+  Require(manager.empty() || (slash != std::string::npos && slash + 1 < manager.size() &&
+                              IsSubdomain(manager.substr(0, slash))),
+          "spec.runPolicy.managedBy", {}, "\"" + Shorten(manager) + "\" names no controller",
+          "a domain, '/' and a path, as longstride.dev/controller");
   const std::string& currency = spec_.cost.currency;
   Require(currency.size() == 3 && std::all_of(currency.begin(), currency.end(),
                                               [](char c) { return c >= 'A' && c <= 'Z'; }),

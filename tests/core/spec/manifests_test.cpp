@@ -13,7 +13,8 @@ TEST(Manifests, AreValidAndRoundTrip) {
   int count = 0;
   for (const auto& entry :
        std::filesystem::directory_iterator(LONGSTRIDE_SOURCE_DIR "/manifests")) {
-    if (entry.path().extension() != ".yaml") continue;
+    // install.yaml installs the operator.
+    if (entry.path().extension() != ".yaml" || entry.path().stem() == "install") continue;
     ++count;
     const Result<TrainingJob> job = LoadTrainingJob(entry.path().string());
     ASSERT_TRUE(job.ok()) << job.error().message;

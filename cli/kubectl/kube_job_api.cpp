@@ -1,0 +1,162 @@
+#include "cli/kubectl/kube_job_api.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace longstride {
+namespace {
+
+using kube::ApiReason;
+using kube::ObjectKey;
+using nlohmann::json;
+
+constexpr Duration kLongestWatch = std::chrono::minutes(5);
+constexpr Duration kLongestLog = std::chrono::hours(24 * 365);
+
+class KubeJobApi : public JobApi {
+ public:
+  KubeJobApi(std::shared_ptr<kube::HttpTransport> transport,
+             std::shared_ptr<kube::Credentials> credentials, std::string name_space,
+             const Clock& clock)
+      : transport_(transport),
+        credentials_(credentials),
+        namespace_(std::move(name_space)),
+        clock_(clock),
+        client_(std::move(transport), std::move(credentials), Options(), clock) {}
+
+  Result<json> Create(const json& job) override {
+    json object = job;
+    object["metadata"]["namespace"] = namespace_;
+    return Plain(client_.Create(kube::TrainingJobs(), object));
+  }
+
+  Result<json> Get(const std::string& name) override {
+    return Plain(client_.Get(kube::TrainingJobs(), Key(name)));
+  }
+
+  Result<std::vector<json>> List() override { return Items(kube::TrainingJobs(), {}); }
+
+  Result<json> Patch(const std::string& name, const json& patch,
+                     const std::string& subresource) override {
+    return Plain(client_.MergePatch(kube::TrainingJobs(), Key(name), patch, subresource));
+  }
+
+  Status Delete(const std::string& name) override {
+    const auto deleted = client_.Delete(kube::TrainingJobs(), Key(name));
+    return deleted.ok() ? Status() : Status(deleted.error());
+  }
+
+  Status Watch(const std::string& name, Duration deadline,
+               const std::function<bool(const json&)>& sink, std::stop_token stop) override {
+    const TimePoint until = clock_.Now() + deadline;
+    while (clock_.Now() < until) {
+      LONGSTRIDE_ASSIGN_OR_RETURN(const json job, Get(name));
+      if (!sink(job)) return {};
+      bool done = false;
+      Status status = WatchOnce(name, kube::ResourceVersionOf(job), until, sink, stop, done);
+      if (done || !status.ok()) return status;
+    }
+    return TransientError("gave up waiting for " + name);
+  }
+
+  Result<std::vector<json>> Pods(const std::string& name) override {
+    kube::ListOptions options;
+    options.label_selector = "longstride.dev/job-name=" + name;
+    return Items(kube::Pods(), options);
+  }
+
+  Result<std::vector<json>> Events(const std::string& name) override {
+    kube::ListOptions options;
+    options.field_selector = "involvedObject.kind=TrainingJob,involvedObject.name=" + name;
+    return Items(kube::Events(), options);
+  }
+
+  Status Logs(const std::string& pod, const LogOptions& options,
+              const std::function<void(std::string_view)>& sink, std::stop_token stop) override {
+    kube::TransportRequest request;
+    request.path = kube::Pods().ObjectPath(Key(pod), "log");
+    request.query = "container=worker";
+    if (options.follow) request.query += "&follow=true";
+    if (options.tail) request.query += "&tailLines=" + std::to_string(*options.tail);
+    if (credentials_) {
+      LONGSTRIDE_ASSIGN_OR_RETURN(std::string value, credentials_->Authorization(stop));
+      if (!value.empty()) request.headers.emplace_back("Authorization", std::move(value));
+    }
+    const auto take = [&](std::string_view line) {
+      sink(line);
+      return true;
+    };
+    const std::string action = "read the log of " + pod;
+    const auto response = transport_->Stream(request, take, kLongestLog, stop);
+    if (!response.ok()) return Error(kube::FromTransport(response.error(), action));
+    if (response->status / 100 != 2) return Error(kube::ReadApiError(*response, action));
+    return {};
+  }
+
+ private:
+  static kube::ClientOptions Options() {
+    kube::ClientOptions options;
+    options.user_agent = "kubectl-longstride";
+    options.field_manager = "kubectl-longstride";
+    return options;
+  }
+
+  [[nodiscard]] ObjectKey Key(const std::string& name) const { return {namespace_, name}; }
+
+  static Result<json> Plain(kube::ApiResult<json> result) {
+    if (!result.ok()) return Error(result.error());
+    return std::move(*result);
+  }
+
+  Result<std::vector<json>> Items(const kube::Resource& resource, kube::ListOptions options) {
+    options.namespace_ = namespace_;
+    auto list = client_.List(resource, options);
+    if (!list.ok()) return Error(list.error());
+    return std::move(list->items);
+  }
+
+  // One watch of the job from `version`; sets `done` once `sink` has had enough. A watch that the
+  // server ends, or whose version is too old, is no error: the caller looks again.
+  Status WatchOnce(const std::string& name, const std::string& version, TimePoint until,
+                   const std::function<bool(const json&)>& sink, const std::stop_token& stop,
+                   bool& done) {
+    kube::WatchOptions options;
+    options.namespace_ = namespace_;
+    options.field_selector = "metadata.name=" + name;
+    options.resource_version = version;
+    options.timeout =
+        std::clamp<Duration>(until - clock_.Now(), std::chrono::seconds(1), kLongestWatch);
+    bool deleted = false;
+    const auto result = client_.Watch(
+        kube::TrainingJobs(), options,
+        [&](const kube::WatchEvent& event) {
+          using Type = kube::WatchEvent::Type;
+          if (event.type == Type::kError) return false;
+          if (event.type == Type::kBookmark) return true;
+          deleted = event.type == Type::kDeleted;
+          done = !deleted && !sink(event.object);
+          return !deleted && !done;
+        },
+        stop);
+    if (deleted) return UserError(name + " was deleted");
+    if (result.ok() || result.error().reason == ApiReason::kGone) return {};
+    return Error(result.error());
+  }
+
+  const std::shared_ptr<kube::HttpTransport> transport_;
+  const std::shared_ptr<kube::Credentials> credentials_;
+  const std::string namespace_;
+  const Clock& clock_;
+  kube::Client client_;
+};
+
+}  // namespace
+
+std::unique_ptr<JobApi> MakeKubeJobApi(std::shared_ptr<kube::HttpTransport> transport,
+                                       std::shared_ptr<kube::Credentials> credentials,
+                                       const std::string& name_space, const Clock& clock) {
+  return std::make_unique<KubeJobApi>(std::move(transport), std::move(credentials), name_space,
+                                      clock);
+}
+
+}  // namespace longstride

@@ -1,0 +1,203 @@
+// kubectl-longstride: training jobs from the command line, as `kubectl longstride ...`.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/kubectl/commands.h"
+#include "cli/kubectl/kube_job_api.h"
+#include "cli/run_directory.h"
+#include "controller/kube/cluster_config.h"
+#include "controller/kube/cpprest_transport.h"
+#include "core/base/clock.h"
+#include "core/spec/node.h"
+#include "core/spec/parse.h"
+
+namespace longstride {
+namespace {
+
+struct Flags {
+  std::string kubeconfig, context, name_space;
+  std::string name, manifest, worker;
+  std::vector<std::string> sets;
+  bool wait = false, delete_after = false, follow = false;
+  int64_t timeout_seconds = 0, replicas = 0, tail = -1;
+};
+using Action = std::function<Status()>;
+
+void Print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+double UnixNow() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+const Clock& TheClock() {
+  static const SystemClock kClock;
+  return kClock;
+}
+
+// Of the flag, else `of_job`, else of the kubeconfig's context.
+Result<std::unique_ptr<JobApi>> Connect(const Flags& flags, const std::string& of_job = "") {
+  kube::KubeconfigOptions options;
+  if (!flags.kubeconfig.empty()) options.paths = {flags.kubeconfig};
+  options.context = flags.context;
+  LONGSTRIDE_ASSIGN_OR_RETURN(const kube::ClusterConfig cluster,
+                              kube::LoadClusterConfig(options, TheClock()));
+  kube::CpprestTransportOptions transport;
+  transport.url = cluster.server;
+  transport.tls = cluster.tls;
+  LONGSTRIDE_ASSIGN_OR_RETURN(std::unique_ptr<kube::HttpTransport> http,
+                              kube::MakeCpprestTransport(transport));
+  std::string name_space = flags.name_space.empty() ? of_job : flags.name_space;
+  if (name_space.empty()) name_space = cluster.default_namespace;
+  return MakeKubeJobApi(std::move(http), cluster.credentials, name_space, TheClock());
+}
+
+// The namespace that a manifest names; empty if it names none, or cannot be read.
+std::string NamespaceIn(const std::string& text) {
+  Faults faults;
+  const auto root = ReadNode(text, "", faults);
+  const Node* metadata = root ? root->Find("metadata") : nullptr;
+  const Node* name_space = metadata ? metadata->Find("namespace") : nullptr;
+  return name_space ? name_space->text : "";
+}
+
+WaitOptions Waiting(const Flags& flags) {
+  WaitOptions options;
+  if (flags.timeout_seconds > 0) options.deadline = std::chrono::seconds(flags.timeout_seconds);
+  return options;
+}
+
+Status Submit(const Flags& flags) {
+  std::vector<Override> overrides;
+  for (const std::string& set : flags.sets) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(Override each, ParseOverride(set));
+    overrides.push_back(std::move(each));
+  }
+  LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(flags.manifest, overrides));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.manifest));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, NamespaceIn(text)));
+  LONGSTRIDE_RETURN_IF_ERROR(SubmitJob(*api, job, Print));
+  if (!flags.wait) return {};
+  Status end = AwaitEnd(*api, job.metadata.name, Waiting(flags), Print);
+  if (!flags.delete_after) return end;
+  const Status deleted = CancelJob(*api, job.metadata.name, Print);
+  return end.ok() ? deleted : end;
+}
+
+Status Suspend(const Flags& flags, bool suspended) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags));
+  return SetSuspended(*api, flags.name, suspended, flags.wait, Waiting(flags), Print);
+}
+
+void AddName(CLI::App* command, const std::shared_ptr<Flags>& flags) {
+  command->add_option("NAME", flags->name, "name of the job")->required()->type_name("");
+}
+
+void AddWaiting(CLI::App* command, const std::shared_ptr<Flags>& flags, const char* until) {
+  command->add_flag("--wait", flags->wait, std::string("wait until ") + until);
+  command->add_option("--timeout", flags->timeout_seconds, "seconds to wait at most; 0 = for ever")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("S");
+}
+
+void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& chosen) {
+  const auto add = [&](const char* name, const char* what, Action action) {
+    CLI::App* command = app.add_subcommand(name, what);
+    command->fallthrough();
+    command->callback([&chosen, action = std::move(action)] { chosen = action; });
+    return command;
+  };
+  CLI::App* submit =
+      add("submit", "validate a manifest and create its job", [flags] { return Submit(*flags); });
+  submit->add_option("FILE", flags->manifest, "manifest")->required()->type_name("");
+  submit->add_option("--set", flags->sets, "change a field: path=value")->type_name("PATH=VALUE");
+  submit->add_flag("--delete", flags->delete_after, "with --wait: delete the job at its end");
+  AddWaiting(submit, flags, "the job has ended; fails if it does");
+
+  CLI::App* status = add("status", "show how a job goes, or list all", [flags]() -> Status {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));
+    return ShowStatus(*api, flags->name, UnixNow(), Print);
+  });
+  status->add_option("NAME", flags->name, "name of the job; without it, all")->type_name("");
+
+  CLI::App* logs = add("logs", "print the workers' logs", [flags]() -> Status {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));
+    LogOptions options;
+    options.follow = flags->follow;
+    if (flags->tail >= 0) options.tail = flags->tail;
+    return ShowLogs(*api, flags->name, flags->worker, options, {}, Print);
+  });
+  AddName(logs, flags);
+  logs->add_option("--worker", flags->worker, "one worker, by group and index; without it, all")
+      ->type_name("GROUP-INDEX");
+  logs->add_flag("-f,--follow", flags->follow, "go on with what is logged from now on");
+  logs->add_option("--tail", flags->tail, "only the last lines of each")->type_name("N");
+
+  CLI::App* suspend = add("suspend", "write a checkpoint and give the pods up",
+                          [flags] { return Suspend(*flags, true); });
+  AddName(suspend, flags);
+  AddWaiting(suspend, flags, "the workers are gone");
+  CLI::App* resume =
+      add("resume", "go on from the checkpoint", [flags] { return Suspend(*flags, false); });
+  AddName(resume, flags);
+  AddWaiting(resume, flags, "the job trains again");
+
+  CLI::App* cancel = add("cancel", "delete a job and its pods", [flags]() -> Status {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));
+    return CancelJob(*api, flags->name, Print);
+  });
+  AddName(cancel, flags);
+
+  CLI::App* scale = add("scale", "change the number of workers", [flags]() -> Status {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));
+    return ScaleJob(*api, flags->name, flags->replicas, Print);
+  });
+  AddName(scale, flags);
+  scale->add_option("N", flags->replicas, "workers from now on")->required()->type_name("");
+}
+
+int Fail(const Error& error) {
+  std::fprintf(stderr, "kubectl longstride: %s\n", error.message.c_str());
+  return ExitCodeOf(error.code);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Training jobs in a cluster.", "kubectl longstride");
+  app.footer("Example:\n  kubectl longstride submit manifests/fashion-mnist.yaml --wait");
+  app.set_version_flag("--version", std::string("kubectl-longstride ") + LONGSTRIDE_VERSION);
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("-n,--namespace", flags->name_space,
+                 "namespace; by default the manifest's, or "
+                 "the context's")
+      ->type_name("NAME");
+  app.add_option("--context", flags->context, "context of the kubeconfig")->type_name("NAME");
+  app.add_option("--kubeconfig", flags->kubeconfig,
+                 "kubeconfig; by default $KUBECONFIG, or "
+                 "~/.kube/config, or in a pod its service account")
+      ->type_name("FILE");
+  Action chosen;
+  AddCommands(app, flags, chosen);
+  app.require_subcommand(1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // --help and --version come as "errors" with code 0.
+    return app.exit(e) == 0 ? 0 : ExitCodeOf(ErrorCode::kUser);
+  }
+  const Status status = chosen();
+  return status.ok() ? 0 : Fail(status.error());
+}
+
+}  // namespace
+}  // namespace longstride
+
+int main(int argc, char** argv) {
+  return longstride::Main(argc, argv);
+}

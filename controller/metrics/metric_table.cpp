@@ -1,0 +1,240 @@
+#include "controller/metrics/metric_table.h"
+
+#include "core/base/format.h"
+
+namespace longstride::controller {
+namespace {
+
+const char* TypeName(MetricType type) {
+  switch (type) {
+    case MetricType::kCounter:
+      return "counter";
+    case MetricType::kGauge:
+      return "gauge";
+    case MetricType::kHistogram:
+      return "histogram";
+  }
+  return "unknown";
+}
+
+void AddTable(std::span<const MetricDescription> metrics, std::string& text) {
+  text += "| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n";
+  for (const MetricDescription& m : metrics) {
+    std::string labels;
+    for (const std::string& label : m.labels)
+      labels += (labels.empty() ? "`" : ", `") + label + "`";
+    text += Format("| `%s` | %s | %s | %s | %s |\n", m.name, TypeName(m.type), m.unit,
+                   labels.c_str(), m.help);
+  }
+}
+
+}  // namespace
+
+std::span<const MetricDescription> ControllerMetrics() {
+  using enum MetricType;
+  static const std::vector<MetricDescription>* const kTable = new std::vector<MetricDescription>{
+      {"controller_runtime_reconcile_total",
+       kCounter,
+       "reconciles",
+       {"controller", "result"},
+       "Looks at a job, by result: success, error, requeue_after."},
+      {"controller_runtime_reconcile_errors_total",
+       kCounter,
+       "errors",
+       {"controller"},
+       "Looks that failed and are tried again."},
+      {"controller_runtime_reconcile_time_seconds",
+       kHistogram,
+       "seconds",
+       {"controller"},
+       "How long a look at a job took."},
+      {"controller_runtime_active_workers",
+       kGauge,
+       "threads",
+       {"controller"},
+       "Threads that look at a job right now."},
+      {"controller_runtime_max_concurrent_reconciles",
+       kGauge,
+       "threads",
+       {"controller"},
+       "Threads that may look at jobs at once."},
+      {"workqueue_depth", kGauge, "keys", {"name"}, "Jobs that wait to be looked at."},
+      {"workqueue_adds_total",
+       kCounter,
+       "keys",
+       {"name"},
+       "Times that a job was put in the queue."},
+      {"workqueue_retries_total",
+       kCounter,
+       "keys",
+       {"name"},
+       "Times that a job was put back because of an error."},
+      {"workqueue_queue_duration_seconds",
+       kHistogram,
+       "seconds",
+       {"name"},
+       "How long a job waited in the queue."},
+      {"workqueue_work_duration_seconds",
+       kHistogram,
+       "seconds",
+       {"name"},
+       "How long it was worked on once taken from the queue."},
+      {"rest_client_requests_total",
+       kCounter,
+       "requests",
+       {"code", "method"},
+       "Requests to the API server, by HTTP status; code 0 = no answer."},
+      {"rest_client_request_duration_seconds",
+       kHistogram,
+       "seconds",
+       {"verb"},
+       "How long the API server took to answer."},
+      {"leader_election_master_status",
+       kGauge,
+       "",
+       {"name"},
+       "1 while this replica leads, else 0."},
+      {"longstride_watch_restarts_total",
+       kCounter,
+       "watches",
+       {"kind"},
+       "Watches that broke or expired and were begun again."},
+      {"longstride_coordinator_requests_total",
+       kCounter,
+       "requests",
+       {"route", "code"},
+       "Requests of workers, by route and HTTP status."},
+      {"longstride_coordinator_request_duration_seconds",
+       kHistogram,
+       "seconds",
+       {"route"},
+       "How long workers waited for an answer that needs no other worker."},
+      {"longstride_coordinator_token_reviews_total",
+       kCounter,
+       "reviews",
+       {"result"},
+       "Tokens that were checked: accepted, refused, unavailable."},
+      {"process_resident_memory_bytes", kGauge, "bytes", {}, "Physical memory of this replica."},
+      {"process_cpu_seconds_total", kCounter, "seconds", {}, "CPU time of this replica."},
+  };
+  return *kTable;
+}
+
+std::span<const MetricDescription> JobMetrics() {
+  using enum MetricType;
+  static const std::vector<MetricDescription>* const kTable = new std::vector<MetricDescription>{
+      {"longstride_job_state",
+       kGauge,
+       "",
+       {"state"},
+       "1 for the state that the job is in: status.state."},
+      {"longstride_job_replicas", kGauge, "workers", {}, "Workers that the job has."},
+      {"longstride_job_ready_replicas", kGauge, "workers", {}, "Those of them that are ready."},
+      {"longstride_job_round", kGauge, "rounds", {}, "Last committed round."},
+      {"longstride_job_samples_total",
+       kCounter,
+       "samples",
+       {},
+       "Training samples in committed rounds."},
+      {"longstride_job_epoch", kGauge, "epochs", {}, "Passes over the training data."},
+      {"longstride_job_global_batch_samples",
+       kGauge,
+       "samples",
+       {},
+       "Samples of one local step over all workers (B)."},
+      {"longstride_job_local_steps",
+       kGauge,
+       "steps",
+       {},
+       "Local optimizer steps between two synchronizations (H)."},
+      {"longstride_job_learning_rate", kGauge, "", {}, "Learning rate of the last local step."},
+      {"longstride_job_loss", kGauge, "", {}, "Mean training loss of the last round."},
+      {"longstride_job_evaluation_loss",
+       kGauge,
+       "",
+       {},
+       "Loss on the evaluation data; absent until the first evaluation."},
+      {"longstride_job_evaluation_accuracy_ratio",
+       kGauge,
+       "ratio",
+       {},
+       "Share of the evaluation data that is predicted right; absent until the first evaluation."},
+      {"longstride_job_noise_scale_samples",
+       kGauge,
+       "samples",
+       {},
+       "Gradient noise scale; batches well below it gain from growing."},
+      {"longstride_job_norm_test_ratio",
+       kGauge,
+       "ratio",
+       {},
+       "Noise of the batch gradient over what the norm test allows; above 1 the batch grows."},
+      {"longstride_job_sent_bytes_total",
+       kCounter,
+       "bytes",
+       {"purpose"},
+       "Payload bytes that all workers together sent to each other: model, statistics, buffers, "
+       "state, evaluation, control."},
+      {"longstride_job_data_parallel_bytes_total",
+       kCounter,
+       "bytes",
+       {},
+       "Bytes that data-parallel SGD would have sent for the same samples in the same batches: "
+       "2 (M - 1) times 4 bytes a parameter, each local step."},
+      {"longstride_job_activity_seconds_total",
+       kCounter,
+       "seconds",
+       {"activity"},
+       "Time of all workers by activity: data, compute, communication (waiting for peers "
+       "included), outer, evaluation, checkpoint."},
+      {"longstride_job_worker_samples_total",
+       kCounter,
+       "samples",
+       {"worker"},
+       "Training samples that each worker contributed, by group and index (worker-0)."},
+      {"longstride_job_worker_sent_bytes_total",
+       kCounter,
+       "bytes",
+       {"worker"},
+       "Payload bytes that each worker sent."},
+      {"longstride_job_generation",
+       kGauge,
+       "",
+       {},
+       "Counter of the generation; it grows with every change of membership."},
+      {"longstride_job_restarts_total", kCounter, "workers", {}, "Workers lost and replaced."},
+      {"longstride_job_discarded_samples_total",
+       kCounter,
+       "samples",
+       {},
+       "Samples that were trained on and lost, as no checkpoint held them."},
+      {"longstride_job_last_checkpoint_timestamp_seconds",
+       kGauge,
+       "seconds",
+       {},
+       "Unix time of the newest complete checkpoint; absent until there is one."},
+  };
+  return *kTable;
+}
+
+std::string RenderControllerMetricsMarkdown() {
+  std::string text =
+      "# Metrics of the controller\n\n"
+      "<!-- Generated from controller/metrics/metric_table.cpp by `make verify`; do not edit. "
+      "-->\n\n"
+      "Each replica of `longstride-controller` serves these on `/metrics`. "
+      "[Metrics of the worker](metrics.md) are served by the\n"
+      "workers' pods.\n\n"
+      "## Of the replica\n\n";
+  AddTable(ControllerMetrics(), text);
+  text +=
+      "\n## Of the jobs\n\n"
+      "Exported by the leader alone, from its ledger, so that a worker's death loses nothing. All "
+      "have the labels `job_name`\n"
+      "and `job_namespace` besides those listed. Series of a job go five minutes after its "
+      "end.\n\n";
+  AddTable(JobMetrics(), text);
+  return text;
+}
+
+}  // namespace longstride::controller

@@ -1,0 +1,33 @@
+// The controller's metrics as one table: what it registers, and what docs/controller-metrics.md
+// says. Names follow controller-runtime and client-go where they have one for the thing, so that
+// existing dashboards and alerts fit; a job's own are longstride_job_*, with labels job_name and
+// job_namespace (an exporter's own "job" and "namespace" would be overwritten by the scrape).
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace longstride::controller {
+
+enum class MetricType { kCounter, kGauge, kHistogram };
+
+struct MetricDescription {
+  const char* name;
+  MetricType type;
+  const char* unit;  // "bytes", "samples", ...; "" = a number without unit
+  std::vector<std::string> labels;
+  const char* help;
+};
+
+// Of the replica itself: reconciling, queue, API requests, leadership, process, coordinator.
+[[nodiscard]] std::span<const MetricDescription> ControllerMetrics();
+// Of the jobs; exported by the leader alone, from the ledger, so that a worker's death loses
+// nothing. All but the labels job_name and job_namespace is listed. Series of a job go five minutes
+// after its end.
+[[nodiscard]] std::span<const MetricDescription> JobMetrics();
+
+// The text of docs/controller-metrics.md.
+[[nodiscard]] std::string RenderControllerMetricsMarkdown();
+
+}  // namespace longstride::controller

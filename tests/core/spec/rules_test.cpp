@@ -1,0 +1,96 @@
+// The CEL rules are well formed, as far as can be told without CEL; tests/cluster has an API server
+// judge them.
+#include "core/spec/rules.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/spec/contradictions.h"
+#include "core/spec/fields.h"
+
+namespace longstride {
+namespace {
+
+using testing::IsSupersetOf;
+
+std::vector<Rule> AllRules() {
+  std::vector<Rule> rules = RulesAt("");
+  for (const Field& field : AllFields()) {
+    std::string at = field.path;
+    if (field.type == FieldType::kObjectList) at += "[]";
+    for (Rule& rule : RulesAt(at)) rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+std::string RuleOf(std::string_view at, std::string_view field) {
+  for (const Rule& rule : RulesAt(at)) {
+    if (rule.field == field) return rule.expression;
+  }
+  return "none";
+}
+
+TEST(Rules, ReadAFieldThatIsAlwaysThereAsItIs) {
+  EXPECT_EQ(ExpandFields("spec", "${replicas} > ${training.batch.initial}"),
+            "self.replicas > self.training.batch.initial");
+}
+
+TEST(Rules, ReadAFieldThatMayBeAbsentOrItsDefault) {
+  EXPECT_EQ(ExpandFields("spec.training.localSteps", "${steps} <= ${maxSteps}"),
+            "(has(self.steps) ? self.steps : 16) <= (has(self.maxSteps) ? self.maxSteps : 1024)");
+  EXPECT_EQ(ExpandFields("spec", "${data.synthetic.task}"),
+            "(has(self.data.synthetic) ? self.data.synthetic.task : 'classification')");
+}
+
+TEST(Rules, RefuseWhatWouldBeIgnored) {
+  EXPECT_EQ(RuleOf("spec.training.optimizer", "beta1"),
+            "!(has(self.beta1)) || self.name in ['adam', 'adamw']");
+  // Where the condition stands in another object, the rule is one of the object that holds both.
+  EXPECT_EQ(RuleOf("spec.data", "context"),
+            "!(has(self.context)) || self.format in ['tokens', 'text'] || (has(self.synthetic) ? "
+            "self.synthetic.task : 'classification') in ['tokens']");
+}
+
+TEST(Rules, KeepTheSpecAsItIsWhileTheJobIsNotSuspended) {
+  std::set<std::string> kept;
+  for (const Rule& rule : RulesAt("spec")) {
+    if (rule.expression.starts_with("oldSelf.runPolicy.suspend || ")) kept.insert(rule.field);
+  }
+  EXPECT_THAT(kept, IsSupersetOf({"seed", "workers", "model", "data", "training", "evaluation",
+                                  "checkpoint", "cost", "runPolicy.backoffLimit"}));
+  for (const char* free : {"replicas", "limits", "runPolicy", "runPolicy.suspend"}) {
+    EXPECT_FALSE(kept.contains(free)) << free;
+  }
+}
+
+TEST(Rules, SayWhatIsWrongAndWhere) {
+  const std::vector<Rule> rules = AllRules();
+  EXPECT_GT(rules.size(), 60u);
+  for (const Rule& rule : rules) {
+    EXPECT_FALSE(rule.message.empty());
+    EXPECT_EQ(rule.expression.find("${"), std::string::npos) << rule.expression;
+    EXPECT_EQ(std::count(rule.expression.begin(), rule.expression.end(), '('),
+              std::count(rule.expression.begin(), rule.expression.end(), ')'))
+        << rule.expression;
+    if (rule.field.empty()) continue;
+    const std::string path = rule.at.empty() ? rule.field : rule.at + "." + rule.field;
+    EXPECT_NE(FindField(path), nullptr) << path;
+  }
+}
+
+// One that stands at no object of the table would never be checked.
+TEST(Rules, ContradictionsStandAtObjects) {
+  for (const Rule& rule : Contradictions()) {
+    std::string at = rule.at;
+    if (at.ends_with("[]")) at.resize(at.size() - 2);
+    if (at.empty()) continue;
+    ASSERT_NE(FindField(at), nullptr) << at;
+    EXPECT_FALSE(ChildrenOf(rule.at).empty()) << rule.at;
+  }
+}
+
+}  // namespace
+}  // namespace longstride
