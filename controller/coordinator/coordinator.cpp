@@ -57,6 +57,7 @@ HeartbeatReply Coordinator::Heartbeat(const HeartbeatRequest& request, TimePoint
   reply.stop_reason = stop_reason_.value_or("");
   Worker* worker = Find(request.worker);
   if (worker) worker->last_seen = now;
+  if (worker && request.generation == generation_id_) worker->silent = request.silent;
   if (worker && worker->phase == Phase::kMember && request.broken &&
       request.generation == generation_id_ && !end_) {
     BreakGeneration(NameOf(PlaceOf(request.worker)) + " has lost a peer");
@@ -110,6 +111,11 @@ void Coordinator::Tick(TimePoint now) {
       continue;
     Lose(worker, ErrorCode::kLostPeer,
          Format("no heartbeat for %s", FormatSeconds(ToSeconds(now - worker.last_seen)).c_str()));
+  }
+  if (now >= grace_until_) EvictUnheard(now);
+  for (const WorkerId& id : std::exchange(shed_, {})) {
+    if (Worker* worker = Find(id))
+      Lose(*worker, ErrorCode::kTransient, "it holds the others up, whatever share it gets");
   }
   // A member that is alive and does not come out of its generation is stuck.
   const Duration patience = kStuck + FromSeconds(10 * round_seconds_);

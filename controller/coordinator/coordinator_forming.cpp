@@ -114,7 +114,8 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
   members_.clear();
   for (Worker* worker : members) {
     worker->phase = Phase::kMember;
-    members_.push_back({worker->join.worker, worker->join.address});
+    worker->silent.clear();
+    members_.push_back({worker->join.worker, worker->join.address, worker->join.tether_port});
   }
   reform_ = broken_ = waiting_ = false;
   restart_deadline_.reset();

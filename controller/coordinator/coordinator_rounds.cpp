@@ -60,6 +60,12 @@ void Coordinator::Commit(std::vector<RoundReport> reports) {
                          common.evaluation_accuracy, common.target_reached});
   }
   if (common.checkpointed) Emit(CheckpointEvent{common.round, common.cursor_end});
+  for (const auto& [worker, action] : stragglers_.Observe(record)) {
+    if (action == StragglerAction::kReprofile) planner_.Reprofile(worker);
+    // Not at once: this may be within the forming of a generation.
+    if (action == StragglerAction::kShed && options_.job.spec.run_policy.shed_stragglers)
+      shed_.push_back(worker);
+  }
   if (const std::optional<Plan> plan = planner_.Observe(record)) {
     const auto predicted =
         Predict(options_.job.spec, *plan, common.next_global_batch, common.cursor_end);

@@ -103,6 +103,10 @@ std::vector<Field> JobFields() {
   f.push_back(Integer(
       "spec.runPolicy.backoffLimit", LONGSTRIDE_AT(run_policy.backoff_limit), From(0, 1e6),
       "restarts", "Workers lost before the job fails; each is replaced, after a growing pause."));
+  f.push_back(
+      Boolean("spec.runPolicy.shedStragglers", LONGSTRIDE_AT(run_policy.shed_stragglers),
+              "Give up a worker that holds the others up for twelve rounds whatever share it "
+              "gets, and start it anew; counts towards backoffLimit."));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),

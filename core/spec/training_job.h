@@ -202,6 +202,7 @@ struct CheckpointSpec {
 struct RunPolicy {
   int64_t active_deadline_seconds = 0;  // 0 = none
   int64_t backoff_limit = 20;           // workers lost before the job fails
+  bool shed_stragglers = false;
 };
 struct CostSpec {
   std::string currency = "USD";
