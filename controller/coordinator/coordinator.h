@@ -23,6 +23,7 @@
 #include "controller/coordinator/key_value_store.h"
 #include "controller/coordinator/planner.h"
 #include "controller/coordinator/round_ledger.h"
+#include "controller/coordinator/straggler_watch.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/protocol/messages.h"
@@ -124,8 +125,9 @@ class Coordinator {
     JoinRequest join;
     Phase phase = Phase::kJoined;
     TimePoint last_seen;
-    int64_t round = 0;      // of kDetached: committed in the state it holds
-    bool released = false;  // scaled down: it leaves at the next boundary
+    int64_t round = 0;            // of kDetached: committed in the state it holds
+    std::vector<int64_t> silent;  // of kMember: ranks that do not answer its pings
+    bool released = false;        // scaled down: it leaves at the next boundary
     [[nodiscard]] bool present() const { return phase <= Phase::kDetached; }
   };
   using Workers = std::map<WorkerPlace, Worker>;
@@ -138,6 +140,8 @@ class Coordinator {
   Status Admit(const JoinRequest& request) const;
   void Detach(Worker& worker, const GenerationRequest& request, TimePoint now);
   void AskMembersToReform(const std::string& reason);
+  // Members that do not hear each other for a while: the fewest go (eviction.h).
+  void EvictUnheard(TimePoint now);
   void BreakGeneration(const std::string& reason);
   void FormGeneration();
   void Form(const std::vector<Worker*>& members);
@@ -159,15 +163,18 @@ class Coordinator {
   Planner planner_;
   RoundLedger ledger_;
   KeyValueStore store_;
+  StragglerWatch stragglers_;
+  std::vector<WorkerId> shed_;  // stragglers to be given up
   Workers workers_;
   GenerationId generation_id_;   // counter 0: none formed yet
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
   bool reform_ = false;  // members are to leave at the next boundary
   TimePoint broken_since_;
-  bool broken_ = false;       // the present generation is over; members that have not asked must
-  std::string over_reason_;   // of either
-  TimePoint detached_since_;  // the first member asked; valid while one is detached
+  bool broken_ = false;      // the present generation is over; members that have not asked must
+  std::string over_reason_;  // of either
+  std::optional<TimePoint> cut_since_;  // some members do not hear each other
+  TimePoint detached_since_;            // the first member asked; valid while one is detached
   // Nobody is left who holds the state: until when those that come back wait for the others.
   std::optional<TimePoint> restart_deadline_;
   bool waiting_ = false;         // told of too few workers

@@ -112,7 +112,7 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
   for (const JoinRequest& member : members) {
     const auto before = std::ranges::find(workers_, member.worker, &WorkerHistory::id);
     workers.push_back(before != workers_.end() ? *before
-                                               : WorkerHistory{member.worker, member.profile, {}});
+                                               : WorkerHistory{member.worker, member.profile});
   }
   workers_ = std::move(workers);
   const auto other_size = [&](const Plan& p) { return p.shares.size() != members.size(); };
@@ -169,7 +169,12 @@ std::optional<Plan> Planner::Observe(const RoundRecord& record) {
     const RoundReport& report = record.reports[r];
     sync = std::min(sync, report.seconds.communication);
     auto& recent = workers_[r].recent;
-    for (const auto& [batch, seconds] : report.step_times) {
+    auto step_times = report.step_times;
+    if (workers_[r].reprofiled && common.local_steps > 0) {
+      step_times = {{report.local_batch, (report.seconds.data + report.seconds.compute) /
+                                             static_cast<double>(common.local_steps)}};
+    }
+    for (const auto& [batch, seconds] : step_times) {
       if (batch >= 1 && seconds > 0) recent.emplace_back(batch, seconds);
     }
     while (recent.size() > kRecentPoints) recent.pop_front();
@@ -192,6 +197,13 @@ std::optional<Plan> Planner::Observe(const RoundRecord& record) {
   last_issue_round_ = common.round;
   plans_.push_back(candidate);
   return candidate;
+}
+
+void Planner::Reprofile(const WorkerId& worker) {
+  const auto it = std::ranges::find(workers_, worker, &WorkerHistory::id);
+  if (it == workers_.end()) return;
+  it->reprofiled = true;
+  it->recent.clear();
 }
 
 PlanShare Planner::Refit(const WorkerHistory& worker, const PlanShare& present) const {

@@ -57,13 +57,18 @@ class Planner {
   // effect two rounds later, so that every member can have it.
   [[nodiscard]] std::optional<Plan> Observe(const RoundRecord& record);
 
+  // What `worker`'s steps cost is measured anew, from here on with all that its local steps wait
+  // for.
+  void Reprofile(const WorkerId& worker);
+
   [[nodiscard]] const std::vector<Plan>& plans() const { return plans_; }
 
  private:
   struct WorkerHistory {
     WorkerId id;
     WorkerProfile profile;
-    std::deque<std::pair<int64_t, double>> recent;  // (batch, seconds), newest last
+    std::deque<std::pair<int64_t, double>> recent = {};  // (batch, seconds), newest last
+    bool reprofiled = false;  // seconds are those of the whole local step, data included
   };
   // Puts what was learned of present members in place of the profiles they joined with.
   // Which these are.

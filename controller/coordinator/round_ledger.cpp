@@ -47,10 +47,16 @@ Status CheckAgreement(const std::vector<RoundReport>& reports) {
   return {};
 }
 
+// A member that has not got the whole state yet says no digest and stands behind the others'.
 std::vector<RoundReport> Present(const std::vector<std::optional<RoundReport>>& by_rank) {
   std::vector<RoundReport> present;
+  std::string digest;
   for (const auto& report : by_rank) {
     if (report) present.push_back(*report);
+    if (report && digest.empty()) digest = report->digest;
+  }
+  for (RoundReport& report : present) {
+    if (report.digest.empty()) report.digest = digest;
   }
   return present;
 }

@@ -57,6 +57,7 @@ void Fields(auto& v, Message<JoinRequest> auto& m) {
   v.Object("worker", m.worker);
   v.String("address", m.address, kMaxNameBytes);
   v.Integer("metricsPort", m.metrics_port, 0, 65535);
+  if (v.Has("tetherPort")) v.Integer("tetherPort", m.tether_port, 0, 65535);
   v.Object("profile", m.profile);
   v.Object("generation", m.generation);
   v.Integer("round", m.round, 0, kMaxCount);
@@ -82,6 +83,7 @@ void Fields(auto& v, Message<Plan> auto& m) {
 void Fields(auto& v, Message<Member> auto& m) {
   v.Object("worker", m.worker);
   v.String("address", m.address, kMaxNameBytes);
+  if (v.Has("tetherPort")) v.Integer("tetherPort", m.tether_port, 0, 65535);
 }
 
 void Fields(auto& v, Message<Generation> auto& m) {
@@ -169,6 +171,7 @@ void Fields(auto& v, Message<HeartbeatRequest> auto& m) {
   v.Object("generation", m.generation);
   v.Integer("round", m.round, 0, kMaxCount);
   v.Flag("broken", m.broken);
+  if (v.Has("silent")) v.Integers("silent", m.silent, 0, kMaxMembers - 1, kMaxMembers);
 }
 
 void Fields(auto& v, Message<HeartbeatReply> auto& m) {

@@ -26,6 +26,8 @@ namespace longstride {
 
 class JsonWriter {
  public:
+  // Whether the member is there; for members that other releases do not know.
+  [[nodiscard]] bool Has(const char*) const { return true; }
   template <typename T>
   void Integer(const char* key, const T& value, int64_t, int64_t) {
     json_[key] = value;
@@ -87,6 +89,8 @@ class JsonWriter {
 class JsonReader {
  public:
   explicit JsonReader(const nlohmann::json& json) : JsonReader(json, "", nullptr) {}
+
+  [[nodiscard]] bool Has(const char* key) const { return json_.is_object() && json_.contains(key); }
 
   template <typename T>
   void Integer(const char* key, T& value, int64_t low, int64_t high) {

@@ -55,6 +55,7 @@ struct JoinRequest {
   WorkerId worker;
   std::string address;  // IP that peers can reach
   int64_t metrics_port = 0;
+  int64_t tether_port = 0;  // of address, where peers ping it; 0 = none
   WorkerProfile profile;
   GenerationId generation;    // last one it was a member of; {0,0} for a newcomer
   int64_t round = 0;          // rounds committed in the state it holds
@@ -83,6 +84,7 @@ struct Plan {
 struct Member {
   WorkerId worker;
   std::string address;
+  int64_t tether_port = 0;
 };
 
 // A formed generation, as its member `rank` sees it.
@@ -163,7 +165,8 @@ struct HeartbeatRequest {
   WorkerId worker;
   GenerationId generation;
   int64_t round = 0;
-  bool broken = false;  // its collective of this generation has failed
+  bool broken = false;          // its collective of this generation has failed
+  std::vector<int64_t> silent;  // ranks that do not answer its pings
 };
 
 struct ReportRequest {

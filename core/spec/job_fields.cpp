@@ -147,6 +147,10 @@ std::vector<Field> JobFields() {
           .MaxLength(63)
           .Pattern("^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/.+)?$")
           .Example("kueue.x-k8s.io/multikueue"));
+  f.push_back(
+      Boolean("spec.runPolicy.shedStragglers", LONGSTRIDE_AT(run_policy.shed_stragglers),
+              "Give up a worker that holds the others up for twelve rounds whatever share it "
+              "gets, and start it anew; counts towards backoffLimit."));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),

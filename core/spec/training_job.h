@@ -210,6 +210,7 @@ struct RunPolicy {
   int64_t ttl_seconds_after_finished = -1;  // then the job is deleted; -1 = never
   CleanPodPolicy clean_pod_policy = CleanPodPolicy::kRunning;
   std::string managed_by;  // "" = this operator
+  bool shed_stragglers = false;
 };
 struct CostSpec {
   std::string currency = "USD";

@@ -32,6 +32,11 @@ bool CheckpointWriter::Idle() const {
   return !busy_;
 }
 
+bool CheckpointWriter::Succeeded() const {
+  const std::lock_guard lock(mutex_);
+  return !busy_ && outcome_.ok();
+}
+
 Status CheckpointWriter::Finish() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !busy_; });

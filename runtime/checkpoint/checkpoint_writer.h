@@ -43,6 +43,8 @@ class CheckpointWriter {
   [[nodiscard]] Status Submit(CheckpointRequest request);
   // True when nothing is in flight: what was submitted is on the disk, or its error is waiting.
   [[nodiscard]] bool Idle() const;
+  // Idle, and what was submitted last was written.
+  [[nodiscard]] bool Succeeded() const;
   // Waits for what is in flight.
   [[nodiscard]] Status Finish();
 

@@ -50,6 +50,10 @@ class Collective {
   virtual Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive,
                           Purpose purpose) = 0;
   virtual Status Broadcast(std::span<std::byte> data, int root, Purpose purpose) = 0;
+  // Between two members alone: what one sends the other receives, equally many bytes, in the order
+  // of the calls. The others need not call anything.
+  virtual Status Send(std::span<const std::byte> data, int to, Purpose purpose) = 0;
+  virtual Status Receive(std::span<std::byte> data, int from, Purpose purpose) = 0;
   virtual Status Barrier() = 0;
 
   // Time limit of each later call, from its start.

@@ -25,8 +25,10 @@ using SteadyClock = std::chrono::steady_clock;
 
 // The callers' deadlines decide; Gloo's own only bounds an operation that was given up.
 constexpr milliseconds kGlooTimeout = std::chrono::hours(24);
-// Connecting takes milliseconds once all members are there, so a third of the time left is plenty.
-constexpr int kConnectAttempts = 3;
+// Connecting takes milliseconds once all members are there. A member that cannot reach another
+// should not hold the rest up, so the first attempt gets a tenth of the time, each later one twice
+// as much as the one before.
+constexpr int kFirstAttemptShare = 10;
 constexpr size_t kHalvesFromBytes = 4 << 20;
 
 class GlooBackend final : public OperationBackend {
@@ -39,7 +41,10 @@ class GlooBackend final : public OperationBackend {
     // members together, with new keys and a new listener.
     Status last = Error{ErrorCode::kTransient, "no time to connect to the other members"};
     for (int attempt = 0; SteadyClock::now() < deadline; ++attempt) {
-      last = Attempt(store, Format("gloo/%d/", attempt), deadline);
+      const auto patience =
+          std::chrono::ceil<milliseconds>(options_.connect_timeout / kFirstAttemptShare) *
+          (1 << std::min(attempt, 10));
+      last = Attempt(store, Format("gloo/%d/", attempt), deadline, patience);
       if (last.ok() || last.error().code != ErrorCode::kTransient) break;
       Release();
     }
@@ -75,6 +80,20 @@ class GlooBackend final : public OperationBackend {
       c10d::BroadcastOptions options;
       options.rootRank = root;
       return group_->broadcast(tensors, options);
+    });
+  }
+
+  Status Send(std::span<const std::byte> data, int to) override {
+    return Operate("send", [&] {
+      std::vector<at::Tensor> tensors = {Bytes(data)};
+      return group_->send(tensors, to, 0);
+    });
+  }
+
+  Status Receive(std::span<std::byte> data, int from) override {
+    return Operate("receive", [&] {
+      std::vector<at::Tensor> tensors = {Bytes(data)};
+      return group_->recv(tensors, from, 0);
     });
   }
 
@@ -158,14 +177,12 @@ class GlooBackend final : public OperationBackend {
   }
 
   Status Attempt(const std::shared_ptr<RendezvousStore>& store, const std::string& prefix,
-                 TimePoint deadline) {
+                 TimePoint deadline, milliseconds patience) {
     LONGSTRIDE_ASSIGN_OR_RETURN(const Endpoint own, Listen(options_.address));
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::set<Endpoint> peers,
                                 Meet(*store, prefix, own, deadline));
     return Guarded(ErrorCode::kTransient, "connecting to the other members", [&] {
-      const auto share =
-          std::chrono::ceil<milliseconds>(options_.connect_timeout / kConnectAttempts);
-      const milliseconds timeout = std::min(Until(deadline), share);
+      const milliseconds timeout = std::min(Until(deadline), patience);
       auto group_options = c10d::ProcessGroupGloo::Options::create(timeout);
       group_options->devices = {device_};
       group_options->threads = 2;  // the two halves of an all-reduce

@@ -1,8 +1,12 @@
 // The collectives of `size` threads within one process: a shared table of deposited inputs between
 // two barriers. Sums run in rank order, so results depend on nothing but the inputs.
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/base/format.h"
@@ -34,6 +38,7 @@ struct Hub {
   bool dead = false;
   std::vector<std::vector<std::byte>> inputs;
   std::vector<Call> calls;
+  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> letters;  // by (from, to)
 
   void Kill() {
     const std::lock_guard lock(mutex);
@@ -107,6 +112,34 @@ class InProcessCollective final : public Collective {
                     });
   }
 
+  // Does not wait for the receiver.
+  Status Send(std::span<const std::byte> data, int to, Purpose purpose) override {
+    if (to < 0 || to >= size() || to == rank_) return BugError("send: no such member");
+    const std::lock_guard lock(hub_->mutex);
+    if (hub_->dead) return Gone();
+    hub_->letters[{rank_, to}].emplace_back(data.begin(), data.end());
+    hub_->changed.notify_all();
+    Count({static_cast<int64_t>(data.size()), 0}, purpose, traffic_);
+    return Status();
+  }
+
+  Status Receive(std::span<std::byte> data, int from, Purpose purpose) override {
+    if (from < 0 || from >= size() || from == rank_) return BugError("receive: no such member");
+    std::unique_lock lock(hub_->mutex);
+    auto& letters = hub_->letters[{from, rank_}];
+    const bool woken = hub_->changed.wait_until(lock, Clock::now() + timeout_,
+                                                [&] { return !letters.empty() || hub_->dead; });
+    if (!woken) return TransientError("a collective operation passed its deadline");
+    if (letters.empty()) return Gone();
+    if (letters.front().size() != data.size())
+      return BugError(Format("rank %d receives %zu bytes, but rank %d sent %zu", rank_, data.size(),
+                             from, letters.front().size()));
+    std::ranges::copy(letters.front(), data.begin());
+    letters.pop_front();
+    Count({0, static_cast<int64_t>(data.size())}, purpose, traffic_);
+    return Status();
+  }
+
   Status Barrier() override {
     return Exchange({"barrier"}, {}, Purpose::kControl, WireBytes{}, [] {});
   }
@@ -116,6 +149,8 @@ class InProcessCollective final : public Collective {
   const Traffic& traffic() const override { return traffic_; }
 
  private:
+  static Status Gone() { return LostPeerError("a member of the generation went away"); }
+
   template <typename T>
   Status Sum(std::span<T> data, const char* name, Purpose purpose) {
     return Exchange({name, data.size_bytes()}, std::as_bytes(data), purpose,

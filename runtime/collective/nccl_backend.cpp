@@ -78,6 +78,21 @@ class NcclBackend final : public OperationBackend {
     });
   }
 
+  Status Send(std::span<const std::byte> data, int to) override {
+    return Operate("send", [&] {
+      std::vector<at::Tensor> tensors = {ToDevice(data)};
+      group_->send(tensors, to, 0)->wait();
+    });
+  }
+
+  Status Receive(std::span<std::byte> data, int from) override {
+    return Operate("receive", [&] {
+      std::vector<at::Tensor> tensors = {OnDevice(data.size())};
+      group_->recv(tensors, from, 0)->wait();
+      Host(data).copy_(tensors[0]);
+    });
+  }
+
   Status Barrier() override {
     return Operate("barrier", [&] {
       std::vector<at::Tensor> tensors = {OnDevice(1).zero_()};

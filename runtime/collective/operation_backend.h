@@ -25,6 +25,8 @@ class OperationBackend {
   virtual Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
   virtual Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive) = 0;
   virtual Status Broadcast(std::span<std::byte> data, int root) = 0;
+  virtual Status Send(std::span<const std::byte> data, int to) = 0;
+  virtual Status Receive(std::span<std::byte> data, int from) = 0;
   virtual Status Barrier() = 0;
 
   // Makes the running operation fail soon. Thread-safe, idempotent.

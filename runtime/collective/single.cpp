@@ -21,6 +21,12 @@ class SingleCollective final : public Collective {
   Status Broadcast(std::span<std::byte>, int root, Purpose) override {
     return root == 0 ? Alive() : BugError("broadcast: no such root");
   }
+  Status Send(std::span<const std::byte>, int, Purpose) override {
+    return BugError("send: there is no other member");
+  }
+  Status Receive(std::span<std::byte>, int, Purpose) override {
+    return BugError("receive: there is no other member");
+  }
   Status Barrier() override { return Alive(); }
   void SetTimeout(Duration) override {}
   void Abort() override { aborted_ = true; }

@@ -68,6 +68,18 @@ class ThreadedCollective final : public Collective {
                    [data, root](OperationBackend& b) { return b.Broadcast(data, root); });
   }
 
+  Status Send(std::span<const std::byte> data, int to, Purpose purpose) override {
+    if (!IsPeer(to)) return BugError("send: no such member");
+    return Operate({static_cast<int64_t>(data.size()), 0}, purpose,
+                   [data, to](OperationBackend& b) { return b.Send(data, to); });
+  }
+
+  Status Receive(std::span<std::byte> data, int from, Purpose purpose) override {
+    if (!IsPeer(from)) return BugError("receive: no such member");
+    return Operate({0, static_cast<int64_t>(data.size())}, purpose,
+                   [data, from](OperationBackend& b) { return b.Receive(data, from); });
+  }
+
   Status Barrier() override {
     return Run([](OperationBackend& b) { return b.Barrier(); },
                OperationThread::IfStuck::kLeaveBehind);
@@ -78,6 +90,8 @@ class ThreadedCollective final : public Collective {
   const Traffic& traffic() const override { return traffic_; }
 
  private:
+  bool IsPeer(int rank) const { return rank >= 0 && rank < size_ && rank != rank_; }
+
   template <typename T>
   Status AllReduce(std::span<T> data, Purpose purpose) {
     const WireBytes bytes = AllReduceBytes(static_cast<int64_t>(data.size_bytes()), size_);

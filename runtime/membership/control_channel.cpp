@@ -14,10 +14,12 @@ constexpr Duration kResendDelay = std::chrono::milliseconds(500);
 QueuedControlChannel::QueuedControlChannel(std::shared_ptr<CoordinatorClient> client,
                                            WorkerId worker,
                                            std::function<void(const HeartbeatReply&)> over,
+                                           std::function<std::vector<int64_t>(GenerationId)> silent,
                                            Duration heartbeat_period)
     : client_(std::move(client)),
       worker_(std::move(worker)),
       over_(std::move(over)),
+      silent_(std::move(silent)),
       heartbeat_period_(heartbeat_period),
       heartbeats_([this] { RunHeartbeats(); }),
       reports_([this] { RunReports(); }) {}
@@ -40,6 +42,14 @@ void QueuedControlChannel::Enter(const Generation& generation) {
   queue_.clear();  // of the generation before: void
   plans_.clear();
   AddPlans(generation.plans);
+}
+
+void QueuedControlChannel::HeartbeatNow() {
+  {
+    const std::lock_guard lock(mutex_);
+    heartbeat_now_ = true;
+  }
+  wake_.notify_all();
 }
 
 std::vector<Plan> QueuedControlChannel::Plans() {
@@ -78,8 +88,13 @@ void QueuedControlChannel::RunHeartbeats() {
   bool reachable = true;
   std::unique_lock lock(mutex_);
   while (!closing_) {
-    const HeartbeatRequest request{worker_, generation_, round_};
+    HeartbeatRequest request;
+    request.worker = worker_;
+    request.generation = generation_;
+    request.round = round_;
+    heartbeat_now_ = false;
     lock.unlock();
+    if (silent_) request.silent = silent_(request.generation);
     const Result<HeartbeatReply> reply = client_->Heartbeat(request);
     if (reply.ok()) Take(*reply, request.generation);
     if (reply.ok() != reachable) {
@@ -88,7 +103,7 @@ void QueuedControlChannel::RunHeartbeats() {
       if (!reachable) LogWarning("membership", "heartbeat failed: " + reply.error().message);
     }
     lock.lock();
-    wake_.wait_for(lock, heartbeat_period_, [this] { return closing_; });
+    wake_.wait_for(lock, heartbeat_period_, [this] { return closing_ || heartbeat_now_; });
   }
 }
 

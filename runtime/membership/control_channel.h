@@ -31,15 +31,20 @@ class QueuedControlChannel final : public ControlChannel {
  public:
   // `over` is called when the present generation is over (kReform, kFenced, kEnded with the
   // reason), at most once per generation, on a thread of this class; it should abort the collective
-  // and must not block or call back. The destructor stops both threads, within 5 s if a request is
-  // under way.
+  // and must not block or call back. `silent`: the ranks of a generation that do not answer
+  // (Tether), told with each heartbeat; may be empty. The destructor stops both threads, within 5 s
+  // if a request is under way.
   QueuedControlChannel(std::shared_ptr<CoordinatorClient> client, WorkerId worker,
                        std::function<void(const HeartbeatReply&)> over,
+                       std::function<std::vector<int64_t>(GenerationId)> silent = {},
                        Duration heartbeat_period = kHeartbeatPeriod);
   ~QueuedControlChannel() override;
 
   // A generation begins: its plans are known from now on, heartbeats and `over` are about it.
   void Enter(const Generation& generation);
+
+  // The next heartbeat is due now: there is news.
+  void HeartbeatNow();
 
   std::vector<Plan> Plans() override;
   BoundaryRequest Requested() override;
@@ -63,12 +68,14 @@ class QueuedControlChannel final : public ControlChannel {
   const std::shared_ptr<CoordinatorClient> client_;
   const WorkerId worker_;
   const std::function<void(const HeartbeatReply&)> over_;
+  const std::function<std::vector<int64_t>(GenerationId)> silent_;
   const Duration heartbeat_period_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;     // work for a thread, or the end
   std::condition_variable drained_;  // the queue became empty
   bool closing_ = false;
+  bool heartbeat_now_ = false;
   GenerationId generation_;
   bool over_told_ = true;  // nothing to tell before the first generation
   int64_t round_ = 0;

@@ -19,16 +19,59 @@ struct Standing {
   uint64_t digest = 0;
   int64_t parameters = 0;
   int64_t state_bytes = 0;  // of the state as JSON
-  [[nodiscard]] auto Order() const { return std::tuple(term, counter, round, evaluations); }
-  [[nodiscard]] auto RoundOrder() const { return std::tuple(term, counter, round); }
+  int64_t whole = 0;        // 0: what is above says nothing of its parameters
+  int64_t finished = 0;
+  [[nodiscard]] auto Order() const { return std::tuple(whole, term, counter, round, evaluations); }
+  [[nodiscard]] auto RoundOrder() const { return std::tuple(whole, term, counter, round); }
 };
+
+// The rank whose state all get.
+Result<int> Root(const std::vector<Standing>& all) {
+  int root = 0;
+  for (size_t r = 1; r < all.size(); ++r) {
+    if (all[r].parameters != all[0].parameters) {
+      return UserError(
+          Format("rank %zu has a model of %ld parameters, rank 0 one of %ld: the workers do not "
+                 "run the same job or data",
+                 r, all[r].parameters, all[0].parameters));
+    }
+    if (all[r].Order() > all[root].Order()) root = static_cast<int>(r);
+  }
+  if (all[root].whole == 0)
+    return TransientError("all members that held the parameters are gone: start anew");
+  for (size_t r = 0; r < all.size(); ++r) {
+    const bool level = all[r].Order() == all[root].Order();
+    if (level && all[r].digest != all[root].digest && all[root].round > 0) {
+      return BugError(
+          Format("ranks %d and %zu both stand at round %ld of generation (%ld, %ld) but with "
+                 "different parameters or schedules",
+                 root, r, all[r].round, all[r].term, all[r].counter));
+    }
+  }
+  return root;
+}
+
+// By rank, who gives it the parameters; -1: it is level with `root`.
+std::vector<int> Givers(const std::vector<Standing>& all, int root) {
+  std::vector<int> givers(all.size(), -1), holders;
+  for (size_t r = 0; r < all.size(); ++r) {
+    if (all[r].RoundOrder() == all[root].RoundOrder()) holders.push_back(static_cast<int>(r));
+  }
+  size_t next = 0;
+  for (size_t r = 0; r < all.size(); ++r) {
+    if (all[r].RoundOrder() != all[root].RoundOrder()) givers[r] = holders[next++ % holders.size()];
+  }
+  return givers;
+}
 
 }  // namespace
 
 template <typename T>
-Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& state) {
+Result<std::vector<int>> AlignStates(Collective& collective, Replica<T>& replica,
+                                     TrainingState& state, const AlignmentOptions& options) {
   const int ranks = collective.size(), rank = collective.rank();
-  if (ranks == 1) return {};
+  std::vector<int> level(static_cast<size_t>(ranks), -1);
+  if (ranks == 1 && options.whole) return level;
   std::string json = ToJson(state).dump();
   const Standing mine{state.generation.term,
                       state.generation.counter,
@@ -36,32 +79,17 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
                       state.evaluations,
                       Hash64(replica.CommonDigest(), ScheduleDigest(state)),
                       replica.flat().parameter_count(),
-                      static_cast<int64_t>(json.size())};
+                      static_cast<int64_t>(json.size()),
+                      options.whole,
+                      options.finished};
   std::vector<Standing> all(static_cast<size_t>(ranks));
   LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(
       std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)), Purpose::kState));
-  int root = 0;
-  for (int r = 1; r < ranks; ++r) {
-    if (all[r].parameters != all[0].parameters) {
-      return UserError(
-          Format("rank %d has a model of %ld parameters, rank 0 one of %ld: the workers do not "
-                 "run the same job or data",
-                 r, all[r].parameters, all[0].parameters));
-    }
-    if (all[r].Order() > all[root].Order()) root = r;
-  }
-  bool equal = true;
-  for (int r = 0; r < ranks; ++r) {
-    const bool level = all[r].Order() == all[root].Order();
-    if (level && all[r].digest != all[root].digest && all[root].round > 0) {
-      return BugError(
-          Format("ranks %d and %d both stand at round %ld of generation (%ld, %ld) but with "
-                 "different parameters or schedules",
-                 root, r, all[r].round, all[r].term, all[r].counter));
-    }
-    equal = equal && level && all[r].digest == all[root].digest;
-  }
-  if (equal) return {};
+  LONGSTRIDE_ASSIGN_OR_RETURN(const int root, Root(all));
+  const auto equals_root = [&](const Standing& s) {
+    return s.Order() == all[root].Order() && s.digest == all[root].digest;
+  };
+  if (std::ranges::all_of(all, equals_root)) return level;
 
   // Received beside the present state, which stays whole until all of it is there.
   const bool lagged = mine.RoundOrder() < all[root].RoundOrder();
@@ -69,25 +97,34 @@ Status AlignStates(Collective& collective, Replica<T>& replica, TrainingState& s
   std::vector<int64_t> integers = replica.flat().ReadIntegers();
   const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(),
                                   replica.outer().state()};
+  int64_t bytes = 0;
+  for (const std::span<T> target : targets) bytes += static_cast<int64_t>(target.size_bytes());
+  const bool at_once =
+      bytes <= options.at_once_bytes || all[root].round == 0 || all[root].finished != 0;
   std::vector<std::vector<T>> values;
-  for (const std::span<T> target : targets) values.emplace_back(target.begin(), target.end());
-  std::vector<std::span<std::byte>> parts = {std::as_writable_bytes(std::span(json)),
-                                             std::as_writable_bytes(std::span(integers))};
-  for (std::vector<T>& v : values) parts.push_back(std::as_writable_bytes(std::span(v)));
+  std::vector<std::span<std::byte>> parts = {std::as_writable_bytes(std::span(json))};
+  if (at_once) {
+    for (const std::span<T> target : targets) values.emplace_back(target.begin(), target.end());
+    parts.push_back(std::as_writable_bytes(std::span(integers)));
+    for (std::vector<T>& v : values) parts.push_back(std::as_writable_bytes(std::span(v)));
+  }
   for (const std::span<std::byte> part : parts) {
     if (!part.empty())
       LONGSTRIDE_RETURN_IF_ERROR(collective.Broadcast(part, root, Purpose::kState));
   }
-  if (rank == root) return {};
-  LONGSTRIDE_ASSIGN_OR_RETURN(state,
-                              TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
-  for (size_t i = 0; i < values.size(); ++i) std::ranges::copy(values[i], targets[i].begin());
-  replica.flat().WriteIntegers(integers);
-  if (lagged) replica.inner().Reset();
-  return {};
+  if (rank != root) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(state,
+                                TrainingStateFromJson(nlohmann::json::parse(json, nullptr, false)));
+    for (size_t i = 0; i < values.size(); ++i) std::ranges::copy(values[i], targets[i].begin());
+    if (at_once) replica.flat().WriteIntegers(integers);
+    if (lagged) replica.inner().Reset();
+  }
+  return at_once ? level : Givers(all, root);
 }
 
-template Status AlignStates(Collective&, Replica<float>&, TrainingState&);
-template Status AlignStates(Collective&, Replica<double>&, TrainingState&);
+template Result<std::vector<int>> AlignStates(Collective&, Replica<float>&, TrainingState&,
+                                              const AlignmentOptions&);
+template Result<std::vector<int>> AlignStates(Collective&, Replica<double>&, TrainingState&,
+                                              const AlignmentOptions&);
 
 }  // namespace longstride

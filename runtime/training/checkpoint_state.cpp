@@ -96,12 +96,15 @@ template <typename T>
 void CheckpointSaver<T>::AbandonPending() {
   pending_.reset();
   const Status status = writer_.Finish();
-  if (!status.ok()) LogWarning("training", "a checkpoint was given up: " + status.error().message);
+  if (!status.ok())
+    LogWarning("training", "a checkpoint could not be written: " + status.error().message);
 }
 
 template <typename T>
 Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
                                 const RoundSettings& settings, int rank, int ranks) {
+  if (const Status before = writer_.Finish(); !before.ok())
+    LogWarning("training", "a checkpoint could not be written: " + before.error().message);
   checkpoint::CheckpointRequest files{.round = state.round};
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});
@@ -118,7 +121,7 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
 
 template <typename T>
 bool CheckpointSaver<T>::Saved() const {
-  return pending_ && writer_.Idle();
+  return pending_ && writer_.Succeeded();
 }
 
 template <typename T>

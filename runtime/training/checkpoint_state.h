@@ -35,11 +35,12 @@ class CheckpointSaver {
   // Forgets a checkpoint that was not committed, after waiting for its files.
   void AbandonPending();
 
-  // Copies what is to be saved and writes it in the background.
+  // Copies what is to be saved and writes it in the background. A failure of the one before is
+  // logged, and forgotten.
   Status Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings,
               int rank, int ranks);
   [[nodiscard]] bool pending() const { return pending_.has_value(); }
-  [[nodiscard]] bool Saved() const;  // pending, and its files are on the disk
+  [[nodiscard]] bool Saved() const;  // pending, and its files could be written
   Status CommitPending(int rank);
   Status Finish();  // waits for what is in flight
 

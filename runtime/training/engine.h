@@ -35,6 +35,8 @@ struct EngineOptions {
   TrainingJob job;
   std::string checkpoint_directory;  // "" = no checkpoints
   std::string device;                // where the model computes, as of FlatState; "" = the CPU
+  // A larger state comes to newcomers in the background, while the others go on (StateTransfer).
+  int64_t state_at_once_bytes = 1 << 20;
 };
 
 // State of one worker's training: parameters, optimizers, schedule, cursor. Lives across
@@ -62,7 +64,8 @@ class Engine {
   virtual Result<Outcome> Run(const Generation& generation, Collective& collective,
                               ControlChannel& control) = 0;
 
-  // Rounds committed so far.
+  // Rounds committed in the state that it holds: what it joined with, as long as it has not got the
+  // others'.
   [[nodiscard]] virtual int64_t round() const = 0;
   [[nodiscard]] virtual int64_t parameter_count() const = 0;
 

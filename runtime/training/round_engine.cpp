@@ -52,6 +52,11 @@ void AddTo(std::vector<int64_t>& sum, const std::vector<int64_t>& values) {
   for (size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
 }
 
+void AddTraffic(const Collective& collective, const Traffic& before, RoundReport& report) {
+  AddTo(report.bytes_sent, Difference(collective.traffic().sent, before.sent));
+  AddTo(report.bytes_received, Difference(collective.traffic().received, before.received));
+}
+
 // What the members do at this boundary, as they all see it.
 BoundaryRequest Agreed(const std::vector<RankSlot>& slots) {
   const auto least = [&](BoundaryRequest r) {
@@ -134,6 +139,20 @@ Result<Outcome> RoundEngine<T>::Run(const Generation& generation, Collective& co
 }
 
 template <typename T>
+Result<std::vector<int>> RoundEngine<T>::Align(Collective& collective, bool in_background) {
+  const int64_t held = round();
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      std::vector<int> givers,
+      AlignStates(collective, replica_, state_,
+                  {.whole = whole_,
+                   .finished = Finished(),
+                   .at_once_bytes = in_background ? options_.state_at_once_bytes : INT64_MAX}));
+  whole_ = givers[static_cast<size_t>(collective.rank())] < 0;
+  held_round_ = held;
+  return givers;
+}
+
+template <typename T>
 Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Collective& collective,
                                               ControlChannel& control) {
   const TrainingJobSpec& job = options_.job.spec;
@@ -145,7 +164,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
   }
   if (resume_from_) LONGSTRIDE_RETURN_IF_ERROR(LoadState(collective.rank()));
   if (saver_) saver_->AbandonPending();
-  LONGSTRIDE_RETURN_IF_ERROR(AlignStates(collective, replica_, state_));
+  LONGSTRIDE_ASSIGN_OR_RETURN(std::vector<int> givers, Align(collective, true));
   // All members have let go of their files, and none writes before the first round's exchange.
   if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
 
@@ -161,6 +180,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
       .control = control,
       .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job)),
       .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
+      .transfer = {collective, replica_, std::move(givers)},
       .options = {.rank = collective.rank(),
                   .parts = measure.within ? 2 : 1,
                   .observe = observe,
@@ -183,7 +203,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
   }
   if (Finished()) return Outcome::kCompleted;
   // Before another rank may clear what an unfinished checkpoint leaves.
-  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
+  if (saver_) saver_->AbandonPending();
   if (strikes_ >= kStrikesAllowed) return Outcome::kUnfit;
   if (next == BoundaryRequest::kStop) return Outcome::kStopped;
   return leaving_ ? Outcome::kLeft : Outcome::kReformed;
@@ -234,20 +254,36 @@ Result<BoundaryRequest> RoundEngine<T>::RunRound(Context& context) {
   if (state_.growth.batch == 0) {
     state_.growth = InitialGrowth(job.training.batch, LimitsOf(*plan, job.limits));
   }
-  LONGSTRIDE_ASSIGN_OR_RETURN(RoundSettings settings,
-                              PlanRound(job, train_->size(), state_, *plan));
+  LONGSTRIDE_ASSIGN_OR_RETURN(RoundSettings settings, PlanRound(job, train_->size(), state_, *plan,
+                                                                context.transfer.lacking()));
   gradients_.set_cap(settings.plan.shares[rank].micro_batch_cap);
   std::vector<PositionRange> positions =
       state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
   RoundWork work = OwnParts(std::move(settings), std::move(positions), ranks, rank);
 
+  RankSlot slot;
+  const Traffic traffic = context.collective.traffic();
+  if (!whole_) {
+    work.part = -1;
+    LONGSTRIDE_RETURN_IF_ERROR(context.transfer.Receive());
+    AddTraffic(context.collective, traffic, report);
+    watch.Lap(report.seconds.communication);
+    replica_.BeginRound();
+    return Synchronize(context, std::move(work), nullptr, std::move(slot), std::move(report),
+                       watch);
+  }
   replica_.BeginRound();
   watch.Lap(report.seconds.outer);
-  RankSlot slot;
-  if (const Status local = RunLocally(context, work, watch, slot, report); !local.ok()) {
+  context.transfer.Begin();
+  const Status local = RunLocally(context, work, watch, slot, report);
+  const Status given = context.transfer.End();
+  if (!local.ok()) {
     replica_.Restore();
     return local.error();
   }
+  // If it failed the collective is dead, and the exchange will say so and keep what was done.
+  if (given.ok()) AddTraffic(context.collective, traffic, report);
+  watch.Lap(report.seconds.communication);
   return Synchronize(context, std::move(work), &context.local.step_zero(), std::move(slot),
                      std::move(report), watch);
 }
@@ -280,9 +316,7 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
   const Traffic traffic = context.collective.traffic();
   const auto account = [&] {
     report.wall_seconds += watch.Total();
-    AddTo(report.bytes_sent, Difference(context.collective.traffic().sent, traffic.sent));
-    AddTo(report.bytes_received,
-          Difference(context.collective.traffic().received, traffic.received));
+    AddTraffic(context.collective, traffic, report);
   };
   for (const Plan& plan : context.control.Plans()) {
     const auto same = [&](const Plan& known) { return known.version == plan.version; };
@@ -292,13 +326,14 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
   mine.generation = context.generation.id;
   mine.round = work.settings.number;
   mine.newest_plan = NewestVersion(context.plans);
-  mine.digest = Hash64(model_digest_, ScheduleDigest(state_));
+  mine.digest = whole_ ? Hash64(model_digest_, ScheduleDigest(state_)) : 0;
+  mine.received_all = context.transfer.received_all();
   mine.request = context.control.Requested();
   mine.saved = saver_ && saver_->Saved();
   leaving_ = mine.request == BoundaryRequest::kLeave;
-  Result<Exchange> exchange =
-      context.synchronizer.Run(work.settings, context.generation.members, mine, step_zero,
-                               context.collective, watch, report.seconds);
+  Result<Exchange> exchange = context.synchronizer.Run(
+      work.settings, context.generation.members, mine, step_zero, context.transfer.first_holder(),
+      context.collective, watch, report.seconds);
   if (!exchange.ok()) {
     watch.Lap(report.seconds.communication);
     account();
@@ -309,18 +344,16 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
     return exchange.error();
   }
   pending_.reset();
+  context.transfer.Update(exchange->slots, exchange->samples > 0);
+  whole_ = !context.transfer.Lacks(context.options.rank);
   LONGSTRIDE_RETURN_IF_ERROR(Advance(context, work, *exchange, report));
   watch.Lap(report.seconds.outer);
 
   // The round is committed; what fails from here on does not undo it, and it is reported all the
   // same.
   const BoundaryRequest agreed = Agreed(exchange->slots);
-  Status boundary = Evaluate(context, work.settings, report);
-  watch.Lap(report.seconds.evaluation);
-  if (boundary.ok() && saver_)
-    boundary =
-        Checkpoint(context, work.settings, *exchange, agreed == BoundaryRequest::kStop, report);
-  watch.Lap(report.seconds.checkpoint);
+  const Status boundary = FinishBoundary(context, work.settings, *exchange,
+                                         agreed == BoundaryRequest::kStop, watch, report);
   account();
   report.memory_bytes = ResidentBytes();
   context.control.Report(report);
@@ -396,10 +429,38 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   report.noise_scale = Reportable(NoiseScale(exchange.noise));
   report.skew = Reportable(exchange.skew);
   report.statistics_finite = exchange.statistics_finite;
-  report.digest = Format("%016lx", model_digest_);
+  if (whole_) report.digest = Format("%016lx", model_digest_);
   report.rank = rank;
   report.delta_finite = exchange.slots[rank].finite;
   return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::FinishBoundary(Context& context, const RoundSettings& settings,
+                                      const Exchange& exchange, bool stop, Stopwatch& watch,
+                                      RoundReport& report) {
+  if (!context.transfer.complete()) {
+    // Without all members neither can be done; both are made up for when they are there.
+    if (!stop && !Finished()) {
+      context.checkpoint_overdue = context.checkpoint_overdue || CheckpointDue();
+      return {};
+    }
+    LONGSTRIDE_RETURN_IF_ERROR(Align(context.collective, false));
+    model_digest_ = replica_.ModelDigest();
+    report.digest = Format("%016lx", model_digest_);
+    watch.Lap(report.seconds.communication);
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, settings, report));
+  watch.Lap(report.seconds.evaluation);
+  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, settings, exchange, stop, report));
+  watch.Lap(report.seconds.checkpoint);
+  return {};
+}
+
+template <typename T>
+bool RoundEngine<T>::CheckpointDue() const {
+  const int64_t every = options_.job.spec.checkpoint.every_rounds;
+  return every > 0 && state_.round % every == 0;
 }
 
 template <typename T>
@@ -434,29 +495,39 @@ template <typename T>
 Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings,
                                   const Exchange& exchange, bool stop, RoundReport& report) {
   const int rank = context.options.rank;
-  const int64_t every = options_.job.spec.checkpoint.every_rounds;
   const bool last = stop || Finished();
-  const bool due = last || (every > 0 && state_.round % every == 0);
+  const bool due = last || CheckpointDue() || context.checkpoint_overdue;
   // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
-  // later round say so; when the next checkpoint or the end comes first, all wait.
-  const auto complete_now = [&]() -> Status {
-    LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
-    if (context.collective.size() > 1) LONGSTRIDE_RETURN_IF_ERROR(context.collective.Barrier());
-    return saver_->CommitPending(rank);
+  // later round say so; when the next checkpoint or the end comes first, all wait. What could not
+  // be written is given up, unless it was to be the last.
+  const auto complete_now = [&](bool must_succeed) -> Status {
+    const Status written = saver_->Finish();
+    if (!written.ok()) {
+      if (must_succeed) return written;
+      LogWarning("training", "a checkpoint could not be written: " + written.error().message);
+    }
+    const auto ok = static_cast<std::byte>(written.ok());
+    std::vector<std::byte> all(static_cast<size_t>(context.collective.size()));
+    LONGSTRIDE_RETURN_IF_ERROR(
+        context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
+    if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
+    saver_->AbandonPending();
+    return {};
   };
   if (saver_->pending()) {
     if (std::ranges::all_of(exchange.slots, [](const RankSlot& s) { return s.saved; })) {
       LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
     } else if (due) {
-      LONGSTRIDE_RETURN_IF_ERROR(complete_now());
+      LONGSTRIDE_RETURN_IF_ERROR(complete_now(false));
     }
   }
   if (!due) return {};
+  context.checkpoint_overdue = false;
   report.checkpointed = true;
   LONGSTRIDE_RETURN_IF_ERROR(
       saver_->Save(replica_, state_, settings, rank, context.collective.size()));
   if (!last) return {};
-  LONGSTRIDE_RETURN_IF_ERROR(complete_now());
+  LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
   return saver_->Finish();
 }
 

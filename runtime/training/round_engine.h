@@ -11,6 +11,7 @@
 #include "runtime/training/local_round.h"
 #include "runtime/training/pending_round.h"
 #include "runtime/training/replica.h"
+#include "runtime/training/state_transfer.h"
 #include "runtime/training/synchronizer.h"
 #include "runtime/training/training_state.h"
 
@@ -25,7 +26,8 @@ class RoundEngine final : public Engine {
   Result<Outcome> Run(const Generation& generation, Collective& collective,
                       ControlChannel& control) override;
   [[nodiscard]] int64_t round() const override {
-    return resume_from_ ? resume_from_->round : state_.round;
+    if (resume_from_) return resume_from_->round;
+    return whole_ ? state_.round : held_round_;
   }
   [[nodiscard]] int64_t parameter_count() const override {
     return replica_.flat().parameter_count();
@@ -41,14 +43,18 @@ class RoundEngine final : public Engine {
     ControlChannel& control;
     LocalRound<T> local;
     Synchronizer<T> synchronizer;
+    StateTransfer<T> transfer;
     LocalRoundOptions options;
     std::vector<Plan> plans;  // known to this worker
     int64_t agreed = 0;       // plan version that every member has
+    bool checkpoint_overdue = false;
   };
 
   Result<Outcome> RunGeneration(const Generation& generation, Collective& collective,
                                 ControlChannel& control);
   Status LoadState(int rank);
+  // Members get one state, at once or, where that may wait, in the background of the next rounds.
+  Result<std::vector<int>> Align(Collective& collective, bool in_background);
   // A generation begins: the round that was pending when the last one broke, if any member has it.
   Result<BoundaryRequest> CompletePending(Context& context);
   // One round from its anchor to its report. Returns what all members do at its boundary. On an
@@ -62,10 +68,13 @@ class RoundEngine final : public Engine {
   // Books the round: cursor, next batch, plan history; the report's common part.
   Status Advance(Context& context, const RoundWork& work, const Exchange& exchange,
                  RoundReport& report);
-  // Where they are due at this boundary.
+  // What is due at this boundary. `stop`: no round follows.
+  Status FinishBoundary(Context& context, const RoundSettings& settings, const Exchange& exchange,
+                        bool stop, Stopwatch& watch, RoundReport& report);
   Status Evaluate(Context& context, const RoundSettings& settings, RoundReport& report);
   Status Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange,
                     bool stop, RoundReport& report);
+  [[nodiscard]] bool CheckpointDue() const;
   [[nodiscard]] bool Finished() const;
 
   EngineOptions options_;
@@ -78,7 +87,10 @@ class RoundEngine final : public Engine {
   std::optional<checkpoint::Checkpoint> resume_from_;
   std::string resume_directory_;
   uint64_t model_digest_ = 0;  // at the present boundary
-  bool leaving_ = false;       // this worker told the others so in the present round
+  // False: the parameters are not, or not yet, those of state_, which is then another member's.
+  bool whole_ = true;
+  int64_t held_round_ = 0;  // while that is so, of the state that it had before
+  bool leaving_ = false;    // this worker told the others so in the present round
   std::optional<PendingRound<T>> pending_;
   int64_t strikes_ = 0;        // rounds in a row in which only this worker's update was not finite
   int64_t wasted_rounds_ = 0;  // in a row, in which no worker's update was finite

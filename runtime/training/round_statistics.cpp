@@ -18,6 +18,7 @@ enum Field {
   kFinite,
   kStatisticsFinite,
   kRequest,
+  kReceivedAll,
   kSaved,
   kLossSum,
   kBatch,
@@ -64,6 +65,7 @@ void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   f[kFinite] = slot.finite;
   f[kStatisticsFinite] = slot.statistics_finite;
   f[kRequest] = static_cast<double>(slot.request);
+  f[kReceivedAll] = slot.received_all;
   f[kSaved] = slot.saved;
   f[kLossSum] = slot.loss_sum;
   f[kBatch] = slot.batch;
@@ -86,6 +88,7 @@ RankSlot StatisticsBlock::slot(int rank) const {
   slot.finite = f[kFinite] != 0;
   slot.statistics_finite = f[kStatisticsFinite] != 0;
   slot.request = static_cast<BoundaryRequest>(static_cast<int>(f[kRequest]));
+  slot.received_all = f[kReceivedAll] != 0;
   slot.saved = f[kSaved] != 0;
   slot.loss_sum = f[kLossSum];
   slot.batch = f[kBatch];
@@ -109,11 +112,13 @@ std::span<double> StatisticsBlock::integers() {
 
 Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Member>& members) {
   std::vector<int> other_round, other_state;
-  for (size_t r = 1; r < slots.size(); ++r) {
+  uint64_t digest = 0;  // of the first that has one
+  for (size_t r = 0; r < slots.size(); ++r) {
     const int rank = static_cast<int>(r);
+    if (digest == 0) digest = slots[r].digest;
     if (slots[r].generation != slots[0].generation || slots[r].round != slots[0].round) {
       other_round.push_back(rank);
-    } else if (slots[r].digest != slots[0].digest) {
+    } else if (slots[r].digest != 0 && slots[r].digest != digest) {
       other_state.push_back(rank);
     }
   }
@@ -126,7 +131,7 @@ Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Memb
     return BugError(
         Format("in round %ld the model or schedule of rank %s differs from rank 0's (digest "
                "%016lx): replicas have diverged; resume from the last checkpoint and report this",
-               slots[0].round, Names(other_state, members).c_str(), slots[0].digest));
+               slots[0].round, Names(other_state, members).c_str(), digest));
   }
   return {};
 }

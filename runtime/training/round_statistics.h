@@ -21,13 +21,14 @@ struct RankSlot {
   int64_t round = 0;        // number of the round, 1 for the first
   int64_t newest_plan = 0;  // largest plan version that the rank has
   int64_t samples = 0;      // n_m that count: 0 when the update is not finite
-  uint64_t digest = 0;      // of w_k, the buffers and the schedule's state
+  uint64_t digest = 0;      // of w_k, the buffers and the schedule's state; 0: it has not all of it
   bool finite = true;       // Delta_m and the buffers are finite
   bool statistics_finite = true;
   BoundaryRequest request = BoundaryRequest::kNone;
-  bool saved = false;   // this rank's files of the pending checkpoint are on the disk
-  double loss_sum = 0;  // over the samples that count
-  double batch = 0;     // b_m
+  bool received_all = true;  // all of w_k has come to it, or it held it when the round began
+  bool saved = false;        // this rank's files of the pending checkpoint are on the disk
+  double loss_sum = 0;       // over the samples that count
+  double batch = 0;          // b_m
   // ||g_m||^2 of step 0, raw; with the sketch estimator ||S_m||^2.
   double gradient_norm_squared = 0;
   WorkerMicrobatches within;
@@ -53,8 +54,8 @@ class StatisticsBlock {
   std::vector<double> data_;
 };
 
-// The ranks' slots must be of one generation, round and digest: kBug naming those that differ from
-// rank 0. `members` name the ranks.
+// The ranks' slots must be of one generation and round, and those that have a digest of one digest:
+// kBug naming those that differ from the first. `members` name the ranks.
 [[nodiscard]] Status CheckAgreement(const std::vector<RankSlot>& slots,
                                     const std::vector<Member>& members);
 

@@ -72,8 +72,9 @@ Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training,
 template <typename T>
 Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                                       const std::vector<Member>& members, RankSlot slot,
-                                      StepZero<T>* step_zero, Collective& collective,
-                                      Stopwatch& watch, ActivitySeconds& seconds) {
+                                      StepZero<T>* step_zero, int first_holder,
+                                      Collective& collective, Stopwatch& watch,
+                                      ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
   FlatState<T>& flat = replica_.flat();
@@ -106,7 +107,7 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
     }
   }
   block_.SetSlot(rank, slot);
-  if (rank == 0) {
+  if (rank == first_holder) {
     std::ranges::copy(flat.ReadIntegers(),
                       block_.integers().begin());  // counts below 2^53 are exact
   }

@@ -44,12 +44,13 @@ class Synchronizer {
   Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers);
 
   // `slot` is this rank's, without what is computed here (digest, counters and b_m are the
-  // caller's). Without `step_zero` the round's gradient noise is not measured.
+  // caller's). Without `step_zero` of every rank the round's gradient noise is not measured.
+  // `first_holder`: the lowest rank whose integer buffers are those of the round.
   // Applies the outer step on success: parameters, buffers, inner state are those of the next
   // round. kBug when ranks disagree; the collective's error when it fails.
   Result<Exchange> Run(const RoundSettings& settings, const std::vector<Member>& members,
-                       RankSlot slot, StepZero<T>* step_zero, Collective& collective,
-                       Stopwatch& watch, ActivitySeconds& seconds);
+                       RankSlot slot, StepZero<T>* step_zero, int first_holder,
+                       Collective& collective, Stopwatch& watch, ActivitySeconds& seconds);
 
  private:
   Status AverageUpdates(const Exchange& exchange, int rank, Collective& collective,

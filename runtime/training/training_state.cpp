@@ -123,15 +123,20 @@ GlobalBatchLimits LimitsOf(const Plan& plan, const LimitsSpec& limits) {
 }
 
 Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
-                                const TrainingState& state, const Plan& plan) {
+                                const TrainingState& state, const Plan& plan,
+                                const std::vector<bool>& idle) {
   const TrainingSpec& training = job.training;
+  Plan working = plan;
+  for (size_t r = 0; r < idle.size(); ++r) {
+    if (idle[r]) working.shares[r].min_batch = working.shares[r].max_batch = 0;
+  }
   RoundSettings settings;
   settings.number = state.round + 1;
   settings.plan = plan;
-  settings.limits = LimitsOf(plan, job.limits);
+  settings.limits = LimitsOf(working, job.limits);
   settings.global_batch = std::clamp(state.growth.batch, settings.limits.min, settings.limits.max);
 
-  const std::vector<WorkerCost> costs = Costs(plan);
+  const std::vector<WorkerCost> costs = Costs(working);
   LONGSTRIDE_ASSIGN_OR_RETURN(settings.local_batches,
                               Profiled(plan) ? AllocateBatch(costs, settings.global_batch)
                                              : SplitEqually(costs, settings.global_batch));

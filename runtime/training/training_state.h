@@ -63,10 +63,11 @@ struct RoundSettings {
 [[nodiscard]] GlobalBatchLimits LimitsOf(const Plan& plan, const LimitsSpec& limits);
 
 // The next round under `plan`. The last one takes fewer steps H, so that the
-// run ends at the sample limit or less than one global batch beyond it. kUser when the batch cannot
-// be split.
+// run ends at the sample limit or less than one global batch beyond it. Ranks that are `idle` take
+// nothing of the batch (empty: none is). kUser when the batch cannot be split.
 [[nodiscard]] Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
-                                              const TrainingState& state, const Plan& plan);
+                                              const TrainingState& state, const Plan& plan,
+                                              const std::vector<bool>& idle = {});
 
 // A digest of all that decides the next round, so that ranks that drifted apart are found out.
 [[nodiscard]] uint64_t ScheduleDigest(const TrainingState& state);

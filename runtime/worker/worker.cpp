@@ -93,7 +93,9 @@ Worker::Worker(const WorkerOptions& options)
       id_{options.group, options.index, NewIncarnation()},
       abort_(std::make_shared<AbortSwitch>()) {}
 
-Worker::~Worker() = default;
+Worker::~Worker() {
+  if (tether_) tether_->Stop();  // before the channel that it calls is gone
+}
 
 Status Worker::Run() {
   LONGSTRIDE_RETURN_IF_ERROR(Prepare());
@@ -217,20 +219,26 @@ Status Worker::JoinJob(WorkerProfile profile) {
                  static_cast<long long>(profile.micro_batch_cap),
                  static_cast<long long>(profile.threads), metrics_->port()));
 
+  // It calls back only once a generation is watched, when the channel is there.
+  LONGSTRIDE_ASSIGN_OR_RETURN(tether_,
+                              Tether::Start(address_, [this] { channel_->HeartbeatNow(); }));
   JoinRequest join;
   join.worker = id_;
   join.address = address_;
   join.metrics_port = metrics_->port();
+  join.tether_port = tether_->port();
   join.profile = std::move(profile);
   join.round = engine_->round();
   join.parameters = engine_->parameter_count();
   join.train_samples = train_->size();
   LONGSTRIDE_RETURN_IF_ERROR(client_->Join(join));
   channel_ = std::make_unique<QueuedControlChannel>(
-      client_, id_, [abort = abort_](const HeartbeatReply& reply) {
+      client_, id_,
+      [abort = abort_](const HeartbeatReply& reply) {
         LogWarning("worker", "the coordinator ends this generation: " + reply.reason);
         abort->Abort();
-      });
+      },
+      [tether = tether_.get()](GenerationId generation) { return tether->Silent(generation); });
   return Status();
 }
 
@@ -271,6 +279,7 @@ Result<Outcome> Worker::Train() {
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   abort_->Reset();
   channel_->Enter(generation);
+  tether_->Watch(generation);
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, Connect(generation));
   LogInfo("worker", Format("generation (%lld, %lld): rank %d of %d over %s",
                            static_cast<long long>(generation_.term),
@@ -310,6 +319,7 @@ void Worker::LeaveJob(const Status& status) {
     LogWarning("worker",
                "the coordinator did not hear that this worker leaves: " + left.error().message);
   }
+  tether_->Stop();
   channel_.reset();
 }
 

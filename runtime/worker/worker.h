@@ -10,6 +10,7 @@
 #include "runtime/device/device.h"
 #include "runtime/membership/control_channel.h"
 #include "runtime/membership/membership.h"
+#include "runtime/membership/tether.h"
 #include "runtime/metrics/worker_metrics.h"
 #include "runtime/training/engine.h"
 #include "runtime/worker/options.h"
@@ -53,6 +54,7 @@ class Worker {
   std::unique_ptr<WorkerMetrics> metrics_;
   std::string address_;
   std::shared_ptr<AbortSwitch> abort_;
+  std::unique_ptr<Tether> tether_;                 // after JoinJob, which tells its port
   std::unique_ptr<QueuedControlChannel> channel_;  // after Join
   GenerationId generation_;
 };

@@ -46,16 +46,10 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from resume import children_of, committed_rounds
+from runs import (PYTHON, ROOT, Run, RunFailed, check_ledger, command, committed_rounds, end, in_namespaces,
+                  length, netns, number_of, send)
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGSTRIDE = ROOT / "build/release/bin/longstride"
-MANIFEST = ROOT / "manifests/fashion-mnist.yaml"
-NETNS = ROOT / "scripts/netns.sh"
-PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
-          / "peers-torch-2.15.0/bin/python")
 PEER = ROOT / "tests/bench/peer_faults.py"
 BASE = ROOT / "build/bench/faults"
 PREFIX = "lsf"
@@ -66,112 +60,13 @@ SETTINGS = ["training.maxEpochs=1000", "training.batch.policy=fixed", "training.
 KINDS = ["kill", "stop", "partition"]
 PEERS = ["torchft", "torchrun"]
 FIRST_ROUND, LAST_ROUND = 3, 10  # in one of these the fault strikes
-START_SECONDS, REFORM_SECONDS, REPLACE_SECONDS, STOP_SECONDS = 120, 30, 30, 60
+START_SECONDS, REFORM_SECONDS, REPLACE_SECONDS = 120, 30, 30
 PEER_SECONDS = 120
 ROUNDS_AFTER = 3
 PARTITION = "*filter\n-A INPUT -i eth0 -j DROP\n-A OUTPUT -o eth0 -j DROP\nCOMMIT\n"
 
 
-class RunFailed(Exception):
-    pass
-
-
-def netns(*words, text=None):
-    done = subprocess.run([str(NETNS), *map(str, words)], text=True, capture_output=True, input=text, timeout=60)
-    if done.returncode != 0:
-        raise RunFailed(f"netns.sh {' '.join(map(str, words))} failed: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
-def family_of(pid):
-    family = children_of(pid)
-    return family + [grandchild for child in family for grandchild in family_of(child)]
-
-
-def send(pid, number):
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
-
-
-def end(process, first_signal):
-    """Ends a process of ours and what it started; its exit code."""
-    family = family_of(process.pid)
-    if process.poll() is None:
-        process.send_signal(first_signal)
-        try:
-            return process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            for pid in family + family_of(process.pid) + [process.pid]:
-                send(pid, signal.SIGKILL)
-    return process.wait()
-
-
 # longstride --------------------------------------------------------------------------------------------------------
-
-
-class Lines:
-    """The JSON lines of a file that others append to, each once it is whole."""
-
-    def __init__(self, path):
-        self.path, self.offset, self.seen = path, 0, []
-
-    def read(self):
-        if self.path.exists():
-            with open(self.path, "rb") as f:
-                f.seek(self.offset)
-                new = f.read()
-            whole = new[:new.rfind(b"\n") + 1]
-            self.offset += len(whole)
-            self.seen += [json.loads(line) for line in whole.splitlines()]
-        return self.seen
-
-
-def number_of(generation):
-    return generation["term"], generation["counter"]
-
-
-class Run:
-    def __init__(self, out, seed, settings):
-        self.out, self.log = out, out.with_suffix(".log")
-        self.rounds, self.events = Lines(out / "rounds.jsonl"), Lines(out / "events.jsonl")
-        words = [NETNS, "exec", PREFIX, "gw", "--", LONGSTRIDE, "run", MANIFEST, "--workers", WORKERS, "--threads", 1,
-                 "--listen", netns("address", PREFIX, "gw"), "--out", out,
-                 "--launch-prefix", f"{NETNS} exec {PREFIX} {{index}} --"]
-        for s in [f"seed={seed}", *SETTINGS, *settings]:
-            words += ["--set", s]
-        with open(self.log, "w") as f:
-            self.process = subprocess.Popen([str(w) for w in words], stdout=f, stderr=subprocess.STDOUT)
-
-    def wait_for(self, condition, seconds):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if self.process.poll() is not None:
-                raise RunFailed(f"longstride ended with {self.process.returncode}\n{self.log.read_text()[-3000:]}")
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return True
-
-    def committed(self):
-        return [r for r in self.rounds.read() if "round" in r]
-
-    def formed(self, after):
-        return [e for e in self.events.read() if e["event"] == "generationFormed" and e["time"] > after]
-
-    def rounds_since(self, generation):
-        return sum(number_of(r["generation"]) >= number_of(generation) for r in self.committed())
-
-    def worker(self, index):
-        for pid in children_of(self.process.pid):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            except OSError:
-                continue
-            if "--index" in words and words[words.index("--index") + 1] == str(index):
-                return pid
-        raise RunFailed(f"there is no worker {index}")
 
 
 def strike(kind, victim, pid):
@@ -200,7 +95,9 @@ def fault(kind, seed, a):
     rng = random.Random(f"{kind}-{seed}")
     victim, at_round, fraction = rng.randrange(WORKERS), rng.randint(FIRST_ROUND, LAST_ROUND), rng.random()
     netns("up", PREFIX, WORKERS, 0)
-    run = Run(BASE / f"{kind}-{seed}", seed, a.set)
+    out = BASE / f"{kind}-{seed}"
+    run = Run(in_namespaces(PREFIX, command("fashion-mnist.yaml", out, WORKERS,
+                                            [f"seed={seed}", *SETTINGS, *a.set])), out)
     pid = None
     try:
         if not run.wait_for(lambda: len(run.committed()) >= at_round, START_SECONDS):
@@ -220,7 +117,7 @@ def fault(kind, seed, a):
         run.wait_for(replaced, REPLACE_SECONDS)
         code = end(run.process, signal.SIGINT)
         if code not in (0, 7):
-            raise RunFailed(f"interrupted, longstride ended with {code}\n{run.log.read_text()[-3000:]}")
+            raise RunFailed(f"interrupted, longstride ended with {code}\n{run.log_tail()}")
         return run, victim, at_round, struck
     finally:
         if kind == "stop" and pid:
@@ -252,33 +149,8 @@ def gaps(records, place, names, since=0):
     return [after[n] - max(since, before[n]) for n in before.keys() & after.keys() if after[n] > since]
 
 
-def length(ranges):
-    return sum(end - begin for begin, end in ranges)
-
-
-def check_ledger(records):
-    """Positions that are missing or counted twice, and those left for later."""
-    cursor = records[-1]["cursorEnd"]
-    times, wrong = bytearray(cursor), 0
-    for record in records:
-        if record["samples"] != length(record["committed"]):
-            raise RunFailed(f"round {record['round']} says {record['samples']} samples, its committed ranges hold "
-                            f"{length(record['committed'])}")
-        for begin, end in record["committed"] + record["discarded"]:
-            for position in range(begin, end):
-                if position >= cursor or times[position]:
-                    wrong += 1
-                else:
-                    times[position] = 1
-    for begin, end in records[-1]["holes"]:
-        for position in range(begin, end):
-            wrong += times[position]
-            times[position] = 1
-    return wrong + times.count(0), length(records[-1]["holes"])
-
-
 def analyse(run, victim, struck):
-    records = committed_rounds(run.out / "rounds.jsonl")
+    records = committed_rounds(run.out)
     all_records = [r for r in run.rounds.read() if "round" in r]
     events = run.events.read()
     formed = [e for e in events if e["event"] == "generationFormed"]

@@ -30,11 +30,9 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGSTRIDE = ROOT / "build/release/bin/longstride"
-MANIFEST = ROOT / "manifests/fashion-mnist.yaml"
+from runs import ROOT, command, committed_rounds, seconds_of
+
 BASE = ROOT / "build/bench/heterogeneous"
 CPU_QUOTA = ROOT / "tests/bench/cpu_quota.sh"
 PREFIX = "lsh"
@@ -52,21 +50,13 @@ def cpu_quota(*words):
     subprocess.run([str(CPU_QUOTA), *map(str, words)], check=True, timeout=60)
 
 
-def command(out, seed, batch, a, workers, group, settings):
-    words = [LONGSTRIDE, "run", MANIFEST, "--workers", workers, "--threads", 1, "--out", out,
-             "--launch-prefix", f"{CPU_QUOTA} exec {PREFIX} {group} --"]
-    for s in [f"seed={seed}", f"training.localSteps.steps={a.local_steps}", "training.batch.policy=fixed",
-              "training.batch.normTest=null", f"training.batch.initial={batch}", f"evaluation.everySamples={NEVER}",
-              "evaluation.target=null", "checkpoint.everyRounds=0", *settings, *a.set]:
-        words += ["--set", s]
-    return [str(w) for w in words]
-
-
-def rounds_of(out):
-    path = out / "rounds.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    records = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [r for r in records if "round" in r]
+def words_of(out, seed, batch, a, workers, group, settings):
+    return command("fashion-mnist.yaml", out, workers,
+                   [f"seed={seed}", f"training.localSteps.steps={a.local_steps}", "training.batch.policy=fixed",
+                    "training.batch.normTest=null", f"training.batch.initial={batch}",
+                    f"evaluation.everySamples={NEVER}", "evaluation.target=null", "checkpoint.everyRounds=0",
+                    *settings, *a.set],
+                   "--launch-prefix", f"{CPU_QUOTA} exec {PREFIX} {group} --")
 
 
 def fail(what, log):
@@ -81,18 +71,18 @@ def measure_speeds(seed, a):
     try:
         for i, (out, log) in enumerate(zip(outs, logs)):
             batch = max(1, round(a.batch * QUOTAS[i] / sum(QUOTAS)))
-            words = command(out, seed, batch, a, 1, i, [f"training.maxEpochs={10**6}"])
+            words = words_of(out, seed, batch, a, 1, i, [f"training.maxEpochs={10**6}"])
             with open(log, "w") as f:
                 jobs.append(subprocess.Popen(words, stdout=f, stderr=subprocess.STDOUT))
         deadline = time.monotonic() + START_SECONDS
-        while not all(rounds_of(out) for out in outs):
+        while not all(committed_rounds(out) for out in outs):
             for job, log in zip(jobs, logs):
                 if job.poll() is not None:
                     fail(f"a speed job ended with {job.returncode}", log)
             if time.monotonic() > deadline:
                 fail(f"not all speed jobs trained after {START_SECONDS} s", logs[-1])
             time.sleep(0.1)
-        begin = max(rounds_of(out)[0]["time"] for out in outs)
+        begin = max(committed_rounds(out)[0]["time"] for out in outs)
         time.sleep(a.speed_seconds)
         end = time.time()
         for job in jobs:
@@ -107,7 +97,7 @@ def measure_speeds(seed, a):
                 job.wait()
     speeds = []
     for out in outs:
-        inside = [r["workers"][0] for r in rounds_of(out)
+        inside = [r["workers"][0] for r in committed_rounds(out)
                   if r["time"] - r["workers"][0]["wallSeconds"] >= begin and r["time"] <= end]
         if not inside:
             sys.exit(f"{out}: no round within {a.speed_seconds} s; raise --speed-seconds")
@@ -130,15 +120,14 @@ def settling(records):
 def train(name, seed, a, settings):
     out = BASE / f"{name}-{seed}"
     log = out.with_suffix(".log")
-    words = command(out, seed, a.batch, a, WORKERS, "{index}", [f"training.maxEpochs={a.epochs}", *settings])
+    words = words_of(out, seed, a.batch, a, WORKERS, "{index}", [f"training.maxEpochs={a.epochs}", *settings])
     with open(log, "w") as f:
         done = subprocess.run(words, stdout=f, stderr=subprocess.STDOUT, timeout=RUN_SECONDS)
     if done.returncode != 0:
         fail(f"longstride run failed with {done.returncode}", log)
-    records = rounds_of(out)
+    records = committed_rounds(out)
     before, after, changes = settling(records)
-    result = {"seconds": sum(max(w["wallSeconds"] - w["seconds"]["evaluation"] - w["seconds"]["checkpoint"]
-                                 for w in r["workers"]) for r in records),
+    result = {"seconds": seconds_of(records, without=["evaluation", "checkpoint"]),
               "samples": sum(r["samples"] for r in records), "rounds": len(records),
               "accuracy": records[-1]["evaluationAccuracy"], "rounds_to_settle": before,
               "rounds_after_settling": after, "plan_changes_after_settling": changes,

@@ -16,11 +16,9 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from runs import ROOT, command, committed_rounds, run_to_end
+
 WORKERS, INITIAL_BATCH = 4, 32
 MOST_SAMPLES_RATIO = 1.1
 LEARNING_RATE, ETA = 0.02, 1.0
@@ -36,14 +34,8 @@ def run(name, seed, a):
                 f"training.batch.initial={INITIAL_BATCH}", f"training.localSteps.steps={a.local_steps}",
                 f"training.maxEpochs={a.max_epochs}", f"evaluation.target.value={a.target}",
                 f"evaluation.everySamples={a.evaluate_every}", "checkpoint.everyRounds=0", *CONTENDERS[name], *a.set]
-    command = [ROOT / "build/release/bin/longstride", "run", ROOT / "manifests/fashion-mnist.yaml",
-               "--workers", WORKERS, "--threads", 1, "--out", out]
-    for s in settings:
-        command += ["--set", s]
-    done = subprocess.run([str(w) for w in command], text=True, capture_output=True, timeout=7200)
-    if done.returncode != 0:
-        sys.exit(f"longstride run failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    records = [json.loads(line) for line in open(out / "rounds.jsonl")]
+    run_to_end(command("fashion-mnist.yaml", out, WORKERS, settings))
+    records = committed_rounds(out)
     last = records[-1]
     result = {"rounds": last["round"], "samples": sum(r["samples"] for r in records),
               "accuracy": last["evaluationAccuracy"], "final_batch": last["globalBatch"],

@@ -19,50 +19,34 @@ torch_accuracy, samples, rounds, longstride_seconds, torch_seconds}, medians ove
 
 import argparse
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
-          / "peers-torch-2.15.0/bin/python")
+from runs import PYTHON, ROOT, command, committed_rounds, run_to_end, seconds_of
+
 BASE = ROOT / "build/bench/parity"
 WORKERS = 2
 MOST_LOSS_RATIO = 1.03
 
 
-def output_of(*words):
-    done = subprocess.run([str(w) for w in words], text=True, capture_output=True, timeout=7200)
-    if done.returncode != 0:
-        sys.exit(f"{words[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
 def run_longstride(case, seed, manifest, settings):
     out = BASE / f"{case}-{seed}"
-    command = [ROOT / "build/release/bin/longstride", "run", ROOT / "manifests" / manifest, "--workers", WORKERS,
-               "--threads", 1, "--out", out]
-    for s in [f"seed={seed}", "checkpoint.everyRounds=0", *settings]:
-        command += ["--set", s]
-    output_of(*command)
-    records = [json.loads(line) for line in open(out / "rounds.jsonl")]
+    run_to_end(command(manifest, out, WORKERS, [f"seed={seed}", "checkpoint.everyRounds=0", *settings]))
+    records = committed_rounds(out)
     last = records[-1]
     return {"loss": last["evaluationLoss"], "accuracy": last["evaluationAccuracy"], "rounds": last["round"],
             "samples": sum(r["samples"] for r in records),
-            "seconds": sum(max(w["wallSeconds"] for w in r["workers"]) for r in records)}
+            "seconds": seconds_of(records)}
 
 
 def run_torch(*words):
-    return json.loads(output_of(PYTHON, ROOT / "tests/bench/parity_torch.py", *words).strip().splitlines()[-1])
+    return json.loads(run_to_end([PYTHON, ROOT / "tests/bench/parity_torch.py", *words]).strip().splitlines()[-1])
 
 
 def gpt(seed, samples, threads):
     text = BASE / "bible-kjv.txt"
     if not text.exists():
-        text.write_text(output_of("bible", "-f", "Gen1:1-Rev22:21"))
+        text.write_text(run_to_end(["bible", "-f", "Gen1:1-Rev22:21"]))
     warmup = samples // 20
     ours = run_longstride("gpt", seed, "gpt-bytes.yaml",
                           [f"data.path={text}", f"training.maxSamples={samples}",

@@ -17,23 +17,15 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-NETNS = ROOT / "scripts/netns.sh"
-PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
-          / "peers-torch-2.15.0/bin/python")
+from runs import NETNS, PYTHON, ROOT, command, committed_rounds, in_namespaces, netns, run_to_end, seconds_of
+
 PREFIX = "lsp"
 WORKERS = 4
 # What longstride sets with mallopt at start, as glibc's environment variables.
 SAME_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
                "MALLOC_TOP_PAD_": str(64 << 20)}
-
-
-def netns(*words):
-    return subprocess.run([NETNS, *map(str, words)], check=True, text=True, capture_output=True).stdout.strip()
 
 
 def megabytes_per_worker():
@@ -46,11 +38,11 @@ def run_torch(seed, mode, local_steps=0, environment=None):
                **(environment or {}))
     processes = []
     for rank in range(WORKERS):
-        command = [NETNS, "exec", PREFIX, rank, "--", PYTHON, ROOT / "tests/bench/peer_torch.py", "--mode", mode,
-                   "--rank", rank, "--world", WORKERS, "--store", store, "--seed", seed]
+        words = [NETNS, "exec", PREFIX, rank, "--", PYTHON, ROOT / "tests/bench/peer_torch.py", "--mode", mode,
+                 "--rank", rank, "--world", WORKERS, "--store", store, "--seed", seed]
         if local_steps:
-            command += ["--local-steps", local_steps]
-        processes.append(subprocess.Popen([str(w) for w in command], env=env,
+            words += ["--local-steps", local_steps]
+        processes.append(subprocess.Popen([str(w) for w in words], env=env,
                                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
     out = processes[0].communicate(timeout=1200)[0]
     for p in processes[1:]:
@@ -60,21 +52,13 @@ def run_torch(seed, mode, local_steps=0, environment=None):
 
 def run_longstride(seed, settings=()):
     out = ROOT / f"build/bench/peers-run-{os.getpid()}-{time.time_ns()}"
-    command = [NETNS, "exec", PREFIX, "gw", "--", ROOT / "build/release/bin/longstride", "run",
-               ROOT / "manifests/fashion-mnist.yaml", "--workers", WORKERS, "--threads", 1,
-               "--set", f"seed={seed}", "--set", "checkpoint.everyRounds=0",
-               "--listen", netns("address", PREFIX, "gw"),
-               "--launch-prefix", f"{NETNS} exec {PREFIX} {{index}} --", "--out", out]
-    for s in settings:
-        command += ["--set", s]
+    words = in_namespaces(PREFIX, command("fashion-mnist.yaml", out, WORKERS,
+                                          [f"seed={seed}", "checkpoint.everyRounds=0", *settings]))
     begin = time.perf_counter()
-    run = subprocess.run([str(w) for w in command], text=True, capture_output=True, timeout=1200)
-    if run.returncode != 0:
-        sys.exit(f"longstride run failed with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+    run_to_end(words, 1200)
     total = time.perf_counter() - begin
-    records = [json.loads(line) for line in open(out / "rounds.jsonl")]
-    records = [r for r in records if "round" in r]
-    seconds = sum(max(w["wallSeconds"] - w["seconds"]["evaluation"] for w in r["workers"]) for r in records)
+    records = committed_rounds(out)
+    seconds = seconds_of(records, without=["evaluation"])
     last = records[-1]
     samples = sum(r["samples"] for r in records)
     return {"seconds": seconds, "accuracy": last["evaluationAccuracy"], "epochs": samples / 60000,

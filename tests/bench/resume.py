@@ -11,67 +11,29 @@ Writes build/bench/resume.json.
 
 import argparse
 import json
-import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGSTRIDE = ROOT / "build/release/bin/longstride"
-MANIFEST = ROOT / "manifests/synthetic-smoke.yaml"
+from runs import LONGSTRIDE, ROOT, check_ledger, children_of, command, committed_rounds, send
+
 UNLIKE_CPUS = ROOT / "tests/bench/unlike_cpus.sh"
 SETTINGS = ["checkpoint.everyRounds=4", "training.localSteps.steps=4", "training.maxSamples=60000"]
 DEADLINE_SECONDS = 120
 
 
-def children_of(pid):
-    out = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-            if int(fields[1]) == pid:
-                out.append(int(stat.parent.name))
-        except (OSError, IndexError):
-            pass
-    return out
+def words_of(out, seed, *more):
+    return command("synthetic-smoke.yaml", out, 3, [f"seed={seed}", *SETTINGS], *more)
 
 
-def command(out, *more, settings=SETTINGS, workers=3):
-    words = [LONGSTRIDE, "run", MANIFEST, "--workers", workers, "--threads", 1, "--out", out, *more]
-    for s in settings:
-        words += ["--set", s]
-    return [str(w) for w in words]
-
-
-def committed_rounds(path):
-    """The records that hold: those that a later void line does not take back."""
-    rounds = []
-    if not path.exists():
-        return rounds
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # torn by the kill
-        if "voidAfterRound" in record:
-            rounds = [r for r in rounds if r["round"] <= record["voidAfterRound"]]
-        elif "round" in record:
-            rounds.append(record)
-    return rounds
-
-
-def check_ledger(rounds):
-    cursor = 0
+def check_rounds(rounds):
     for number, record in enumerate(rounds, 1):
         assert record["round"] == number, f"round {record['round']} stands at place {number}"
-        assert record["cursorBegin"] == cursor, f"round {number} begins at {record['cursorBegin']}, not at {cursor}"
-        assert record["samples"] == record["cursorEnd"] - cursor, f"round {number} lost samples"
-        cursor = record["cursorEnd"]
-    return cursor
+    assert check_ledger(rounds) == (0, 0), "samples were lost or repeated"
+    return rounds[-1]["cursorEnd"]
 
 
 def final_model(directory):
@@ -84,34 +46,31 @@ def one(seed, base):
     out, replay = base / f"run-{seed}", base / f"replay-{seed}"
     prefix = ["--launch-prefix", f"{UNLIKE_CPUS} {{index}}"] if seed % 2 else []
     at_round, fraction = rng.randint(1, 40), rng.random()
-    process = subprocess.Popen(command(out, *prefix, settings=SETTINGS + [f"seed={seed}"]),
+    process = subprocess.Popen(words_of(out, seed, *prefix),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begin = time.monotonic()
     while process.poll() is None and time.monotonic() - begin < DEADLINE_SECONDS:
-        rounds = committed_rounds(out / "rounds.jsonl")
+        rounds = committed_rounds(out)
         if len(rounds) >= at_round:
             time.sleep(fraction * max(w["wallSeconds"] for w in rounds[-1]["workers"]))
             break
         time.sleep(0.002)
     finished = process.poll() is not None
     for pid in children_of(process.pid) + [process.pid]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        send(pid, signal.SIGKILL)
     process.wait()
-    seen = len(committed_rounds(out / "rounds.jsonl"))
+    seen = len(committed_rounds(out))
     resumed = subprocess.run([str(LONGSTRIDE), "run", "--resume", str(out), *prefix], text=True,
                              capture_output=True, timeout=DEADLINE_SECONDS)
     if resumed.returncode != 0:
         sys.exit(f"seed {seed}: resume ended with {resumed.returncode}\n{resumed.stdout}\n{resumed.stderr}")
-    rounds = committed_rounds(out / "rounds.jsonl")
-    cursor = check_ledger(rounds)
-    again = subprocess.run(command(replay, "--replay", out, *prefix, settings=SETTINGS + [f"seed={seed}"]), text=True,
+    rounds = committed_rounds(out)
+    cursor = check_rounds(rounds)
+    again = subprocess.run(words_of(replay, seed, "--replay", out, *prefix), text=True,
                            capture_output=True, timeout=DEADLINE_SECONDS)
     if again.returncode != 0:
         sys.exit(f"seed {seed}: replay ended with {again.returncode}\n{again.stdout}\n{again.stderr}")
-    check_ledger(committed_rounds(replay / "rounds.jsonl"))
+    check_rounds(committed_rounds(replay))
     name, model = final_model(out)
     replay_name, replay_model = final_model(replay)
     equal = name == replay_name and model == replay_model

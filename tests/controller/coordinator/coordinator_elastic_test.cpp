@@ -420,5 +420,29 @@ TEST_F(ElasticTest, WhoAsksAfterAnotherHasFinishedIsDone) {
   EXPECT_FALSE(reply->failed);
 }
 
+TEST_F(ElasticTest, AStragglerIsShedOnlyIfTheJobSaysSo) {
+  for (const bool shed : {false, true}) {
+    CoordinatorOptions options;
+    options.job = MakeJob(3);
+    options.job.spec.run_policy.shed_stragglers = shed;
+    Make(3, options);
+    JoinAll();
+    events_.clear();
+    for (int64_t round = 1; round <= 2 * StragglerWatch::kPatience; ++round) {
+      for (int64_t r = 0; r < 3; ++r) {
+        RoundReport report = MakeReport(kFirst, round, r, 3);
+        report.seconds.data = r == 1 ? 9 : 1;
+        ASSERT_TRUE(Report(report).ok());
+      }
+    }
+    Pass(milliseconds(100), {0, 1, 2});
+    const auto lost = Of<WorkerLostEvent>(events_);
+    ASSERT_EQ(lost.size(), shed ? 1u : 0u);
+    if (shed) {
+      EXPECT_EQ(lost[0].worker.index, 1);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace longstride

@@ -155,5 +155,25 @@ TEST(Planner, TheHistorySaysWhenAPlanWasReallyUsed) {
   EXPECT_EQ(history[1].first_round, 5);
 }
 
+TEST(Planner, AReprofiledWorkerIsTimedWithWhatItsStepsWaitFor) {
+  Planner planner(MakeJob(2).spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());
+  const auto slow_to_read = [](int64_t round) {
+    RoundRecord record = MakeRecord(round, {32, 32}, {Profiled(32), Profiled(32)}, 0.1);
+    for (RoundReport& report : record.reports) {
+      report.local_batch = 32;
+      report.seconds.compute = 8 * Profiled(32);
+    }
+    record.reports[1].seconds.data = 2 * 8 * Profiled(32);
+    return record;
+  };
+  int64_t round = 1;
+  for (; round <= 6; ++round) EXPECT_FALSE(planner.Observe(slow_to_read(round)).has_value());
+  planner.Reprofile(MakeJoin(1).worker);
+  const std::optional<Plan> plan = planner.Observe(slow_to_read(round));
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_NEAR(plan->shares[1].beta, 3 * plan->shares[0].beta, 1e-9);
+}
+
 }  // namespace
 }  // namespace longstride

@@ -66,6 +66,8 @@ void Simulation::Step() {
     if (worker) all.push_back(worker.get());
   }
   for (auto& ghost : ghosts_) all.push_back(ghost.get());
+  for (auto& [pair, steps] : cuts_) --steps;
+  std::erase_if(cuts_, [](const auto& cut) { return cut.second <= 0; });
   for (Worker* worker : all) {
     worker->frozen_for = std::max(0, worker->frozen_for - 1);
     worker->cut_off_for = std::max(0, worker->cut_off_for - 1);
@@ -124,6 +126,11 @@ void Simulation::Faults() {
   } else if (Chance(500)) {
     victim->cut_off_for = static_cast<int>(random_.NextBelow(300));
     ++counts_.cut_off;
+  } else if (Chance(500)) {
+    const auto& [other, process] = alive[random_.NextBelow(alive.size())];
+    if (other == place) return;
+    cuts_[std::minmax(place, other)] = static_cast<int>(random_.NextBelow(300));
+    ++counts_.peers_cut;
   } else if (Chance(800) && victim->where == Where::kTraining) {
     victim->aborted = true;  // a peer cannot be reached, or so it seems
   } else if (Chance(1500)) {
@@ -205,10 +212,22 @@ void Simulation::SendReport(Worker& w) {
   if (!Chance(8)) w.outbox.pop_front();  // else the answer was lost
 }
 
+bool Simulation::Cut(const WorkerId& a, const WorkerId& b) const {
+  return cuts_.contains(std::minmax(WorkerPlace{a.group, a.index}, WorkerPlace{b.group, b.index}));
+}
+
 void Simulation::Beat(Worker& w) {
-  const GenerationId id = w.generation ? w.generation->id : GenerationId{};
-  const HeartbeatReply reply =
-      coordinator_->Heartbeat({w.join.worker, id, w.state.round}, clock_.Now());
+  HeartbeatRequest request;
+  request.worker = w.join.worker;
+  request.round = w.state.round;
+  if (w.generation) {
+    request.generation = w.generation->id;
+    for (size_t r = 0; r < w.generation->members.size(); ++r) {
+      if (Cut(w.join.worker, w.generation->members[r].worker))
+        request.silent.push_back(static_cast<int64_t>(r));
+    }
+  }
+  const HeartbeatReply reply = coordinator_->Heartbeat(request, clock_.Now());
   if (reply.state == MemberState::kReform || reply.state == MemberState::kFenced) w.aborted = true;
   if (reply.reform) w.reform = true;
 }
@@ -250,6 +269,11 @@ void Simulation::Collective(const GenerationId& id) {
   }
   const auto ready = [](const Worker* w) { return w->arrived && w->running() && !w->aborted; };
   if (!std::ranges::all_of(members, ready)) return;
+  for (const Worker* a : members) {
+    for (const Worker* b : members) {
+      if (Cut(a->join.worker, b->join.worker)) return;  // until the cut ends or one of them is gone
+    }
+  }
   std::ranges::sort(members, {}, [](const Worker* w) { return w->generation->rank; });
   const bool aligning = members.front()->where == Where::kAligning;
   for (const Worker* w : members) {

@@ -40,6 +40,7 @@ class Simulation {
     int lost = 0;
     int frozen = 0;
     int cut_off = 0;
+    int peers_cut = 0;
     int joined = 0;
     int generations = 0;
     int completed_rounds = 0;  // pending ones, by the next generation
@@ -93,6 +94,7 @@ class Simulation {
   void Exchange(std::vector<Worker*>& members, bool completing);
   void SendReport(Worker& worker);
   void Beat(Worker& worker);
+  [[nodiscard]] bool Cut(const WorkerId& a, const WorkerId& b) const;
   void Replace(const WorkerId& id);
   void Check();
   void Break(const std::string& what);
@@ -103,8 +105,9 @@ class Simulation {
   SeededRandom random_;
   ManualClock clock_;
   std::unique_ptr<Coordinator> coordinator_;
-  std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;  // the process at each place
-  std::vector<std::unique_ptr<Worker>> ghosts_;             // given up for lost, and alive
+  std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;   // the process at each place
+  std::map<std::pair<WorkerPlace, WorkerPlace>, int> cuts_;  // between peers, for so many steps
+  std::vector<std::unique_ptr<Worker>> ghosts_;              // given up for lost, and alive
   std::map<WorkerPlace, int> incarnations_;
   State checkpoint_;
   std::map<int64_t, Ledger> checkpoints_;  // by round

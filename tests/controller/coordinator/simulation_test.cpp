@@ -33,6 +33,7 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.lost += c.lost;
     all.frozen += c.frozen;
     all.cut_off += c.cut_off;
+    all.peers_cut += c.peers_cut;
     all.joined += c.joined;
     all.generations += c.generations;
     all.completed_rounds += c.completed_rounds;
@@ -40,10 +41,11 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.restarts += c.restarts;
   }
   std::printf(
-      "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d joined, %d "
+      "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d from a peer, %d joined, %d "
       "generations, %d pending rounds completed, %d times scaled, %d restarts of all\n",
       static_cast<long long>(first), static_cast<long long>(last), all.lost, all.frozen,
-      all.cut_off, all.joined, all.generations, all.completed_rounds, all.scaled, all.restarts);
+      all.cut_off, all.peers_cut, all.joined, all.generations, all.completed_rounds, all.scaled,
+      all.restarts);
   if (only > 0) return;
   EXPECT_GT(all.lost, last) << "the faults must really happen";
   EXPECT_GT(all.completed_rounds, last / 4);

@@ -71,7 +71,7 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
        ParseGenerationReply);
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
   same(RoundReply{{plan}, true, "suspended", true}, ParseRoundReply);
-  same(HeartbeatRequest{worker, {1, 2}, 9, true}, ParseHeartbeatRequest);
+  same(HeartbeatRequest{worker, {1, 2}, 9, true, {0, 3}}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
@@ -111,6 +111,18 @@ TEST(ProtocolJson, APlansNumbersMustBeFinite) {
   const auto read = ParsePlan(ToJsonText(plan));
   ASSERT_FALSE(read.ok());
   EXPECT_THAT(read.error().message, HasSubstr("shares[0].beta"));
+}
+
+TEST(ProtocolJson, MembersThatCameLaterMayBeMissing) {
+  json heartbeat =
+      json::parse(ToJsonText(HeartbeatRequest{{"worker", 0, "1"}, {1, 2}, 9, true, {3}}));
+  heartbeat.erase("silent");
+  const auto read = ParseHeartbeatRequest(heartbeat.dump());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_TRUE(read->silent.empty());
+  json join = json::parse(ToJsonText(MakeJoin()));
+  join.erase("tetherPort");
+  EXPECT_TRUE(ParseJoinRequest(join.dump()).ok());
 }
 
 TEST(ProtocolJson, MembersThatTheReaderDoesNotKnowAreIgnored) {

@@ -107,6 +107,35 @@ TEST_P(CollectiveContract, BroadcastCopiesTheRootsBytes) {
   }
 }
 
+TEST_P(CollectiveContract, SendGoesToOneMemberAloneInOrder) {
+  if (GetParam().size == 1) return;
+  const int last = GetParam().size - 1;
+  RunMembers(members_, [&](Collective& c) {
+    for (const size_t bytes : {1, 16, 300001}) {
+      std::vector<std::byte> data(bytes, std::byte(c.rank()));
+      Status status;
+      if (c.rank() == 0) status = c.Send(data, last, Purpose::kState);
+      if (c.rank() == last) status = c.Receive(data, 0, Purpose::kState);
+      ASSERT_TRUE(status.ok()) << status.error().message;
+      if (c.rank() == last) {
+        EXPECT_EQ(data, std::vector<std::byte>(bytes, std::byte(0)));
+      }
+    }
+    ASSERT_TRUE(c.Barrier().ok());
+  });
+  EXPECT_EQ(members_[0]->traffic().sent[static_cast<int>(Purpose::kState)], 300018);
+  EXPECT_EQ(members_[last]->traffic().received[static_cast<int>(Purpose::kState)], 300018);
+}
+
+TEST_P(CollectiveContract, ASenderThatLeavesIsALostPeer) {
+  if (GetParam().size == 1) return;
+  members_.back().reset();
+  std::vector<std::byte> data(100);
+  members_[0]->SetTimeout(kForever);
+  EXPECT_EQ(members_[0]->Receive(data, GetParam().size - 1, kPurpose).error().code,
+            ErrorCode::kLostPeer);
+}
+
 TEST_P(CollectiveContract, BarrierWaitsForAll) {
   std::atomic<int> arrived{0};
   RunMembers(members_, [&](Collective& c) {

@@ -30,13 +30,15 @@ class ControlChannelTest : public ::testing::Test {
           over_.push_back(reply);
           told_.notify_all();
         },
-        milliseconds(5));
+        silent_, period_);
   }
   bool AwaitOver(size_t times) {
     std::unique_lock lock(mutex_);
     return told_.wait_for(lock, seconds(20), [&] { return over_.size() >= times; });
   }
 
+  Duration period_ = milliseconds(5);
+  std::function<std::vector<int64_t>(GenerationId)> silent_;
   const std::shared_ptr<FakeClient> client_ = std::make_shared<FakeClient>();
   std::mutex mutex_;
   std::condition_variable told_;
@@ -51,6 +53,22 @@ TEST_F(ControlChannelTest, SendsReportsInOrderAndAgainUntilTheyAreTaken) {
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
   EXPECT_THAT(client_->reported(), ElementsAre(1, 2, 3, 4, 5));
   EXPECT_EQ(client_->attempts(), 6);
+}
+
+TEST_F(ControlChannelTest, TellsOfSilentPeersWithTheNextHeartbeatWhichNewsMakeDueAtOnce) {
+  period_ = std::chrono::hours(1);
+  std::atomic<bool> cut = false;
+  silent_ = [&](GenerationId id) {
+    return cut && id == GenerationId{1, 1} ? std::vector<int64_t>{2} : std::vector<int64_t>{};
+  };
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1));
+  cut = true;
+  channel->HeartbeatNow();
+  client_->AwaitSilent({2});
+  channel->Enter(MakeGeneration(2));
+  channel->HeartbeatNow();
+  client_->AwaitSilent({});
 }
 
 TEST_F(ControlChannelTest, KnowsThePlansOfItsGenerationAndThoseThatRepliesBring) {

@@ -125,7 +125,7 @@ TEST_F(EndToEnd, SurvivorsHearOfALostWorkerThroughTheirHeartbeats) {
         over = reply;
         told.notify_all();
       },
-      std::chrono::milliseconds(20));
+      nullptr, std::chrono::milliseconds(20));
   const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok()) << generation.error().message;
   survivor.Enter(*generation);

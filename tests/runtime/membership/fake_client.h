@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
@@ -20,8 +21,10 @@ class FakeClient final : public CoordinatorClient {
                                      const std::function<bool()>&) override {
     return TransientError("not in this test");
   }
-  Result<HeartbeatReply> Heartbeat(const HeartbeatRequest&) override {
+  Result<HeartbeatReply> Heartbeat(const HeartbeatRequest& request) override {
     const std::lock_guard lock(mutex_);
+    heartbeats_.push_back(request);
+    heard_.notify_all();
     return heartbeat_;
   }
   Result<RoundReply> Report(const WorkerId&, const RoundReport& report) override {
@@ -70,6 +73,11 @@ class FakeClient final : public CoordinatorClient {
     const std::lock_guard lock(mutex_);
     return attempts_;
   }
+  // Waits for a heartbeat that names these ranks as silent.
+  void AwaitSilent(const std::vector<int64_t>& ranks) {
+    std::unique_lock lock(mutex_);
+    heard_.wait(lock, [&] { return !heartbeats_.empty() && heartbeats_.back().silent == ranks; });
+  }
   std::vector<int64_t> reads() {
     const std::lock_guard lock(mutex_);
     return reads_;
@@ -77,6 +85,8 @@ class FakeClient final : public CoordinatorClient {
 
  private:
   std::mutex mutex_;
+  std::condition_variable heard_;
+  std::vector<HeartbeatRequest> heartbeats_;
   HeartbeatReply heartbeat_{MemberState::kTraining, false, "", false, ""};
   RoundReply reply_;
   int failures_ = 0;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "core/schedule/ledger.h"
 #include "core/schedule/sample_order.h"
 #include "runtime/model/model.h"
 #include "runtime/training/training_state.h"
@@ -189,6 +190,19 @@ std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t step
     }
   }
   return Flatten(*model);
+}
+
+void ExpectLedgerLaw(const std::vector<RoundReport>& reports) {
+  Ledger ledger;
+  for (const RoundReport& r : reports) {
+    EXPECT_EQ(r.cursor_begin, ledger.cursor());
+    const Status booked = ledger.Record({r.committed, r.discarded, r.lost});
+    ASSERT_TRUE(booked.ok()) << "round " << r.round << ": " << booked.error().message;
+    EXPECT_EQ(TotalSize(r.committed), r.samples);
+    EXPECT_EQ(ledger.holes().ranges(), r.holes);
+  }
+  EXPECT_TRUE(ledger.Check().ok());
+  EXPECT_TRUE(ledger.holes().empty()) << "every sample is read in the end";
 }
 
 double RelativeDifference(const std::vector<double>& a, const std::vector<double>& b) {

@@ -64,6 +64,12 @@ class ForwardingCollective : public Collective {
   Status Broadcast(std::span<std::byte> d, int root, Purpose p) override {
     return to_->Broadcast(d, root, p);
   }
+  Status Send(std::span<const std::byte> d, int to, Purpose p) override {
+    return to_->Send(d, to, p);
+  }
+  Status Receive(std::span<std::byte> d, int from, Purpose p) override {
+    return to_->Receive(d, from, p);
+  }
   Status Barrier() override { return to_->Barrier(); }
   void SetTimeout(Duration timeout) override { to_->SetTimeout(timeout); }
   void Abort() override { to_->Abort(); }
@@ -122,6 +128,10 @@ std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job);
 // Parameters after `steps` steps of plain SGD on batches of B samples in the job's order, by a bare
 // loop that shares nothing with the engine but the model and the data.
 std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t steps);
+
+// The reports of a whole run book every position once (algorithms.md section 9), and none is left
+// unread.
+void ExpectLedgerLaw(const std::vector<RoundReport>& reports);
 
 // max |a - b| / max |b|.
 double RelativeDifference(const std::vector<double>& a, const std::vector<double>& b);

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "cluster.h"
-#include "core/schedule/ledger.h"
 
 namespace longstride::testing {
 namespace {
@@ -68,20 +67,6 @@ TEST(LostPeer, LeavesTheLastCommittedStateAndTheSameMembersOnlyRepeatTheExchange
   EXPECT_EQ(cluster.reports().size(), undisturbed.reports().size());
   EXPECT_EQ(cluster.reports()[4].generation, (GenerationId{1, 2}));
   EXPECT_TRUE(cluster.reports()[4].lost.empty());
-}
-
-// Of every position the round that counted it.
-void ExpectLedgerLaw(const std::vector<RoundReport>& reports) {
-  Ledger ledger;
-  for (const RoundReport& r : reports) {
-    EXPECT_EQ(r.cursor_begin, ledger.cursor());
-    const Status booked = ledger.Record({r.committed, r.discarded, r.lost});
-    ASSERT_TRUE(booked.ok()) << "round " << r.round << ": " << booked.error().message;
-    EXPECT_EQ(TotalSize(r.committed), r.samples);
-    EXPECT_EQ(ledger.holes().ranges(), r.holes);
-  }
-  EXPECT_TRUE(ledger.Check().ok());
-  EXPECT_TRUE(ledger.holes().empty()) << "every sample is read in the end";
 }
 
 TEST(LostPeer, SurvivorsCompleteTheRoundWithoutItsPartWhichIsReadNext) {

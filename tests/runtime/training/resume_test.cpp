@@ -186,5 +186,45 @@ TEST(Resuming, RefusesACheckpointOfAnotherModel) {
   EXPECT_EQ(outcomes[0].error().code, ErrorCode::kData);
 }
 
+// A disk that takes nothing while rounds 3 to 6 are exchanged: a file stands where the folder was.
+class FailingDisk final : public ForwardingCollective {
+ public:
+  FailingDisk(std::unique_ptr<Collective> to, std::string folder)
+      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == Purpose::kModel && ++rounds_ == 3) {
+      std::filesystem::rename(folder_, folder_ + ".aside");
+      std::ofstream(folder_) << "full";
+    }
+    if (purpose == Purpose::kModel && rounds_ == 7) {
+      std::filesystem::remove(folder_);
+      std::filesystem::rename(folder_ + ".aside", folder_);
+    }
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::string folder_;
+  int rounds_ = 0;
+};
+
+TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 12 * 32;
+  job.spec.checkpoint.every_rounds = 2;
+  const std::string folder = FreshFolder("failing") + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  Cluster cluster(job, 2, folder);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<FailingDisk>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  Cluster resumed(job, 2, folder);
+  ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
+  EXPECT_EQ(resumed.engine(0).round(), 12);
+}
+
 }  // namespace
 }  // namespace longstride::testing

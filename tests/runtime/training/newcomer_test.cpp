@@ -1,0 +1,174 @@
+// A newcomer to a job whose state is too large to hold the others up for: it gets it in the
+// background and takes part with nothing meanwhile.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "cluster.h"
+
+namespace longstride::testing {
+namespace {
+
+// Over a mebibyte of parameters and outer velocity: some ten chunks.
+TrainingJob LargeJob() {
+  TrainingJob job = SmallJob();
+  job.spec.model.mlp.hidden = {256, 256};
+  job.spec.training.synchronization.outer = {
+      .kind = OuterOptimizerKind::kNesterov, .learning_rate = 0.7, .momentum = 0.9};
+  job.spec.training.local_steps.steps = 2;
+  job.spec.training.max_samples = 64 * 50;
+  return job;
+}
+
+constexpr int64_t kSamples = 2 * 32;  // of a round
+
+// `members` with some rounds behind them, which leave their generation in good order.
+Cluster Trained(const TrainingJob& job, int members, const std::string& checkpoints = "") {
+  Cluster cluster(job, members, checkpoints);
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(members)}))
+    EXPECT_TRUE(outcome.ok() && *outcome == Outcome::kReformed);
+  for (int r = 0; r < members; ++r) cluster.channel(r).stop_at_call = 0;
+  return cluster;
+}
+
+void ExpectOk(const std::vector<Result<Outcome>>& outcomes, Outcome expected) {
+  for (const auto& outcome : outcomes) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, expected);
+  }
+}
+
+TEST(Newcomer, GetsTheStateWhileTheOthersTrainAndThenHasTheSameBits) {
+  Cluster cluster = Trained(LargeJob(), 2);
+  cluster.Adopt(Cluster(LargeJob(), 1));
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+  EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+  EXPECT_EQ(cluster.Parameters(1), cluster.Parameters(0));
+  ExpectLedgerLaw(cluster.reports(0));
+
+  const std::vector<RoundReport>& of_newcomer = cluster.reports(2);
+  EXPECT_EQ(of_newcomer.front().round, 4);
+  EXPECT_EQ(of_newcomer.front().local_samples, 0);
+  EXPECT_FALSE(of_newcomer.front().statistics_finite);
+  EXPECT_GT(of_newcomer.back().local_samples, 0);
+  EXPECT_EQ(of_newcomer.back().digest, cluster.reports(0).back().digest);
+  for (const RoundReport& r : cluster.reports(0))
+    EXPECT_EQ(r.samples, kSamples) << "the others make up for it";
+}
+
+TEST(Newcomer, MayHaveTheLowestRankAndSeveralMayComeAtOnce) {
+  Cluster cluster(LargeJob(), 2);
+  cluster.Adopt(Trained(LargeJob(), 2));
+  cluster.Adopt(Cluster(LargeJob(), 1));
+  ExpectOk(cluster.Run({EqualPlan(5, 2, 4)}, 2), Outcome::kCompleted);
+  for (int r = 1; r < 5; ++r) EXPECT_EQ(cluster.Parameters(r), cluster.Parameters(0));
+  EXPECT_GT(cluster.reports(0).back().local_samples, 0);
+  ExpectLedgerLaw(cluster.reports(2));
+}
+
+TEST(Newcomer, GetsBuffersAndCountsOfBatchNormalizationToo) {
+  TrainingJob job = LargeJob();
+  job.spec.model.kind = ModelKind::kResnet;
+  job.spec.model.resnet.depth = 8;
+  job.spec.data.synthetic.task = SyntheticTask::kImages;
+  job.spec.data.synthetic.shape = {3, 8, 8};
+  job.spec.training.max_samples = 64 * 30;
+  Cluster cluster(job, 1);
+  cluster.Adopt(Trained(job, 2));
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+  EXPECT_EQ(cluster.reports(0).front().local_samples, 0);
+  EXPECT_GT(cluster.reports(0).back().local_samples, 0);
+  // The digest is of the buffers too.
+  EXPECT_EQ(cluster.reports(0).back().digest, cluster.reports(1).back().digest);
+}
+
+TEST(Newcomer, EachByteOfTheStateIsSentOnce) {
+  Cluster cluster = Trained(LargeJob(), 2);
+  cluster.Adopt(Cluster(LargeJob(), 1));
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+  int64_t received = 0;
+  for (const RoundReport& r : cluster.reports(2))
+    received += r.bytes_received[static_cast<int>(Purpose::kState)];
+  const auto state = static_cast<int64_t>(2 * sizeof(double) * cluster.Parameters().size());
+  EXPECT_GE(received, state);
+  EXPECT_LE(received, state + state / 50) << "besides gaps and announcements";
+}
+
+TEST(Newcomer, HoldsNothingWhenItsGenerationBreaksAndBeginsAnewInTheNext) {
+  Cluster cluster = Trained(LargeJob(), 2);
+  cluster.Adopt(Cluster(LargeJob(), 1));
+  // Dies in the second exchange of updates.
+  class Dying final : public ForwardingCollective {
+   public:
+    using ForwardingCollective::ForwardingCollective;
+    Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+      if (purpose == Purpose::kModel && ++calls_ == 2) Abort();
+      return ForwardingCollective::AllReduceSum(data, purpose);
+    }
+
+   private:
+    int calls_ = 0;
+  };
+  const auto failed = cluster.Run({EqualPlan(3, 2, 4)}, 2,
+                                  [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+                                    if (c->rank() != 1) return c;
+                                    return std::make_unique<Dying>(std::move(c));
+                                  });
+  EXPECT_FALSE(failed[2].ok());
+  EXPECT_EQ(cluster.engine(0).round(), 4);
+  EXPECT_EQ(cluster.engine(2).round(), 0);
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 3), Outcome::kCompleted);
+  EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+  ExpectLedgerLaw(cluster.reports(0));
+}
+
+TEST(Newcomer, StartsAnewWhenAllWhoHeldTheStateAreGone) {
+  Cluster cluster = Trained(LargeJob(), 2);
+  cluster.Adopt(Cluster(LargeJob(), 1));
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = cluster.channel(0).calls + 1;
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kReformed);
+  cluster.Remove(0);
+  cluster.Remove(0);
+  const auto outcomes = cluster.Run({EqualPlan(1, 3, 5)}, 3);
+  ASSERT_FALSE(outcomes[0].ok());
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kTransient);
+}
+
+TEST(Newcomer, GetsTheRestAtOnceWhenTheRunStopsBeforeItIsThere) {
+  TrainingJob job = LargeJob();
+  const std::string folder = FreshFolder("newcomer-stop");
+  Cluster cluster = Trained(job, 2, folder);
+  cluster.Adopt(Cluster(job, 1, folder));
+  cluster.channel(0).request = BoundaryRequest::kStop;
+  cluster.channel(0).stop_at_call = cluster.channel(0).calls + 1;
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kStopped);
+  EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+  EXPECT_EQ(cluster.reports(2).back().digest, cluster.reports(0).back().digest);
+  EXPECT_TRUE(cluster.reports(0).back().checkpointed);
+  Cluster resumed(job, 1, folder);
+  ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
+  EXPECT_EQ(resumed.engine(0).round(), 4);
+}
+
+TEST(Newcomer, EvaluationsAndCheckpointsThatFallDueMeanwhileAreMadeUpFor) {
+  TrainingJob job = LargeJob();
+  job.spec.evaluation.every_samples = kSamples;
+  job.spec.checkpoint.every_rounds = 4;
+  const std::string folder = FreshFolder("newcomer-due");
+  Cluster cluster = Trained(job, 2, folder);
+  cluster.Adopt(Cluster(job, 1, folder));
+  ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+  bool whole = false;
+  for (const RoundReport& r : cluster.reports(2)) {
+    const bool became = !whole && !r.digest.empty();
+    whole = whole || became;
+    EXPECT_EQ(r.evaluation_loss.has_value(), whole) << "round " << r.round;
+    EXPECT_EQ(r.checkpointed, whole && (became || r.round % 4 == 0 || r.round == 50)) << r.round;
+  }
+}
+
+}  // namespace
+}  // namespace longstride::testing
