@@ -83,7 +83,7 @@ class Cluster {
           std::shared_ptr<const Dataset> evaluation = nullptr);
   Cluster(Cluster&&) = default;
   ~Cluster();
-  // Takes the workers of another cluster as further ranks.
+  // Takes the workers of another cluster as further ranks; they get the lowest free indices.
   void Adopt(Cluster&& other);
   // The worker is gone; those after it get lower ranks.
   void Remove(int rank) { workers_.erase(workers_.begin() + rank); }
@@ -106,6 +106,7 @@ class Cluster {
   struct Worker {
     std::unique_ptr<Engine> engine;
     Model* model = nullptr;  // owned by the engine
+    int64_t index = 0;       // within its group; names its shard
     RecordingChannel channel;
   };
   std::vector<Worker> workers_;
