@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults cuda-check \
+        bench-parity bench-heterogeneous bench-faults bench-skew bench-garbage cuda-check \
         e2e cluster-up cluster-down images
 
 help: ## Show what there is
@@ -39,7 +39,7 @@ coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
-bench: bench-heterogeneous bench-faults
+bench: bench-heterogeneous bench-faults bench-skew bench-garbage
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -64,6 +64,12 @@ bench-heterogeneous: build ## Batches by speed against equal batches under unlik
 
 bench-faults: build ## Survivors' pause after kill -9, SIGSTOP and partition, beside torchft and torchrun
 	@scripts/install-deps.sh peers && tests/bench/faults.sh
+
+bench-skew: build ## H by the skew of unlike local data against a fixed H
+	@tests/bench/skew.sh
+
+bench-garbage: build ## One worker of four feeding garbage, by aggregation
+	@tests/bench/garbage.sh
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

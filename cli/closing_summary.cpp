@@ -37,6 +37,12 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
   table.Row({"samples", samples});
   table.Row({"global batch", FormatCount(totals.first_global_batch) + " at first, " +
                                  FormatCount(totals.global_batch) + " at last"});
+  if (totals.local_data && totals.noise_variance > 0) {
+    std::string skew = Format("%.2f times the noise", totals.skew / totals.noise_variance);
+    if (totals.skew_limit > 0)
+      skew += "; policy auto takes at most H = " + FormatCount(totals.skew_limit);
+    table.Row({"skew", skew});
+  }
   table.Row({"training loss", Format("%.4g", totals.loss)});
   if (totals.evaluation_loss)
     table.Row({"evaluation loss", Format("%.4g", *totals.evaluation_loss)});
@@ -83,6 +89,9 @@ nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& fact
   json["targetReached"] = totals.target_reached;
   json["globalBatch"] = totals.global_batch;
   json["localSteps"] = totals.local_steps;
+  json["noiseVariance"] = totals.noise_variance;
+  json["skew"] = totals.skew;
+  json["skewLimit"] = totals.skew_limit > 0 ? Json(totals.skew_limit) : Json();
   json["lastCheckpoint"] = totals.last_checkpoint > 0 ? Json(totals.last_checkpoint) : Json();
   return json;
 }

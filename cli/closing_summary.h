@@ -12,7 +12,7 @@ namespace longstride {
 // What the rounds do not say. Kept in the run directory as run.json.
 struct RunFacts {
   int64_t parameters = 0;     // of the model
-  int64_t train_samples = 0;  // in the training set
+  int64_t train_samples = 0;  // in the training set; with local data, in all shards
 };
 
 // `elapsed_seconds`: of this command, start-up included; 0 leaves it out.
@@ -21,8 +21,8 @@ struct RunFacts {
 
 // Keys: rounds, samples, discardedSamples, epochs, workers, seconds, evaluationSeconds,
 // communicationShare, sentBytesPerWorker, dataParallelBytesPerWorker, savedFactor, loss,
-// evaluationLoss, evaluationAccuracy, targetReached, globalBatch, localSteps, lastCheckpoint. What
-// is unknown is null.
+// evaluationLoss, evaluationAccuracy, targetReached, globalBatch, localSteps, noiseVariance, skew,
+// skewLimit, lastCheckpoint. What is unknown is null.
 [[nodiscard]] nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts);
 
 }  // namespace longstride

@@ -155,8 +155,9 @@ Status Run(const RunArguments& arguments) {
                              : "there is no checkpoint: starting again at the first round");
   }
   const int64_t last_round = run.earlier.empty() ? 0 : run.earlier.back().common().round;
-  LONGSTRIDE_ASSIGN_OR_RETURN(const auto recorder,
-                              RunRecorder::Open(options.directory, last_round, run.facts));
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const auto recorder,
+      RunRecorder::Open(options.directory, last_round, run.facts, options.job.spec.data.placement));
   RunDisplay display(options.job, std::move(run.earlier), terminal, clock);
   const LocalRunHooks hooks{[&](const Event& event) {
                               display.Show(event);

@@ -30,7 +30,8 @@ RunDisplay::RunDisplay(const TrainingJob& job, std::vector<RoundRecord> earlier,
       earlier_(std::move(earlier)),
       terminal_(terminal),
       clock_(clock),
-      progress_(MaxSamples(job.spec.training, 0)) {}
+      progress_(MaxSamples(job.spec.training, 0)),
+      epoch_(job.spec.data.placement) {}
 
 void RunDisplay::AddEarlier(int64_t before_round) {
   if (!earlier_) return;
@@ -42,7 +43,7 @@ void RunDisplay::AddEarlier(int64_t before_round) {
 
 void RunDisplay::Show(const Event& event) {
   if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
-    progress_.SetMaxSamples(MaxSamples(spec_.training, joined->join.train_samples));
+    progress_.SetMaxSamples(MaxSamples(spec_.training, epoch_.Add(joined->join)));
     const WorkerProfile& profile = joined->join.profile;
     terminal_.Print(
         Format("%s-%lld is ready (%lld of %lld): %s, %lld thread%s, %.3g samples/s",

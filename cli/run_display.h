@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "cli/epoch_size.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "controller/coordinator/events.h"
@@ -35,6 +36,7 @@ class RunDisplay {
   Terminal& terminal_;
   const Clock& clock_;
   Progress progress_;
+  EpochSize epoch_;
   int64_t joined_ = 0;
   bool dirty_ = false;  // there is something new to draw
   TimePoint last_output_;

@@ -5,12 +5,13 @@
 namespace longstride {
 
 Result<std::unique_ptr<RunRecorder>> RunRecorder::Open(const RunDirectory& directory,
-                                                       int64_t last_round, const RunFacts& facts) {
+                                                       int64_t last_round, const RunFacts& facts,
+                                                       DataPlacement placement) {
   LONGSTRIDE_ASSIGN_OR_RETURN(auto events, LineFile::OpenForAppend(directory.events()));
   LONGSTRIDE_ASSIGN_OR_RETURN(auto plans, LineFile::OpenForAppend(directory.plans()));
   LONGSTRIDE_ASSIGN_OR_RETURN(auto rounds, LineFile::OpenForAppend(directory.rounds()));
   return std::unique_ptr<RunRecorder>(
-      new RunRecorder(directory, facts, std::move(events), std::move(plans),
+      new RunRecorder(directory, facts, placement, std::move(events), std::move(plans),
                       RoundLogWriter(std::move(rounds), last_round)));
 }
 
@@ -22,12 +23,12 @@ Status RunRecorder::Write(const Event& event) {
   if (const auto* round = std::get_if<RoundCommittedEvent>(&event.data))
     return rounds_.Append(round->record);
   if (const auto* joined = std::get_if<JoinedEvent>(&event.data)) {
-    if (facts_.parameters == joined->join.parameters &&
-        facts_.train_samples == joined->join.train_samples) {
+    const int64_t epoch = epoch_.Add(joined->join);
+    if (facts_.parameters == joined->join.parameters && facts_.train_samples == epoch) {
       return Status();
     }
     facts_.parameters = joined->join.parameters;
-    facts_.train_samples = joined->join.train_samples;
+    facts_.train_samples = epoch;
     return WriteFacts(directory_.facts(), facts_);
   }
   return Status();

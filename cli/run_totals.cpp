@@ -16,6 +16,10 @@ void RunTotals::Add(const RoundRecord& record) {
   if (first_global_batch == 0) first_global_batch = common.global_batch;
   global_batch = common.global_batch;
   local_steps = common.local_steps;
+  noise_variance = common.noise_variance;
+  skew = common.skew;
+  skew_limit = common.skew_limit;
+  local_data = !common.shards.empty();
   loss = common.loss;
   if (common.evaluation_loss) evaluation_loss = common.evaluation_loss;
   if (common.evaluation_accuracy) evaluation_accuracy = common.evaluation_accuracy;

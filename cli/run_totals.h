@@ -25,6 +25,11 @@ struct RunTotals {
   int64_t first_global_batch = 0;
   int64_t global_batch = 0;
   int64_t local_steps = 0;
+  // Of the last round, as in its report.
+  double noise_variance = 0;
+  double skew = 0;
+  int64_t skew_limit = 0;
+  bool local_data = false;
   double loss = 0;                        // of the last round
   std::optional<double> evaluation_loss;  // the last one made
   std::optional<double> evaluation_accuracy;

@@ -65,11 +65,12 @@ double StepUnder(const Plan& truth, const std::vector<int64_t>& batches) {
 }
 
 int64_t Steps(const TrainingJobSpec& spec, double learning_rate, int64_t cursor, double step,
-              double sync) {
+              double sync, int64_t skew_limit = 0) {
   return LocalSteps(spec.training.local_steps, {.samples = cursor,
                                                 .learning_rate = learning_rate,
                                                 .step_seconds = step,
-                                                .sync_seconds = sync});
+                                                .sync_seconds = sync,
+                                                .skew_limit = skew_limit});
 }
 
 }  // namespace
@@ -247,10 +248,10 @@ bool Planner::Pays(const Plan& candidate, const RoundRecord& record) const {
   const double step_now = StepUnder(candidate, *dealt_now);
   const double step_then = StepUnder(candidate, *dealt_then);
   const double rate = std::isfinite(common.learning_rate) ? common.learning_rate : 0;
-  const int64_t steps_now =
-      Steps(spec_, rate, common.cursor_end, StepUnder(present, *dealt_now), present.sync_seconds);
+  const int64_t steps_now = Steps(spec_, rate, common.cursor_end, StepUnder(present, *dealt_now),
+                                  present.sync_seconds, common.skew_limit);
   const int64_t steps_then =
-      Steps(spec_, rate, common.cursor_end, step_then, candidate.sync_seconds);
+      Steps(spec_, rate, common.cursor_end, step_then, candidate.sync_seconds, common.skew_limit);
 
   const auto steps = static_cast<double>(steps_then);
   const double now = steps * step_now + candidate.sync_seconds;

@@ -14,7 +14,8 @@ constexpr size_t kMaxPendingRounds = 4096;
 // What must be equal on all members, besides the digest.
 auto CommonKey(const RoundReport& r) {
   return std::tie(r.plan_version, r.cursor_begin, r.cursor_end, r.samples, r.local_steps,
-                  r.global_batch, r.next_global_batch, r.committed, r.discarded, r.lost, r.holes);
+                  r.global_batch, r.next_global_batch, r.committed, r.discarded, r.lost, r.holes,
+                  r.shards, r.skew_limit);
 }
 
 std::string Ranks(const std::vector<RoundReport>& reports, const auto& predicate) {
@@ -61,20 +62,31 @@ std::vector<RoundReport> Present(const std::vector<std::optional<RoundReport>>& 
   return present;
 }
 
+// Of each shard, before or after a round.
+ShardCursors Cursors(const RoundReport& report, bool after) {
+  ShardCursors cursors;
+  const auto add = [&](int64_t shard, int64_t begin, int64_t end) {
+    if (const int64_t cursor = after ? end : begin; cursor > 0) cursors[shard] = cursor;
+  };
+  if (report.shards.empty()) add(0, report.cursor_begin, report.cursor_end);
+  for (const ShardAdvance& s : report.shards) add(s.shard, s.cursor_begin, s.cursor_end);
+  return cursors;
+}
+
 // The books on which `first`, the first round seen here, was booked. What was discarded before it
 // is not known, and takes no part in what follows.
 Result<Ledger> BooksBefore(const RoundReport& first) {
+  ShardCursors cursors = Cursors(first, /*after=*/false);
   PositionSet holes;
   for (const PositionRange& r : first.holes) holes.Add(r);
   for (const PositionRange& r : first.lost) holes.Remove(r);
   for (const auto* taken : {&first.committed, &first.discarded, &first.lost}) {
     for (const PositionRange& r : *taken) {
-      if (r.begin < first.cursor_begin) {
-        holes.Add({r.begin, std::min(r.end, first.cursor_begin)});
-      }
+      const int64_t shard = ShardOf(r.begin), cursor = ShardBegin(shard) + cursors[shard];
+      if (r.begin < cursor) holes.Add({r.begin, std::min(r.end, cursor)});
     }
   }
-  return Ledger::Restore(first.cursor_begin, {}, holes.ranges());
+  return Ledger::Restore(cursors, {}, holes.ranges());
 }
 
 }  // namespace
@@ -142,11 +154,15 @@ Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
     return broken(Format("it begins at %lld, but the cursor stood at %lld",
                          number(common.cursor_begin), number(next.cursor())));
   }
+  if (Cursors(common, /*after=*/false) != next.cursors()) {
+    return broken("a shard begins elsewhere than its cursor stood");
+  }
   if (const Status booked = next.Record({common.committed, common.discarded, common.lost});
       !booked.ok()) {
     return broken(booked.error().message);
   }
-  if (next.cursor() != common.cursor_end || next.holes().ranges() != common.holes) {
+  if (next.cursor() != common.cursor_end || next.cursors() != Cursors(common, /*after=*/true) ||
+      next.holes().ranges() != common.holes) {
     return broken(
         Format("members end at %lld with %lld lost positions open, but their ranges at "
                "%lld with %lld",

@@ -103,6 +103,12 @@ void Fields(auto& v, Message<ActivitySeconds> auto& m) {
   v.Number("checkpoint", m.checkpoint, 0, kMaxSeconds);
 }
 
+void Fields(auto& v, Message<ShardAdvance> auto& m) {
+  v.Integer("shard", m.shard, 0, kMaxShards - 1);
+  v.Integer("cursorBegin", m.cursor_begin, 0, kShardSpan);
+  v.Integer("cursorEnd", m.cursor_end, 0, kShardSpan);
+}
+
 // The part of a report that is equal on all members, and the part that is the member's own. A round
 // record holds the first once and the second by rank.
 void CommonFields(auto& v, Message<RoundReport> auto& m) {
@@ -111,6 +117,7 @@ void CommonFields(auto& v, Message<RoundReport> auto& m) {
   v.Integer("planVersion", m.plan_version, 0, kMaxCount);
   v.Integer("cursorBegin", m.cursor_begin, 0, kMaxCount);
   v.Integer("cursorEnd", m.cursor_end, 0, kMaxCount);
+  v.List("shards", m.shards, kMaxShards);
   v.Ranges("committed", m.committed, kMaxCount, kMaxRanges);
   v.Ranges("discarded", m.discarded, kMaxCount, kMaxRanges);
   v.Ranges("lost", m.lost, kMaxCount, kMaxRanges);
@@ -126,6 +133,7 @@ void CommonFields(auto& v, Message<RoundReport> auto& m) {
   v.Measured("normTestRatio", m.norm_test_ratio);
   v.Measured("noiseScale", m.noise_scale);
   v.Measured("skew", m.skew);
+  v.Integer("skewLimit", m.skew_limit, 0, kMaxCount);
   v.Flag("statisticsFinite", m.statistics_finite);
   v.String("digest", m.digest, 64);
   v.Measured("evaluationLoss", m.evaluation_loss);

@@ -106,14 +106,25 @@ struct ActivitySeconds {
   double checkpoint = 0;
 };
 
+// A shard's cursor before and after a round, from 0.
+struct ShardAdvance {
+  int64_t shard = 0;
+  int64_t cursor_begin = 0;
+  int64_t cursor_end = 0;
+  friend bool operator==(const ShardAdvance&, const ShardAdvance&) = default;
+};
+
 // What a member reports when a round is committed. Fields of the first part are equal on all
 // members.
 struct RoundReport {
   GenerationId generation;
   int64_t round = 0;  // 1 for the first
   int64_t plan_version = 0;
-  int64_t cursor_begin = 0;  // the round took holes below it, then [cursor_begin, cursor_end)
+  // The round took holes below it, then [cursor_begin, cursor_end). With local data: of all shards
+  // together; `shards` has those of each that was ever read.
+  int64_t cursor_begin = 0;
   int64_t cursor_end = 0;
+  std::vector<ShardAdvance> shards;  // ascending; empty for shared data
   // What became of the positions that it took (algorithms section 9): they counted; their worker's
   // update was not finite; their worker was lost, and a later round reads them.
   std::vector<PositionRange> committed;
@@ -131,6 +142,7 @@ struct RoundReport {
   double norm_test_ratio = 0;  // (sigma^2/B) / (eta^2 |g|^2); > 1 fails the test
   double noise_scale = 0;      // sigma^2 / |grad F|^2, samples
   double skew = 0;             // between-worker part of the variance, per sample
+  int64_t skew_limit = 0;      // largest H that it allows the next round; 0 = any
   bool statistics_finite = true;
   std::string digest;                     // of w after the round, 16 hex digits
   std::optional<double> evaluation_loss;  // when evaluated at this boundary

@@ -60,6 +60,7 @@ int64_t LocalSteps(const LocalStepsSpec& spec, const LocalStepsInput& input) {
       break;
     case LocalStepsPolicy::kAuto:
       steps = StepsForShare(spec, input.step_seconds, input.sync_seconds);
+      if (input.skew_limit > 0) steps = std::min(steps, input.skew_limit);
       break;
   }
   return std::max<int64_t>(1, steps);

@@ -17,7 +17,9 @@ NoiseStatistics EstimateNoise(NoiseEstimator estimator, const RoundMeasurements&
   switch (estimator) {
     case NoiseEstimator::kExact:
     case NoiseEstimator::kSketch:
-      statistics = EstimateBetweenWorkers(round.workers, round.mean_norm_squared);
+      statistics = round.shards ? EstimateOverShards(round.workers, round.microbatches,
+                                                     round.mean_norm_squared)
+                                : EstimateBetweenWorkers(round.workers, round.mean_norm_squared);
       break;
     case NoiseEstimator::kPseudoGradient:
       statistics = EstimateFromUpdates(round.updates, round.mean_update_norm_squared,
@@ -32,21 +34,42 @@ NoiseStatistics EstimateNoise(NoiseEstimator estimator, const RoundMeasurements&
 NoiseStatistics EstimateBetweenWorkers(std::span<const WorkerGradient> workers,
                                        double mean_norm_squared) {
   NoiseStatistics out;
+  double weights = 0;
   double weighted_norms = 0;
   double inner_product_spread = 0;
   for (const WorkerGradient& w : workers) {
     if (w.batch == 0) continue;
     ++out.workers;
     out.samples += w.batch;
-    weighted_norms += w.batch * w.norm_squared;
+    weights += w.weight;
+    weighted_norms += w.weight * w.norm_squared;
     const double deviation = w.inner_product - mean_norm_squared;
-    inner_product_spread += w.batch * (deviation * deviation);
+    inner_product_spread += w.weight * (deviation * deviation);
   }
   out.gradient_norm_squared = mean_norm_squared;
   if (out.workers < 2) return out;
-  const double dof = static_cast<double>(out.workers - 1);
-  out.variance = ClampAtZero(weighted_norms - out.samples * mean_norm_squared) / dof;
+  double dof = 0;
+  for (const WorkerGradient& w : workers) {
+    if (w.batch > 0) dof += w.weight / w.batch * (1 - w.weight / weights);
+  }
+  out.variance = ClampAtZero(weighted_norms - weights * mean_norm_squared) / dof;
   out.inner_product_variance = inner_product_spread / dof;
+  return out;
+}
+
+NoiseStatistics EstimateOverShards(std::span<const WorkerGradient> workers,
+                                   std::span<const WorkerMicrobatches> microbatches,
+                                   double mean_norm_squared) {
+  NoiseStatistics out = EstimateWithinWorkers(microbatches);
+  out.gradient_norm_squared = mean_norm_squared;
+  double weights = 0, noise = 0;
+  for (const WorkerGradient& w : workers) weights += w.batch > 0 ? w.weight : 0;
+  for (const WorkerGradient& w : workers) {
+    const double share = w.weight / weights;
+    if (w.batch > 0) noise += share * share / w.batch;
+  }
+  out.variance *= noise * out.samples;  // 1 where weights follow batches
+  out.inner_product_variance *= noise * out.samples;
   return out;
 }
 
@@ -116,8 +139,8 @@ WorkerMicrobatches SummarizeMicrobatches(std::span<const MicrobatchGradient> mic
   return out;
 }
 
-double MeanNormSquared(std::span<const double> weighted_sum, double batch) {
-  return SquaredNorm(weighted_sum) / (batch * batch);
+double MeanNormSquared(std::span<const double> weighted_sum, double weights) {
+  return SquaredNorm(weighted_sum) / (weights * weights);
 }
 
 double CorrectedNormSquared(const NoiseStatistics& statistics) {

@@ -4,7 +4,8 @@
 // growth policy (batch_growth.h) counts and skips it.
 //
 // Notation: g_m is the mean gradient of worker m over its b_m samples at the anchor, B = sum b_m,
-// gbar = sum (b_m / B) g_m, M the number of workers with b_m > 0.
+// gbar = sum (w_m / W) g_m, W = sum w_m, M the number of workers with b_m > 0. The weights are
+// those of the averaging: w_m = b_m for shared data, the size of the worker's shard for local data.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ struct WorkerGradient {
   double norm_squared = 0;  // ||g_m||^2
   // <g_m, gbar>. Known only once gbar is, so it costs one more exchange of one fp64 per rank.
   double inner_product = kNotMeasured;
+  double weight = batch;  // w_m
 };
 
 // One worker in the microbatch estimator: spread of its micro-batches j of b_j samples around g_m.
@@ -66,8 +68,9 @@ struct WorkerUpdate {
 // Everything that a round measured; an estimator reads only its own part. Vectors are in rank
 // order.
 struct RoundMeasurements {
-  std::vector<WorkerGradient> workers;             // exact, sketch
-  double mean_norm_squared = kNotMeasured;         // exact, sketch: ||gbar||^2, or of its sketch
+  std::vector<WorkerGradient> workers;      // exact, sketch
+  double mean_norm_squared = kNotMeasured;  // exact, sketch: ||gbar||^2, or of its sketch
+  bool shards = false;  // exact, sketch: data are local, so EstimateOverShards holds
   std::vector<WorkerMicrobatches> microbatches;    // microbatch, and every estimator when M = 1
   std::vector<WorkerUpdate> updates;               // pseudoGradient
   double mean_update_norm_squared = kNotMeasured;  // pseudoGradient: ||sum (n_m / n) Delta_m||^2
@@ -79,9 +82,10 @@ struct RoundMeasurements {
 [[nodiscard]] NoiseStatistics EstimateNoise(NoiseEstimator estimator,
                                             const RoundMeasurements& round);
 
-// exact and sketch: sigma^2 = (sum b_m ||g_m||^2 - B ||gbar||^2) / (M - 1), clamped at 0; unbiased
-// for independent samples, for fixed unequal b_m too. Sees noise and skew between workers. [Lau et
-// al. 2024, arXiv 2406.13936, with workers standing in for samples]
+// exact and sketch: sigma^2 = (sum w_m ||g_m||^2 - W ||gbar||^2) / sum (w_m / b_m)(1 - w_m / W),
+// clamped at 0, which with w_m = b_m has M - 1 below the line; unbiased for independent samples,
+// for fixed unequal b_m too. Sees noise and skew between workers. [Lau et al. 2024, arXiv
+// 2406.13936, with workers standing in for samples]
 [[nodiscard]] NoiseStatistics EstimateBetweenWorkers(std::span<const WorkerGradient> workers,
                                                      double mean_norm_squared);
 
@@ -90,6 +94,15 @@ struct RoundMeasurements {
 // arXiv 1812.06162, appendix A]; gradient_norm_squared is that plus sigma^2 / B, to mean what it
 // means for the other estimators.
 [[nodiscard]] NoiseStatistics EstimateWithinWorkers(std::span<const WorkerMicrobatches> workers);
+
+// exact and sketch with local data, whose workers are strata rather than samples of one
+// distribution: what differs between them is skew, not noise of gbar, and no batch lowers it. So
+// the noise is that within workers, sum (w_m / W)^2 sigma^2 / b_m, given as the variance per sample
+// that makes it variance / B; ||gbar||^2 is observed. Not measured where no worker's batch was
+// split.
+[[nodiscard]] NoiseStatistics EstimateOverShards(std::span<const WorkerGradient> workers,
+                                                 std::span<const WorkerMicrobatches> microbatches,
+                                                 double mean_norm_squared);
 
 // pseudoGradient: -Delta_m / learning_rate_sum in place of g_m and n_m in place of b_m. Sees noise
 // and the drift of H steps, so it overestimates for H > 1; kept for comparison.
@@ -102,8 +115,8 @@ struct RoundMeasurements {
 [[nodiscard]] WorkerMicrobatches SummarizeMicrobatches(
     std::span<const MicrobatchGradient> microbatches, double norm_squared);
 
-// ||gbar||^2 from the all-reduced sum_m b_m g_m (or b_m S_m) and B.
-[[nodiscard]] double MeanNormSquared(std::span<const double> weighted_sum, double batch);
+// ||gbar||^2 from sum w_m g_m (or w_m S_m) and W.
+[[nodiscard]] double MeanNormSquared(std::span<const double> weighted_sum, double weights);
 
 // ||grad F||^2 without the noise's share: gradient_norm_squared - variance / samples; may be below
 // 0.
@@ -114,7 +127,8 @@ struct RoundMeasurements {
 [[nodiscard]] double NoiseScale(const NoiseStatistics& statistics);
 
 // Skew between workers, in the unit of variance: what the between-worker estimate (exact, sketch)
-// sees beyond the noise within workers, sum b_m ||grad F_m - grad F||^2 / (M - 1) in expectation.
+// sees beyond the noise within workers: with equal weights and batches, in expectation,
+// sum b_m ||grad F_m - grad F||^2 / (M - 1).
 // More batch does not lower it. Below 0 only by sampling error.
 [[nodiscard]] double Skew(const NoiseStatistics& between, const NoiseStatistics& within);
 

@@ -1,5 +1,8 @@
 // Ranges of sample positions and sets of them. A position counts samples from the start of the job,
 // over all epochs (sample_order.h turns it into an epoch and an index).
+//
+// With data.placement local every worker reads a shard of its own. All shards lie on one line of
+// positions: position p of shard s is s * kShardSpan + p. Shared data are shard 0.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +18,15 @@ struct PositionRange {
   [[nodiscard]] int64_t size() const { return end - begin; }
   friend bool operator==(const PositionRange&, const PositionRange&) = default;
 };
+
+inline constexpr int64_t kShardSpan = int64_t{1} << 40;  // positions of a shard, over all epochs
+inline constexpr int64_t kMaxShards = 8192;  // so that every position is exact as a double
+[[nodiscard]] constexpr int64_t ShardOf(int64_t position) {
+  return position / kShardSpan;
+}
+[[nodiscard]] constexpr int64_t ShardBegin(int64_t shard) {
+  return shard * kShardSpan;
+}
 
 // Samples in all the ranges together.
 [[nodiscard]] int64_t TotalSize(std::span<const PositionRange> ranges);

@@ -8,16 +8,22 @@ using namespace field_builders;  // NOLINT: a table is unreadable with every nam
 std::vector<Field> DataFields() {
   const std::string format = "spec.data.format";
   const std::string task = "spec.data.synthetic.task";
+  const std::string placement = "spec.data.placement";
   std::vector<Field> f;
   f.push_back(Object("spec.data", "Training and evaluation data; the same path in every worker.")
                   .Required());
+  f.push_back(
+      Enum(placement, LONGSTRIDE_ENUM_AT(data.placement), {"shared", "local"},
+           "shared: every worker reads all training data; local: each its own shard of them, and "
+           "the average of their changes is weighted by the sizes of the shards."));
   f.push_back(
       Enum(format, LONGSTRIDE_ENUM_AT(data.format),
            {"idx", "npy", "cifar10", "tokens", "text", "synthetic"},
            "idx: MNIST's files; npy: NumPy arrays; cifar10: its binary version; tokens: token ids; "
            "text: bytes of a text; synthetic: generated from the seed."));
   f.push_back(String("spec.data.path", LONGSTRIDE_AT(data.path),
-                     "Folder (idx, npy, cifar10) or file (tokens, text).")
+                     "Folder (idx, npy, cifar10) or file (tokens, text). With placement local, "
+                     "{group} and {index} stand for the worker's.")
                   .When(format, {"idx", "npy", "cifar10", "tokens", "text"})
                   .Required()
                   .MaxLength(kMaxPathLength)
@@ -48,6 +54,27 @@ std::vector<Field> DataFields() {
                       "token ids",
                       "Number of different token ids; 0 = the largest in the file + 1.")
                   .When(format, {"tokens"}));
+  f.push_back(Integer("spec.data.classes", LONGSTRIDE_AT(data.classes), From(0, 1e6), "classes",
+                      "Number of classes; 0 = the largest training label + 1. Needed where a shard "
+                      "may lack the last ones.")
+                  .When(format, {"idx", "npy"}));
+
+  Field partition = Object("spec.data.partition",
+                           "Cuts one data set, which every worker has, into the workers' shards: "
+                           "local data for experiments.")
+                        .When(placement, {"local"});
+  partition.present = [](const TrainingJob& j) { return j.spec.data.partition.has_value(); };
+  partition.create = [](TrainingJob& j) { j.spec.data.partition.emplace(); };
+  f.push_back(std::move(partition));
+  f.push_back(
+      Number("spec.data.partition.dirichlet", LONGSTRIDE_AT(data.partition->dirichlet),
+             From(0.01, 1e6), "",
+             "Of each class the shards get shares drawn from a symmetric Dirichlet "
+             "distribution of this concentration [Hsu 2019]: 0.1 is very unlike, 1000 alike.")
+          .Required()
+          .Example("0.1"));
+  f.push_back(Integer("spec.data.partition.shards", LONGSTRIDE_AT(data.partition->shards),
+                      From(0, 1024), "shards", "Number of shards; 0 = spec.replicas."));
 
   f.push_back(Object("spec.data.synthetic", "Generated data, for tests and first steps.")
                   .When(format, {"synthetic"}));

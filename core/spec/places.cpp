@@ -50,4 +50,10 @@ std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec) {
   return places;
 }
 
+int64_t ShardNumber(const TrainingJobSpec& spec, const std::string& group, int64_t index) {
+  constexpr int64_t kMostOfAGroup = 1024;
+  const auto it = std::ranges::find(spec.workers, group, &WorkerGroup::name);
+  return kMostOfAGroup * (it - spec.workers.begin()) + index;
+}
+
 }  // namespace longstride

@@ -35,4 +35,9 @@ struct ReplicaBounds {
 // index), as ranks are. `spec` is valid, so the replicas always fit.
 [[nodiscard]] std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec);
 
+// The number of a worker's shard under data.placement local (core/schedule/position_ranges.h): the
+// same whatever the other groups' sizes. `group` is one of the job's.
+[[nodiscard]] int64_t ShardNumber(const TrainingJobSpec& spec, const std::string& group,
+                                  int64_t index);
+
 }  // namespace longstride

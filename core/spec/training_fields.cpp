@@ -71,7 +71,7 @@ void AddLocalSteps(std::vector<Field>& f) {
       Enum(policy, LONGSTRIDE_ENUM_AT(training.local_steps.policy),
            {"constant", "postLocal", "qsr", "auto"},
            "constant: always steps; postLocal: 1 first [Lin 2020]; qsr: by the learning rate "
-           "[Gu 2024]; auto: as the measured link demands."));
+           "[Gu 2024]; auto: as the measured link demands, less where local data differ."));
   f.push_back(Integer(l + ".steps", LONGSTRIDE_AT(training.local_steps.steps), From(1, 65536),
                       "local steps",
                       "H of constant; H after the switch of postLocal; smallest H of qsr.")
@@ -91,6 +91,11 @@ void AddLocalSteps(std::vector<Field>& f) {
                      LONGSTRIDE_AT(training.local_steps.communication_share), Between(0, 1),
                      "fraction of a round",
                      "The smallest H at which synchronizing takes at most this share is chosen.")
+                  .When(policy, {"auto"}));
+  f.push_back(Number(l + ".skewTolerance", LONGSTRIDE_AT(training.local_steps.skew_tolerance),
+                     Above(0, 1e9), "",
+                     "With data.placement local, H stays so small that unlike data pull workers "
+                     "apart at most this many times as far as noise does.")
                   .When(policy, {"auto"}));
 }
 
@@ -176,7 +181,7 @@ std::vector<Field> TrainingFields() {
   f.push_back(Enum("spec.training.precision", LONGSTRIDE_ENUM_AT(training.precision),
                    {"float32", "float64"}, "Type of parameters and arithmetic."));
   f.push_back(Integer(
-      "spec.training.maxSamples", LONGSTRIDE_AT(training.max_samples), From(0), "samples",
+      "spec.training.maxSamples", LONGSTRIDE_AT(training.max_samples), From(0, 1e12), "samples",
       "Stop after this many; 0 = not set. This or maxEpochs is needed; the first reached counts."));
   f.push_back(Number("spec.training.maxEpochs", LONGSTRIDE_AT(training.max_epochs), From(0, 1e6),
                      "epochs",

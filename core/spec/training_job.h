@@ -16,6 +16,7 @@ enum class ModelKind { kMlp, kCnn, kResnet, kGpt, kTorchscript };
 enum class ResnetStyle { kCifar, kImagenet };
 enum class ScriptLoss { kCrossEntropy, kMeanSquaredError };
 enum class DataFormat { kIdx, kNpy, kCifar10, kTokens, kText, kSynthetic };
+enum class DataPlacement { kShared, kLocal };
 enum class TokenType { kUint16, kUint32 };
 enum class SyntheticTask { kClassification, kRegression, kImages, kTokens };
 enum class Precision { kFloat32, kFloat64 };
@@ -98,14 +99,21 @@ struct Normalization {
   std::vector<double> mean;  // one value, or one per channel; empty = 0
   std::vector<double> std;   // as mean; empty = 1
 };
+struct PartitionSpec {
+  double dirichlet = 0;  // concentration alpha: the smaller, the more classes differ between shards
+  int64_t shards = 0;    // 0 = replicas
+};
 struct DataSpec {
   DataFormat format = DataFormat::kIdx;
+  DataPlacement placement = DataPlacement::kShared;
   std::string path;             // folder (idx, cifar10, npy) or file (tokens, text)
   std::string evaluation_path;  // tokens, text: a file of its own; empty = the last 10 % of `path`
   Normalization normalization;
   int64_t context = 128;                      // tokens, text: tokens per sample
   TokenType token_type = TokenType::kUint16;  // tokens
   int64_t vocabulary = 0;                     // tokens: number of token ids; 0 = largest id + 1
+  int64_t classes = 0;                        // idx, npy: 0 = largest training label + 1
+  std::optional<PartitionSpec> partition;     // local: cuts one data set into the workers' shards
   SyntheticData synthetic;
 };
 
@@ -136,6 +144,7 @@ struct LocalStepsSpec {
   int64_t switch_samples = 0;        // postLocal: H = 1 before
   double qsr_coefficient = 0.02;     // qsr: the alpha of (alpha/lr)^2 [Gu 2024]
   double communication_share = 0.1;  // auto: rho
+  double skew_tolerance = 4;         // auto: of the drift by skew, in drifts by noise
 };
 struct NormTestSpec {
   BatchTest test = BatchTest::kNorm;

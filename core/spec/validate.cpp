@@ -45,6 +45,7 @@ class Validator {
     CheckAggregation();
     CheckModel();
     CheckData();
+    CheckPlacement();
     CheckModelFitsData();
     CheckDuration();
     CheckLearningRate();
@@ -78,6 +79,7 @@ class Validator {
   void CheckAggregation();
   void CheckModel();
   void CheckData();
+  void CheckPlacement();
   void CheckModelFitsData();
   void CheckDuration();
   void CheckLearningRate();
@@ -232,6 +234,44 @@ void Validator::CheckData() {
     Require(synthetic.classes >= 2, "spec.data.synthetic.classes", {"spec.data.synthetic.task"},
             "there must be at least 2 to tell apart");
   }
+}
+
+void Validator::CheckPlacement() {
+  const DataSpec& data = spec_.data;
+  const bool local = data.placement == DataPlacement::kLocal;
+  for (const auto& [at, path] : {std::pair("spec.data.path", &data.path),
+                                 std::pair("spec.data.evaluationPath", &data.evaluation_path)}) {
+    const bool own =
+        path->find("{group}") != std::string::npos || path->find("{index}") != std::string::npos;
+    Require(local || !own, at, {"spec.data.placement"},
+            "{group} and {index} stand for a worker's own only with placement local",
+            "add placement: local, or remove them");
+  }
+  if (!local) return;
+  // A shard's number has room for 8 groups of 1024 (core/schedule/position_ranges.h).
+  Require(spec_.workers.size() <= 8, "spec.data.placement", {"spec.workers"},
+          Format("local data in %zu worker groups: at most 8 are possible", spec_.workers.size()));
+  const BatchSpec& batch = spec_.training.batch;
+  const NoiseEstimator estimator = batch.norm_test.estimator;
+  const std::string at = "spec.training.batch.normTest.estimator";
+  Require(batch.policy == BatchPolicy::kFixed || estimator == NoiseEstimator::kSketch ||
+              estimator == NoiseEstimator::kExact,
+          at, {"spec.data.placement", "spec.training.batch.policy"},
+          EnumName(job_, at) + " cannot tell skew between local data from noise",
+          "use sketch or exact");
+  if (!data.partition) return;
+  const bool tokens = data.format == DataFormat::kTokens || data.format == DataFormat::kText;
+  const bool labels = data.format != DataFormat::kSynthetic ||
+                      data.synthetic.task == SyntheticTask::kClassification ||
+                      data.synthetic.task == SyntheticTask::kImages;
+  Require(!tokens && labels, "spec.data.partition",
+          {"spec.data.format", "spec.data.synthetic.task"},
+          "data without classes cannot be partitioned by class");
+  Require(spec_.workers.size() == 1, "spec.data.partition", {"spec.workers"},
+          "a partition's shards are those of one worker group", "use a single group");
+  const int64_t shards = data.partition->shards;
+  Require(shards == 0 || shards >= spec_.replicas, "spec.data.partition.shards", {"spec.replicas"},
+          Format("%ld shards are too few for %ld workers", shards, spec_.replicas));
 }
 
 void Validator::CheckModelFitsData() {

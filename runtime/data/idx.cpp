@@ -158,14 +158,17 @@ Result<DatasetPair> OpenIdxDatasets(const DataSpec& spec) {
                       ShapeText(train.features.shape) + " as in " + train.images_path,
                       "take all files from the same data set");
   }
-  const int64_t classes = CountClasses(train.labels);
-  for (size_t i = 0; i < evaluation.labels.size(); ++i) {
-    if (evaluation.labels[i] < classes) continue;
-    return BrokenFile(evaluation.labels_path, HeaderSize(1) + i,
-                      Format("label %d", static_cast<int>(evaluation.labels[i])),
-                      Format("0 to %d, the largest in %s", static_cast<int>(classes - 1),
-                             train.labels_path.c_str()),
-                      "take all files from the same data set");
+  const int64_t classes = spec.classes > 0 ? spec.classes : CountClasses(train.labels);
+  const std::string allowed =
+      Format("0 to %d, ", static_cast<int>(classes - 1)) +
+      (spec.classes > 0 ? "as spec.data.classes says" : "the largest in " + train.labels_path);
+  for (const Part* part : {&train, &evaluation}) {
+    for (size_t i = 0; i < part->labels.size(); ++i) {
+      if (part->labels[i] < classes) continue;
+      return BrokenFile(part->labels_path, HeaderSize(1) + i,
+                        Format("label %d", static_cast<int>(part->labels[i])), allowed,
+                        "take all files from the same data set");
+    }
   }
   return MakeDensePair(std::move(train.features), {std::move(train.labels), classes, {}, 0},
                        std::move(evaluation.features),

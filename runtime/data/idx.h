@@ -19,8 +19,8 @@ struct IdxArray {
 [[nodiscard]] Result<IdxArray> ParseIdx(const Bytes& file, const std::string& name, int rank);
 
 // The folder `spec.path` with MNIST's file names, train-images-idx3-ubyte, train-labels-idx1-ubyte
-// and the same with t10k, each plain or .gz. Shape {1, height, width}; classes = largest training
-// label + 1.
+// and the same with t10k, each plain or .gz. Shape {1, height, width}; classes = spec.classes, or
+// the largest training label + 1.
 [[nodiscard]] Result<DatasetPair> OpenIdxDatasets(const DataSpec& spec);
 
 }  // namespace longstride::data

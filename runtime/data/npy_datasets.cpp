@@ -148,7 +148,7 @@ Result<Part> OpenPart(const std::string& folder, const std::string& which) {
   return part;
 }
 
-Status CheckAlike(const Part& train, const Part& test) {
+Status CheckAlike(const Part& train, const Part& test, int64_t classes) {
   if (test.features.shape != train.features.shape) {
     return BrokenFile(test.x.name, 0, "samples of " + ShapeText(test.features.shape),
                       ShapeText(train.features.shape) + " as in " + train.x.name,
@@ -162,14 +162,18 @@ Status CheckAlike(const Part& train, const Part& test) {
                       "save both from the same data set");
   }
   if (train.targets.outputs > 0) return {};
-  const int64_t classes = CountClasses(train.targets.labels);
-  for (size_t i = 0; i < test.targets.labels.size(); ++i) {
-    if (test.targets.labels[i] < classes) continue;
-    return BrokenFile(test.y.name, test.y.array.data_offset + i * ElementSize(test.y.array.type),
-                      Format("label %lld", static_cast<long long>(test.targets.labels[i])),
-                      Format("0 to %lld, the largest in %s", static_cast<long long>(classes - 1),
-                             train.y.name.c_str()),
-                      "save both from the same data set");
+  const int64_t largest = CountClasses(train.targets.labels);
+  const std::string allowed =
+      Format("0 to %lld, ", static_cast<long long>((classes > 0 ? classes : largest) - 1)) +
+      (classes > 0 ? "as spec.data.classes says" : "the largest in " + train.y.name);
+  for (const Part* part : {&train, &test}) {
+    for (size_t i = 0; i < part->targets.labels.size(); ++i) {
+      if (part->targets.labels[i] < (classes > 0 ? classes : largest)) continue;
+      const NamedArray& y = part->y;
+      return BrokenFile(y.name, y.array.data_offset + i * ElementSize(y.array.type),
+                        Format("label %lld", static_cast<long long>(part->targets.labels[i])),
+                        allowed, "save both from the same data set");
+    }
   }
   return {};
 }
@@ -179,9 +183,10 @@ Status CheckAlike(const Part& train, const Part& test) {
 Result<DatasetPair> OpenNpyDatasets(const DataSpec& spec) {
   LONGSTRIDE_ASSIGN_OR_RETURN(Part train, OpenPart(spec.path, "train"));
   LONGSTRIDE_ASSIGN_OR_RETURN(Part test, OpenPart(spec.path, "test"));
-  LONGSTRIDE_RETURN_IF_ERROR(CheckAlike(train, test));
+  LONGSTRIDE_RETURN_IF_ERROR(CheckAlike(train, test, spec.classes));
   if (train.targets.outputs == 0) {
-    train.targets.classes = test.targets.classes = CountClasses(train.targets.labels);
+    train.targets.classes = test.targets.classes =
+        spec.classes > 0 ? spec.classes : CountClasses(train.targets.labels);
   }
   return MakeDensePair(std::move(train.features), std::move(train.targets),
                        std::move(test.features), std::move(test.targets), spec.normalization);

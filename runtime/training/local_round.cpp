@@ -22,10 +22,11 @@ double ClippingScale(std::span<const GradientSegment<T>> gradients, double limit
 
 template <typename T>
 LocalRound<T>::LocalRound(Replica<T>& replica, GradientComputer<T>& gradients, const Dataset& train,
-                          const StepZeroOptions& options, uint64_t seed)
+                          const StepZeroOptions& options, uint64_t seed, int64_t shard)
     : replica_(replica),
       gradients_(gradients),
       order_(seed, train.size()),
+      first_position_(ShardBegin(shard)),
       prefetcher_(train),
       step_zero_(options, replica.size(), replica.flat().parameter_count()) {}
 
@@ -42,7 +43,7 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
       std::vector<int64_t> indices;
       for (const PositionRange& r :
            StepPositions(positions, steps, settings.local_batches, options.rank, enqueued)) {
-        order_.AppendIndices(r, indices);
+        order_.AppendIndices({r.begin - first_position_, r.end - first_position_}, indices);
       }
       prefetcher_.Enqueue(std::move(indices));
     }

@@ -35,9 +35,9 @@ struct LocalRoundResult {
 template <typename T>
 class LocalRound {
  public:
-  // `seed` orders the samples.
+  // `seed` orders the samples of `train`, which is `shard`.
   LocalRound(Replica<T>& replica, GradientComputer<T>& gradients, const Dataset& train,
-             const StepZeroOptions& options, uint64_t seed);
+             const StepZeroOptions& options, uint64_t seed, int64_t shard = 0);
 
   // Takes the local steps of `settings`; `positions` are the round's, over all ranks. The caller
   // has called replica.BeginRound. On an error the replica is somewhere in the round: restore it.
@@ -52,6 +52,7 @@ class LocalRound {
   Replica<T>& replica_;
   GradientComputer<T>& gradients_;
   SampleOrder order_;
+  int64_t first_position_;
   data::Prefetcher prefetcher_;
   StepZero<T> step_zero_;
 };

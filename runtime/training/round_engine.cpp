@@ -13,6 +13,7 @@
 #include "runtime/profile/limits.h"
 #include "runtime/training/alignment.h"
 #include "runtime/training/evaluation.h"
+#include "runtime/training/shard_agreement.h"
 
 namespace longstride {
 namespace {
@@ -120,10 +121,22 @@ Status RoundEngine<T>::LoadState(int rank) {
 }
 
 template <typename T>
+int64_t RoundEngine<T>::EpochSamples() const {
+  if (shards_.empty()) return train_->size();
+  int64_t sum = 0;
+  for (const auto& [shard, samples] : state_.shard_samples) sum += samples;
+  return sum;
+}
+
+template <typename T>
 bool RoundEngine<T>::Finished() const {
-  return state_.target_reached ||
-         (SamplesDone(state_.ledger) >= SampleLimit(options_.job.spec.training, train_->size()) &&
-          state_.ledger.holes().empty());
+  if (state_.target_reached) return true;
+  if (SamplesDone(state_.ledger) < SampleLimit(options_.job.spec.training, EpochSamples()))
+    return false;
+  if (shards_.empty()) return state_.ledger.holes().empty();
+  // Holes of a shard whose worker is not there can be read by nobody.
+  return std::ranges::all_of(
+      shards_, [this](int64_t shard) { return state_.ledger.HolesOf(shard).empty(); });
 }
 
 template <typename T>
@@ -165,21 +178,28 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
   if (resume_from_) LONGSTRIDE_RETURN_IF_ERROR(LoadState(collective.rank()));
   if (saver_) saver_->AbandonPending();
   LONGSTRIDE_ASSIGN_OR_RETURN(std::vector<int> givers, Align(collective, true));
+  const bool local = job.data.placement == DataPlacement::kLocal;
+  if (local) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(
+        shards_, AgreeOnShards(job, generation.members, train_->size(), collective, state_));
+  }
   // All members have let go of their files, and none writes before the first round's exchange.
   if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
 
-  const MeasurementPlan measure = PlanMeasurements(job.training.batch, ranks);
+  const MeasurementPlan measure = PlanMeasurements(job, ranks);
   const bool observe = measure.between || measure.within;
   const StepZeroOptions step_zero{.observe = observe,
-                                  .sketch_size = SketchSize(job.training.batch, ranks),
+                                  .sketch_size = SketchSize(job, ranks),
                                   .inner_products = measure.inner_products,
                                   .seed = StreamSeed(job, kSketchSeed)};
+  const int64_t shard = local ? shards_[static_cast<size_t>(collective.rank())] : 0;
   Context context{
       .generation = generation,
       .collective = collective,
       .control = control,
-      .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job)),
-      .synchronizer = Synchronizer<T>(replica_, job.training, ranks),
+      .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job, shard),
+                             shard),
+      .synchronizer = Synchronizer<T>(replica_, job, ranks, local ? train_->size() : 0),
       .transfer = {collective, replica_, std::move(givers)},
       .options = {.rank = collective.rank(),
                   .parts = measure.within ? 2 : 1,
@@ -254,11 +274,10 @@ Result<BoundaryRequest> RoundEngine<T>::RunRound(Context& context) {
   if (state_.growth.batch == 0) {
     state_.growth = InitialGrowth(job.training.batch, LimitsOf(*plan, job.limits));
   }
-  LONGSTRIDE_ASSIGN_OR_RETURN(RoundSettings settings, PlanRound(job, train_->size(), state_, *plan,
+  LONGSTRIDE_ASSIGN_OR_RETURN(RoundSettings settings, PlanRound(job, EpochSamples(), state_, *plan,
                                                                 context.transfer.lacking()));
   gradients_.set_cap(settings.plan.shares[rank].micro_batch_cap);
-  std::vector<PositionRange> positions =
-      state_.ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
+  std::vector<PositionRange> positions = PositionsOf(settings, state_.ledger, shards_);
   RoundWork work = OwnParts(std::move(settings), std::move(positions), ranks, rank);
 
   RankSlot slot;
@@ -374,13 +393,15 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   const BatchSpec& batch = job.training.batch;
   const RoundSettings& settings = work.settings;
   const int rank = context.options.rank;
-  report.cursor_begin = state_.ledger.cursor();
+  const Ledger before = state_.ledger;
   RoundPositions outcome = Outcomes(work, exchange.slots);
   LONGSTRIDE_RETURN_IF_ERROR(state_.ledger.Record(outcome));
   report.committed = std::move(outcome.committed);
   report.discarded = std::move(outcome.discarded);
   report.lost = std::move(outcome.lost);
   report.holes = state_.ledger.holes().ranges();
+  report.cursor_begin = before.cursor();
+  if (!shards_.empty()) report.shards = AdvanceOf(before.cursors(), state_.ledger.cursors());
 
   int64_t agreed = INT64_MAX;
   for (const RankSlot& slot : exchange.slots) agreed = std::min(agreed, slot.newest_plan);
@@ -410,6 +431,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
                                  state_.growth.batch, batch.initial);
     }
   }
+  if (!shards_.empty()) state_.skew = Observe(state_.skew, exchange.skew, exchange.noise_within);
   model_digest_ = replica_.ModelDigest();
 
   report.generation = context.generation.id;
@@ -428,6 +450,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   report.norm_test_ratio = Reportable(ratio);
   report.noise_scale = Reportable(NoiseScale(exchange.noise));
   report.skew = Reportable(exchange.skew);
+  report.skew_limit = SkewLimit(job.training.local_steps, state_.skew);
   report.statistics_finite = exchange.statistics_finite;
   if (whole_) report.digest = Format("%016lx", model_digest_);
   report.rank = rank;
@@ -467,7 +490,7 @@ template <typename T>
 Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
                                 RoundReport& report) {
   const EvaluationSpec& spec = options_.job.spec.evaluation;
-  const int64_t marks = EvaluationMarks(spec, train_->size(), state_.ledger.cursor());
+  const int64_t marks = EvaluationMarks(spec, EpochSamples(), state_.ledger.cursor());
   if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished()))
     return {};
   // A round completed after its generation has the plan of other members.

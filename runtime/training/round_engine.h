@@ -76,6 +76,8 @@ class RoundEngine final : public Engine {
                     bool stop, RoundReport& report);
   [[nodiscard]] bool CheckpointDue() const;
   [[nodiscard]] bool Finished() const;
+  // Of all shards that are known, with local data.
+  [[nodiscard]] int64_t EpochSamples() const;
 
   EngineOptions options_;
   std::shared_ptr<const Dataset> train_;
@@ -83,6 +85,7 @@ class RoundEngine final : public Engine {
   Replica<T> replica_;
   GradientComputer<T> gradients_;
   TrainingState state_;
+  std::vector<int64_t> shards_;  // of the present members by rank; empty for shared data
   std::unique_ptr<CheckpointSaver<T>> saver_;  // null without a checkpoint directory
   std::optional<checkpoint::Checkpoint> resume_from_;
   std::string resume_directory_;

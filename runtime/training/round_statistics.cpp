@@ -13,6 +13,7 @@ enum Field {
   kRound,
   kNewestPlan,
   kSamples,
+  kWeight,
   kDigestHigh,
   kDigestLow,
   kFinite,
@@ -22,6 +23,7 @@ enum Field {
   kSaved,
   kLossSum,
   kBatch,
+  kGradientWeight,
   kGradientNorm,
   kWithinNorm,
   kWithinSpread,
@@ -46,8 +48,12 @@ std::string Names(const std::vector<int>& ranks, const std::vector<Member>& memb
 
 }  // namespace
 
-StatisticsBlock::StatisticsBlock(int size, int64_t sketch_size, int64_t integers)
-    : size_(size), sketch_size_(sketch_size), data_(size * kFields + sketch_size + integers) {}
+StatisticsBlock::StatisticsBlock(int size, int64_t sketch_size, bool sketch_by_rank,
+                                 int64_t integers)
+    : size_(size),
+      sketch_size_(sketch_size),
+      sketches_(sketch_by_rank ? size : 1),
+      data_(size * kFields + sketches_ * sketch_size + integers) {}
 
 void StatisticsBlock::Clear() {
   std::ranges::fill(data_, 0.0);
@@ -60,6 +66,7 @@ void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   f[kRound] = static_cast<double>(slot.round);
   f[kNewestPlan] = static_cast<double>(slot.newest_plan);
   f[kSamples] = static_cast<double>(slot.samples);
+  f[kWeight] = slot.weight;
   f[kDigestHigh] = static_cast<double>(slot.digest >> 32);
   f[kDigestLow] = static_cast<double>(slot.digest & 0xffffffffULL);
   f[kFinite] = slot.finite;
@@ -69,6 +76,7 @@ void StatisticsBlock::SetSlot(int rank, const RankSlot& slot) {
   f[kSaved] = slot.saved;
   f[kLossSum] = slot.loss_sum;
   f[kBatch] = slot.batch;
+  f[kGradientWeight] = slot.gradient_weight;
   f[kGradientNorm] = slot.gradient_norm_squared;
   f[kWithinNorm] = slot.within.norm_squared;
   f[kWithinSpread] = slot.within.spread;
@@ -84,6 +92,7 @@ RankSlot StatisticsBlock::slot(int rank) const {
   slot.round = static_cast<int64_t>(f[kRound]);
   slot.newest_plan = static_cast<int64_t>(f[kNewestPlan]);
   slot.samples = static_cast<int64_t>(f[kSamples]);
+  slot.weight = f[kWeight];
   slot.digest = static_cast<uint64_t>(f[kDigestHigh]) << 32 | static_cast<uint64_t>(f[kDigestLow]);
   slot.finite = f[kFinite] != 0;
   slot.statistics_finite = f[kStatisticsFinite] != 0;
@@ -92,6 +101,7 @@ RankSlot StatisticsBlock::slot(int rank) const {
   slot.saved = f[kSaved] != 0;
   slot.loss_sum = f[kLossSum];
   slot.batch = f[kBatch];
+  slot.gradient_weight = f[kGradientWeight];
   slot.gradient_norm_squared = f[kGradientNorm];
   slot.within.batch = f[kBatch];
   slot.within.norm_squared = f[kWithinNorm];
@@ -102,12 +112,13 @@ RankSlot StatisticsBlock::slot(int rank) const {
   return slot;
 }
 
-std::span<double> StatisticsBlock::sketch() {
-  return data().subspan(static_cast<size_t>(size_) * kFields, static_cast<size_t>(sketch_size_));
+std::span<double> StatisticsBlock::sketch(int rank) {
+  const int64_t begin = size_ * kFields + (sketches_ > 1 ? rank : 0) * sketch_size_;
+  return data().subspan(static_cast<size_t>(begin), static_cast<size_t>(sketch_size_));
 }
 
 std::span<double> StatisticsBlock::integers() {
-  return data().subspan(static_cast<size_t>(size_) * kFields + static_cast<size_t>(sketch_size_));
+  return data().subspan(static_cast<size_t>(size_ * kFields + sketches_ * sketch_size_));
 }
 
 Status CheckAgreement(const std::vector<RankSlot>& slots, const std::vector<Member>& members) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/median.h"
+#include "core/schedule/ordinary_workers.h"
 #include "core/schedule/sums.h"
 #include "runtime/collective/codec.h"
 #include "runtime/collective/trimmed_mean.h"
@@ -37,34 +38,39 @@ double ClippingFactor(const Exchange& exchange, int rank) {
 
 }  // namespace
 
-MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers) {
+MeasurementPlan PlanMeasurements(const TrainingJobSpec& job, int workers) {
+  const BatchSpec& batch = job.training.batch;
   MeasurementPlan plan;
   const bool adaptive = batch.policy == BatchPolicy::kAdaptive;
   plan.estimator = adaptive ? batch.norm_test.estimator : NoiseEstimator::kSketch;
   plan.between = workers > 1;
-  plan.within = adaptive;
+  plan.shards = plan.between && job.data.placement == DataPlacement::kLocal;
+  plan.robust = plan.between && job.training.synchronization.aggregation != Aggregation::kMean;
+  plan.within = adaptive || plan.shards;
   plan.inner_products = adaptive && batch.norm_test.test != BatchTest::kNorm;
   return plan;
 }
 
-int64_t SketchSize(const BatchSpec& batch, int workers) {
-  const MeasurementPlan plan = PlanMeasurements(batch, workers);
-  const bool needed =
-      plan.inner_products || (plan.between && plan.estimator == NoiseEstimator::kSketch);
-  return needed ? batch.norm_test.sketch_size : 0;
+int64_t SketchSize(const TrainingJobSpec& job, int workers) {
+  const MeasurementPlan plan = PlanMeasurements(job, workers);
+  const bool needed = plan.inner_products || plan.robust ||
+                      (plan.between && plan.estimator == NoiseEstimator::kSketch);
+  return needed ? job.training.batch.norm_test.sketch_size : 0;
 }
 
 template <typename T>
-Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers)
+Synchronizer<T>::Synchronizer(Replica<T>& replica, const TrainingJobSpec& job, int workers,
+                              int64_t shard_samples)
     : replica_(replica),
-      training_(training),
-      measure_(PlanMeasurements(training.batch, workers)),
-      block_(workers, SketchSize(training.batch, workers),
+      training_(job.training),
+      measure_(PlanMeasurements(job, workers)),
+      shard_samples_(shard_samples),
+      block_(workers, SketchSize(job, workers), measure_.robust,
              static_cast<int64_t>(replica.flat().ReadIntegers().size())) {
-  const bool average_inner = training.synchronization.inner_state == InnerStatePolicy::kAverage;
+  const bool average_inner = training_.synchronization.inner_state == InnerStatePolicy::kAverage;
   const size_t size = replica.flat().parameters().size() + replica.flat().buffers().size() +
                       (average_inner ? replica.inner().state().size() : 0);
-  if (workers > 1 || training.synchronization.outer.kind != OuterOptimizerKind::kAverage) {
+  if (workers > 1 || training_.synchronization.outer.kind != OuterOptimizerKind::kAverage) {
     message_ = AlignedBuffer<T>(static_cast<int64_t>(size));
   }
 }
@@ -92,6 +98,11 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
                 (training_.synchronization.inner_state != InnerStatePolicy::kAverage ||
                  std::isfinite(SquaredNorm(replica_.inner().state())));
   if (!slot.finite) slot.samples = 0, slot.loss_sum = 0, slot.update_norm_squared = 0;
+  const auto weight = [&](double samples) {
+    return samples > 0 && shard_samples_ > 0 ? static_cast<double>(shard_samples_) : samples;
+  };
+  slot.weight = weight(static_cast<double>(slot.samples));
+  slot.gradient_weight = weight(slot.batch);
 
   block_.Clear();
   slot.statistics_finite = !observed || step_zero != nullptr;
@@ -102,8 +113,9 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
         sketched ? step_zero->sketch().SquaredNorm() : step_zero->norm_squared();
     slot.statistics_finite =
         std::isfinite(slot.gradient_norm_squared) && std::isfinite(slot.within.spread);
-    if (!block_.sketch().empty() && slot.statistics_finite) {
-      step_zero->sketch().WriteScaled(slot.batch, block_.sketch());
+    if (const std::span<double> sketch = block_.sketch(rank);
+        !sketch.empty() && slot.statistics_finite) {
+      step_zero->sketch().WriteScaled(measure_.robust ? 1 : slot.gradient_weight, sketch);
     }
   }
   block_.SetSlot(rank, slot);
@@ -123,9 +135,17 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   for (int r = 0; r < ranks; ++r) {
     exchange.slots.push_back(block_.slot(r));
     exchange.samples += exchange.slots.back().samples;
-    exchange.statistics_finite =
-        exchange.statistics_finite && exchange.slots.back().statistics_finite;
+    exchange.weight += exchange.slots.back().weight;
+    exchange.ordinary.push_back(exchange.slots.back().statistics_finite);
   }
+  if (measure_.robust) {
+    std::vector<std::span<const double>> sketches;
+    for (int r = 0; r < ranks; ++r) sketches.emplace_back(block_.sketch(r));
+    exchange.ordinary = OrdinaryWorkers(sketches, exchange.ordinary);
+  }
+  // Only robust statistics can do without a worker.
+  const auto taking_part = std::ranges::count(exchange.ordinary, true);
+  exchange.statistics_finite = measure_.robust ? taking_part > 0 : taking_part == ranks;
   LONGSTRIDE_RETURN_IF_ERROR(CheckAgreement(exchange.slots, members));
 
   if (ranks > 1 && exchange.samples > 0) {
@@ -148,8 +168,7 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
   const size_t d = static_cast<size_t>(replica_.size()), b = replica_.flat().buffers().size();
   const size_t inner = message.size() - d - b;
   const Aggregation aggregation = training_.synchronization.aggregation;
-  const double weight =
-      static_cast<double>(exchange.slots[rank].samples) / static_cast<double>(exchange.samples);
+  const double weight = exchange.slots[rank].weight / exchange.weight;
   double update_weight = weight;
   if (aggregation == Aggregation::kClippedMean) update_weight *= ClippingFactor(exchange, rank);
   if (aggregation == Aggregation::kTrimmedMean) {
@@ -184,41 +203,60 @@ Status Synchronizer<T>::AverageUpdates(const Exchange& exchange, int rank, Colle
 }
 
 template <typename T>
+std::vector<double> Synchronizer<T>::SketchSum(const Exchange& exchange) {
+  const std::span<const double> first = block_.sketch(0);
+  std::vector<double> sum(first.begin(), first.end());
+  if (!measure_.robust) return sum;
+  std::ranges::fill(sum, 0.0);
+  for (size_t r = 0; r < exchange.slots.size(); ++r) {
+    if (!exchange.ordinary[r]) continue;
+    const std::span<const double> sketch = block_.sketch(static_cast<int>(r));
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] += exchange.slots[r].gradient_weight * sketch[k];
+  }
+  return sum;
+}
+
+template <typename T>
 Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero,
                                           Collective& collective, Stopwatch& watch,
                                           ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
   const size_t d = static_cast<size_t>(replica_.size());
-  double batch = 0;
-  for (const RankSlot& slot : exchange.slots) batch += slot.batch;
-
   RoundMeasurements& m = measurements_;
   m.workers.clear();
   m.microbatches.clear();
   m.updates.clear();
-  for (const RankSlot& slot : exchange.slots) {
-    m.workers.push_back({.batch = slot.batch, .norm_squared = slot.gradient_norm_squared});
-    m.microbatches.push_back(slot.within);
-    m.updates.push_back(
-        {.samples = static_cast<double>(slot.samples), .norm_squared = slot.update_norm_squared});
+  double weights = 0;
+  for (int r = 0; r < ranks; ++r) {
+    const RankSlot& slot = exchange.slots[r];
+    const bool takes_part = exchange.ordinary[r];
+    weights += takes_part ? slot.gradient_weight : 0;
+    m.workers.push_back({.batch = takes_part ? slot.batch : 0,
+                         .norm_squared = slot.gradient_norm_squared,
+                         .weight = slot.gradient_weight});
+    m.microbatches.push_back(takes_part ? slot.within : WorkerMicrobatches());
+    m.updates.push_back({.samples = takes_part ? static_cast<double>(slot.samples) : 0,
+                         .norm_squared = slot.update_norm_squared});
   }
+  m.shards = measure_.shards;
+  std::vector<double> mean_sketch = SketchSum(exchange);
   m.mean_norm_squared = kNotMeasured;
   m.mean_update_norm_squared = kNotMeasured;
   const bool exact = measure_.between && measure_.estimator == NoiseEstimator::kExact;
   if (measure_.between && measure_.estimator == NoiseEstimator::kSketch) {
-    m.mean_norm_squared = MeanNormSquared(block_.sketch(), batch);
+    m.mean_norm_squared = MeanNormSquared(mean_sketch, weights);
   } else if (measure_.between && measure_.estimator == NoiseEstimator::kPseudoGradient) {
     m.mean_update_norm_squared = SquaredNorm(message_.span().first(d));
   }
 
-  std::vector<double> mean_sketch;
-  if (measure_.inner_products) {
-    for (const double sum : block_.sketch()) mean_sketch.push_back(sum / batch);
-  }
+  for (double& value : mean_sketch) value /= weights;
   double inner_product = measure_.inner_products ? step_zero.sketch().InnerProduct(mean_sketch) : 0;
   if (exact) {
     AlignedBuffer<T> mean(static_cast<int64_t>(d));
-    kernels::Scale(step_zero.gradient(), exchange.slots[rank].batch / batch, mean.span());
+    if (exchange.ordinary[rank]) {
+      kernels::Scale(step_zero.gradient(), exchange.slots[rank].gradient_weight / weights,
+                     mean.span());
+    }
     watch.Lap(seconds.outer);
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(mean.span(), Purpose::kStatistics));
     watch.Lap(seconds.communication);
@@ -245,8 +283,9 @@ Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_
   exchange.noise = EstimateNoise(measure_.estimator, m);
   if (measure_.between && measure_.within &&
       (exact || measure_.estimator == NoiseEstimator::kSketch)) {
-    exchange.skew = Skew(EstimateBetweenWorkers(m.workers, m.mean_norm_squared),
-                         EstimateWithinWorkers(m.microbatches));
+    const NoiseStatistics within = EstimateWithinWorkers(m.microbatches);
+    exchange.skew = Skew(EstimateBetweenWorkers(m.workers, m.mean_norm_squared), within);
+    exchange.noise_within = within.variance;
   }
   return {};
 }

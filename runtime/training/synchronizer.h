@@ -23,25 +23,32 @@ struct MeasurementPlan {
   bool between = false;         // M > 1: compare workers
   bool within = false;          // compare micro-batches; step 0 is split
   bool inner_products = false;  // the inner-product tests
+  bool shards = false;          // data are local: tell skew from noise
+  bool robust = false;          // leave abnormal workers out, as the aggregation does
 };
-// A fixed batch is only observed, by the sketch between workers, and costs no split of step 0.
-[[nodiscard]] MeasurementPlan PlanMeasurements(const BatchSpec& batch, int workers);
+// A fixed batch of shared data is only observed, by the sketch between workers, and costs no split
+// of step 0.
+[[nodiscard]] MeasurementPlan PlanMeasurements(const TrainingJobSpec& job, int workers);
 // Of the sketch that workers need; 0 = none.
-[[nodiscard]] int64_t SketchSize(const BatchSpec& batch, int workers);
+[[nodiscard]] int64_t SketchSize(const TrainingJobSpec& job, int workers);
 
 // What all ranks know after the exchange, the same on all of them.
 struct Exchange {
   std::vector<RankSlot> slots;
   int64_t samples = 0;  // that count
+  double weight = 0;    // sum of the slots'
   bool statistics_finite = true;
-  NoiseStatistics noise;  // by the job's estimator
+  std::vector<bool> ordinary;  // by rank: its gradient takes part in the statistics
+  NoiseStatistics noise;       // by the job's estimator
   double skew = kNotMeasured;
+  double noise_within = kNotMeasured;  // per-sample variance within workers, beside `skew`
 };
 
 template <typename T>
 class Synchronizer {
  public:
-  Synchronizer(Replica<T>& replica, const TrainingSpec& training, int workers);
+  // `shard_samples`: size of this rank's shard; 0 for shared data.
+  Synchronizer(Replica<T>& replica, const TrainingJobSpec& job, int workers, int64_t shard_samples);
 
   // `slot` is this rank's, without what is computed here (digest, counters and b_m are the
   // caller's). Without `step_zero` of every rank the round's gradient noise is not measured.
@@ -57,11 +64,14 @@ class Synchronizer {
                         Stopwatch& watch, ActivitySeconds& seconds);
   Status ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
                            Stopwatch& watch, ActivitySeconds& seconds);
+  // Of the ordinary workers: sum w_m S_m.
+  [[nodiscard]] std::vector<double> SketchSum(const Exchange& exchange);
   void Commit(const Exchange& exchange, const RoundSettings& settings, int rank);
 
   Replica<T>& replica_;
   const TrainingSpec& training_;
   MeasurementPlan measure_;
+  int64_t shard_samples_;
   StatisticsBlock block_;
   RoundMeasurements measurements_;
   // Updates, then the inner state where it is averaged, then the buffers.

@@ -9,6 +9,7 @@
 #include "core/schedule/allocation.h"
 #include "core/schedule/learning_rate.h"
 #include "core/schedule/local_steps.h"
+#include "core/schedule/sample_order.h"
 
 namespace longstride {
 namespace {
@@ -47,6 +48,18 @@ std::vector<PositionRange> RangesFromJson(const nlohmann::json& json) {
   return ranges;
 }
 
+nlohmann::json PairsToJson(const std::map<int64_t, int64_t>& map) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const auto& [key, value] : map) json.push_back({key, value});
+  return json;
+}
+
+std::map<int64_t, int64_t> PairsFromJson(const nlohmann::json& json) {
+  std::map<int64_t, int64_t> map;
+  for (const auto& pair : json) map[pair.at(0).get<int64_t>()] = pair.at(1).get<int64_t>();
+  return map;
+}
+
 nlohmann::json PlanToJson(const Plan& plan) {
   nlohmann::json shares = nlohmann::json::array();
   for (const PlanShare& s : plan.shares) {
@@ -77,8 +90,9 @@ Plan PlanFromJson(const nlohmann::json& json) {
 
 }  // namespace
 
-uint64_t SampleOrderSeed(const TrainingJobSpec& job) {
-  return Hash64(static_cast<uint64_t>(job.seed), 1);
+uint64_t SampleOrderSeed(const TrainingJobSpec& job, int64_t shard) {
+  const uint64_t seed = Hash64(static_cast<uint64_t>(job.seed), 1);
+  return shard == 0 ? seed : Hash64(seed, static_cast<uint64_t>(shard));
 }
 
 int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size) {
@@ -153,7 +167,8 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
                  {.samples = state.ledger.cursor(),
                   .learning_rate = factor * RateAfterWarmup(rate, schedule_end, state.progress),
                   .step_seconds = Profiled(plan) ? Makespan(costs, settings.local_batches) : 0,
-                  .sync_seconds = plan.sync_seconds});
+                  .sync_seconds = plan.sync_seconds,
+                  .skew_limit = SkewLimit(training.local_steps, state.skew)});
   if (limit != INT64_MAX) {
     const int64_t left = std::max<int64_t>(1, limit - SamplesDone(state.ledger));
     settings.local_steps = std::min(settings.local_steps, (left + batch - 1) / batch);
@@ -167,13 +182,27 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   return settings;
 }
 
+std::vector<PositionRange> PositionsOf(const RoundSettings& settings, const Ledger& ledger,
+                                       const std::vector<int64_t>& shards) {
+  if (shards.empty()) {
+    return ledger.Next(RoundSize(settings.local_steps, settings.local_batches));
+  }
+  std::vector<PositionRange> positions;
+  for (size_t r = 0; r < shards.size(); ++r) {
+    const std::vector<PositionRange> own =
+        ledger.Next(settings.local_steps * settings.local_batches[r], shards[r]);
+    positions.insert(positions.end(), own.begin(), own.end());
+  }
+  return positions;
+}
+
 uint64_t ScheduleDigest(const TrainingState& state) {
   const auto bits = [](double x) { return std::bit_cast<uint64_t>(x); };
   return Hash64(static_cast<uint64_t>(state.round), static_cast<uint64_t>(state.ledger.cursor()),
                 static_cast<uint64_t>(state.ledger.discarded().size()),
                 static_cast<uint64_t>(state.growth.batch), bits(state.growth.average.variance),
                 bits(state.growth.average.gradient_norm_squared), bits(state.progress),
-                bits(state.gain));
+                bits(state.gain), bits(state.skew.skew), bits(state.skew.noise));
 }
 
 nlohmann::json ToJson(const TrainingState& state) {
@@ -182,7 +211,7 @@ nlohmann::json ToJson(const TrainingState& state) {
   const NoiseAverages& average = state.growth.average;
   return {{"round", state.round},
           {"generation", {state.generation.term, state.generation.counter}},
-          {"cursor", state.ledger.cursor()},
+          {"cursors", PairsToJson(state.ledger.cursors())},
           {"discarded", RangesToJson(state.ledger.discarded().ranges())},
           {"holes", RangesToJson(state.ledger.holes().ranges())},
           {"globalBatch", state.growth.batch},
@@ -191,6 +220,9 @@ nlohmann::json ToJson(const TrainingState& state) {
           {"averageBits",
            {Bits(average.variance), Bits(average.gradient_norm_squared),
             Bits(average.corrected_norm_squared), Bits(average.inner_product_variance)}},
+          {"skewRounds", state.skew.observed},
+          {"skewBits", {Bits(state.skew.skew), Bits(state.skew.noise)}},
+          {"shardSamples", PairsToJson(state.shard_samples)},
           {"progressBits", Bits(state.progress)},
           {"gainBits", Bits(state.gain)},
           {"evaluations", state.evaluations},
@@ -238,7 +270,7 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
     state.round = json.at("round").get<int64_t>();
     state.generation = {json.at("generation").at(0).get<int64_t>(),
                         json.at("generation").at(1).get<int64_t>()};
-    LONGSTRIDE_ASSIGN_OR_RETURN(state.ledger, Ledger::Restore(json.at("cursor").get<int64_t>(),
+    LONGSTRIDE_ASSIGN_OR_RETURN(state.ledger, Ledger::Restore(PairsFromJson(json.at("cursors")),
                                                               RangesFromJson(json.at("discarded")),
                                                               RangesFromJson(json.at("holes"))));
     state.growth.batch = json.at("globalBatch").get<int64_t>();
@@ -247,6 +279,10 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
     const nlohmann::json& average = json.at("averageBits");
     state.growth.average = {Real(average.at(0)), Real(average.at(1)), Real(average.at(2)),
                             Real(average.at(3))};
+    state.skew.observed = json.at("skewRounds").get<int64_t>();
+    state.skew.skew = Real(json.at("skewBits").at(0));
+    state.skew.noise = Real(json.at("skewBits").at(1));
+    state.shard_samples = PairsFromJson(json.at("shardSamples"));
     state.progress = Real(json.at("progressBits"));
     state.gain = Real(json.at("gainBits"));
     state.evaluations = json.at("evaluations").get<int64_t>();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/protocol/messages.h"
 #include "core/schedule/batch_growth.h"
 #include "core/schedule/ledger.h"
+#include "core/schedule/skew.h"
 #include "core/spec/training_job.h"
 
 namespace longstride {
@@ -21,8 +23,10 @@ struct TrainingState {
   GenerationId generation;  // that committed the last one
   Ledger ledger;            // its cursor is the position that the next round reads from
   GrowthState growth;       // its batch is B of the next round; 0 before the first
-  double progress = 0;      // of the learning-rate schedule, samples
-  double gain = 1;          // AdaScale's, for the next round
+  SkewAverage skew;         // of local data
+  std::map<int64_t, int64_t> shard_samples;  // local data: sizes of the shards known so far
+  double progress = 0;                       // of the learning-rate schedule, samples
+  double gain = 1;                           // AdaScale's, for the next round
   int64_t evaluations = 0;  // evaluation marks (multiples of everySamples) that were evaluated
   bool target_reached = false;
   std::vector<Plan>
@@ -41,8 +45,8 @@ struct RoundSettings {
   double progress_per_step = 0;
 };
 
-// The seed of the order of samples (SampleOrder) in a job with this seed.
-[[nodiscard]] uint64_t SampleOrderSeed(const TrainingJobSpec& job);
+// The seed of the order of samples (SampleOrder) of a shard in a job with this seed.
+[[nodiscard]] uint64_t SampleOrderSeed(const TrainingJobSpec& job, int64_t shard = 0);
 
 // Samples after which training is over: the smaller of maxSamples and maxEpochs * dataset_size.
 [[nodiscard]] int64_t SampleLimit(const TrainingSpec& spec, int64_t dataset_size);
@@ -68,6 +72,12 @@ struct RoundSettings {
 [[nodiscard]] Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
                                               const TrainingState& state, const Plan& plan,
                                               const std::vector<bool>& idle = {});
+
+// The positions that the round takes: the next ones or, with local data, the next of each rank's
+// shard, rank by rank. `shards` by rank; empty for shared data.
+[[nodiscard]] std::vector<PositionRange> PositionsOf(const RoundSettings& settings,
+                                                     const Ledger& ledger,
+                                                     const std::vector<int64_t>& shards);
 
 // A digest of all that decides the next round, so that ranks that drifted apart are found out.
 [[nodiscard]] uint64_t ScheduleDigest(const TrainingState& state);

@@ -11,6 +11,7 @@
 #ifdef LONGSTRIDE_CUDA
 #include "runtime/collective/nccl.h"
 #endif
+#include "runtime/data/shards.h"
 #include "runtime/membership/coordinator_store.h"
 #include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
@@ -126,7 +127,7 @@ Status Worker::Prepare() {
   LONGSTRIDE_ASSIGN_OR_RETURN(address_, AddressTowards(coordinator.host, coordinator.port));
 
   const auto seed = static_cast<uint64_t>(job_.spec.seed);
-  LONGSTRIDE_ASSIGN_OR_RETURN(DatasetPair data, OpenDatasets(job_.spec.data, seed));
+  LONGSTRIDE_ASSIGN_OR_RETURN(DatasetPair data, OpenOwnDatasets(job_.spec, id_.group, id_.index));
   train_ = std::move(data.train);
   LONGSTRIDE_ASSIGN_OR_RETURN(
       auto model, MakeModel(job_.spec.model, train_->shape(), job_.spec.training.precision, seed));

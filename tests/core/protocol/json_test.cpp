@@ -39,6 +39,8 @@ RoundReport MakeReport() {
   report.committed = {{90, 95}, {100, 195}};
   report.discarded = {{195, 198}};
   report.lost = report.holes = {{198, 200}};
+  report.shards = {{0, 50, 100}, {3, 50, 100}};
+  report.skew_limit = 7;
   report.samples = 100;
   report.loss = 0.1 + 0.2;
   report.evaluation_loss = 0.5;

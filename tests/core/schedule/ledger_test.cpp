@@ -53,7 +53,7 @@ TEST(Ledger, SurvivesACheckpoint) {
   Ledger ledger;
   ASSERT_TRUE(ledger.Record({{{0, 6}}, {{6, 8}}, {{8, 10}}}).ok());
   const Result<Ledger> restored =
-      Ledger::Restore(ledger.cursor(), ledger.discarded().ranges(), ledger.holes().ranges());
+      Ledger::Restore(ledger.cursors(), ledger.discarded().ranges(), ledger.holes().ranges());
   ASSERT_TRUE(restored.ok());
   EXPECT_EQ(restored->cursor(), 10);
   EXPECT_EQ(restored->committed(), ledger.committed());
@@ -63,9 +63,53 @@ TEST(Ledger, SurvivesACheckpoint) {
 }
 
 TEST(Ledger, RefusesABrokenCheckpoint) {
-  EXPECT_EQ(Ledger::Restore(-1, {}, {}).error().code, ErrorCode::kData);
-  EXPECT_EQ(Ledger::Restore(10, {{8, 11}}, {}).error().code, ErrorCode::kData);
-  EXPECT_EQ(Ledger::Restore(10, {{0, 5}}, {{4, 6}}).error().code, ErrorCode::kData);
+  EXPECT_EQ(Ledger::Restore({{0, -1}}, {}, {}).error().code, ErrorCode::kData);
+  EXPECT_EQ(Ledger::Restore({{0, 10}}, {{8, 11}}, {}).error().code, ErrorCode::kData);
+  EXPECT_EQ(Ledger::Restore({{0, 10}}, {{0, 5}}, {{4, 6}}).error().code, ErrorCode::kData);
+  EXPECT_EQ(Ledger::Restore({{kMaxShards, 10}}, {}, {}).error().code, ErrorCode::kData);
+  EXPECT_EQ(Ledger::Restore({{0, 10}, {1, 10}}, {{10, 11}}, {}).error().code, ErrorCode::kData);
+}
+
+TEST(Ledger, EveryShardHasItsOwnCursorAndHoles) {
+  Ledger ledger;
+  const int64_t one = ShardBegin(1), seven = ShardBegin(7);
+  EXPECT_THAT(ledger.Next(4, 7), ElementsAre(PositionRange{seven, seven + 4}));
+  ASSERT_TRUE(ledger.Record({{{one, one + 8}}, {}, {{seven, seven + 4}}}).ok());
+  EXPECT_EQ(ledger.cursor(), 12);
+  EXPECT_EQ(ledger.cursors(), (ShardCursors{{1, 8}, {7, 4}}));
+  EXPECT_THAT(ledger.Next(2, 1), ElementsAre(PositionRange{one + 8, one + 10}))
+      << "shard 7's holes are not shard 1's";
+  EXPECT_THAT(ledger.Next(6, 7),
+              ElementsAre(PositionRange{seven, seven + 4}, PositionRange{seven + 4, seven + 6}));
+  EXPECT_TRUE(ledger.HolesOf(1).empty());
+  EXPECT_TRUE(ledger.Check().ok());
+  const auto refused = [&](PositionRange range) { return !ledger.Record({{range}, {}, {}}).ok(); };
+  EXPECT_TRUE(refused({one + 9, one + 10})) << "a gap";
+  EXPECT_TRUE(refused({one, one + 9})) << "read already";
+  EXPECT_TRUE(refused({8, 9})) << "shard 0 has not begun";
+  const Result<Ledger> restored = Ledger::Restore(ledger.cursors(), {}, ledger.holes().ranges());
+  ASSERT_TRUE(restored.ok());
+  EXPECT_EQ(restored->committed(), ledger.committed());
+}
+
+TEST(Ledger, LawHoldsInEveryShardOverRandomFaults) {
+  ForEachSeed(100, [](Random& random) {
+    Ledger ledger;
+    for (int round = 0; round < 40; ++round) {
+      RoundPositions books;
+      for (const int64_t shard : {0, 3, 1024}) {
+        if (random.NextBelow(3) == 0) continue;  // its worker is not there
+        const uint64_t fate = random.NextBelow(8);
+        for (const PositionRange& r : ledger.Next(Between(random, 1, 20), shard)) {
+          (fate == 0 ? books.lost : fate == 1 ? books.discarded : books.committed).push_back(r);
+        }
+      }
+      ASSERT_TRUE(ledger.Record(books).ok());
+      ASSERT_TRUE(ledger.Check().ok());
+      ASSERT_EQ(ledger.committed().size() + ledger.discarded().size() + ledger.holes().size(),
+                ledger.cursor());
+    }
+  });
 }
 
 TEST(Ledger, LawHoldsAndNoSampleCountsTwiceInAnEpochOverRandomFaults) {

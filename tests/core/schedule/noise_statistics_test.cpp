@@ -134,6 +134,35 @@ TEST(NoiseStatistics, SkewIsSeenBetweenWorkersOnly) {
   ExpectUnbiased(skew, kRounds, 20 * 8 * 0.09);
 }
 
+// Shards of unlike size and unlike batches: the average follows the sizes.
+TEST(NoiseStatistics, OverShardsTheNoiseIsThatOfTheWeightedMeanWhateverTheSkew) {
+  const std::vector<int> batches{4, 4, 16};
+  const std::vector<double> sizes{6000, 1000, 3000};
+  Moments noise, skew;
+  constexpr int kRounds = 4000;
+  SeededRandom random(17);
+  const double d = static_cast<double>(kTruth.size());
+  for (int k = 0; k < kRounds; ++k) {
+    Simulation s = Simulate(random, batches, kTruth, 2, 0.3);
+    Vector mean(kTruth.size());
+    for (size_t m = 0; m < batches.size(); ++m) {
+      AddTo(mean, sizes[m] / 10000, s.means[m]);
+      s.round.workers[m].weight = sizes[m];
+    }
+    s.round.mean_norm_squared = Norm2(mean);
+    s.round.shards = true;
+    const NoiseStatistics over = EstimateNoise(NoiseEstimator::kExact, s.round);
+    EXPECT_EQ(over.gradient_norm_squared, Norm2(mean));
+    noise.Add(over.variance / 24);
+    skew.Add(Skew(EstimateBetweenWorkers(s.round.workers, Norm2(mean)),
+                  EstimateWithinWorkers(s.round.microbatches)));
+  }
+  ExpectUnbiased(noise, kRounds, d * 4 * (0.36 / 4 + 0.01 / 4 + 0.09 / 16));
+  // zeta^2 = sum share (1 - share) d 0.3^2, over sum share (1 - share) / b.
+  const double spread = 0.24 + 0.09 + 0.21;
+  ExpectUnbiased(skew, kRounds, d * 0.09 * spread / (0.24 / 4 + 0.09 / 4 + 0.21 / 16));
+}
+
 TEST(NoiseStatistics, OneWorkerFallsBackToItsMicrobatches) {
   ForEachSeed(20, [](Random& random) {
     const Simulation s = Simulate(random, {31}, kTruth, 2);

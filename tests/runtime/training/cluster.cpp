@@ -117,6 +117,7 @@ void Cluster::Add(EngineOptions options, std::shared_ptr<const Dataset> train,
   Worker worker;
   std::unique_ptr<Model> model = NewModel(options.job, train->shape());
   worker.model = model.get();
+  worker.index = static_cast<int64_t>(workers_.size());
   auto engine =
       MakeEngine(std::move(options), std::move(train), std::move(evaluation), std::move(model));
   if (!engine.ok()) throw std::runtime_error(engine.error().message);
@@ -127,7 +128,11 @@ void Cluster::Add(EngineOptions options, std::shared_ptr<const Dataset> train,
 Cluster::~Cluster() = default;
 
 void Cluster::Adopt(Cluster&& other) {
-  for (Worker& worker : other.workers_) workers_.push_back(std::move(worker));
+  for (Worker& worker : other.workers_) {
+    worker.index = 0;
+    while (std::ranges::count(workers_, worker.index, &Worker::index) > 0) ++worker.index;
+    workers_.push_back(std::move(worker));
+  }
   other.workers_.clear();
 }
 
@@ -140,7 +145,7 @@ std::vector<Result<Outcome>> Cluster::Run(const std::vector<Plan>& plans, int64_
     threads.emplace_back([&, r] {
       Generation generation{.id = {1, counter}, .rank = r, .members = {}, .plans = plans};
       for (int m = 0; m < size(); ++m)
-        generation.members.push_back({{"worker", m, "1"}, "127.0.0.1"});
+        generation.members.push_back({{"worker", workers_[m].index, "1"}, "127.0.0.1"});
       std::unique_ptr<Collective> collective = std::move(collectives[r]);
       if (wrap) collective = wrap(std::move(collective));
       outcomes[r] = workers_[r].engine->Run(generation, *collective, workers_[r].channel);

@@ -91,7 +91,7 @@ class Cluster {
           std::shared_ptr<const Dataset> evaluation = nullptr);
   Cluster(Cluster&&) = default;
   ~Cluster();
-  // Takes the workers of another cluster as further ranks.
+  // Takes the workers of another cluster as further ranks; they get the lowest free indices.
   void Adopt(Cluster&& other);
   // The worker is gone; those after it get lower ranks.
   void Remove(int rank) { workers_.erase(workers_.begin() + rank); }
@@ -114,6 +114,7 @@ class Cluster {
   struct Worker {
     std::unique_ptr<Engine> engine;
     Model* model = nullptr;  // owned by the engine
+    int64_t index = 0;       // within its group; names its shard
     RecordingChannel channel;
   };
   void Add(EngineOptions options, std::shared_ptr<const Dataset> train,

@@ -259,7 +259,7 @@ TEST(TrainingState, SurvivesJsonBitForBit) {
   EXPECT_EQ(back->ledger.cursor(), 100);
 
   nlohmann::json broken = ToJson(state);
-  broken.erase("cursor");
+  broken.erase("cursors");
   EXPECT_EQ(TrainingStateFromJson(broken).error().code, ErrorCode::kData);
   EXPECT_EQ(TrainingStateFromJson(nlohmann::json::parse("[", nullptr, false)).error().code,
             ErrorCode::kData);
