@@ -193,22 +193,21 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
                                   .inner_products = measure.inner_products,
                                   .seed = StreamSeed(job, kSketchSeed)};
   const int64_t shard = local ? shards_[static_cast<size_t>(collective.rank())] : 0;
-  Context context{
-      .generation = generation,
-      .collective = collective,
-      .control = control,
-      .local = LocalRound<T>(replica_, gradients_, *train_, step_zero, SampleOrderSeed(job, shard),
-                             shard),
-      .synchronizer = Synchronizer<T>(replica_, job, ranks, local ? train_->size() : 0),
-      .transfer = {collective, replica_, std::move(givers)},
-      .options = {.rank = collective.rank(),
-                  .parts = measure.within ? 2 : 1,
-                  .observe = observe,
-                  .reseed = DrawsRandomNumbers(job.model),
-                  .seed = StreamSeed(job, kDropoutSeed),
-                  .gradient_clipping = job.training.gradient_clipping},
-      .plans = generation.plans,
-      .agreed = NewestVersion(generation.plans)};
+  Context context{.generation = generation,
+                  .collective = collective,
+                  .control = control,
+                  .local = LocalRound<T>(replica_, gradients_, *train_, step_zero,
+                                         SampleOrderSeed(job, shard), shard),
+                  .synchronizer = Synchronizer<T>(replica_, job, ranks, local ? train_->size() : 0),
+                  .transfer = {collective, replica_, std::move(givers)},
+                  .options = {.rank = collective.rank(),
+                              .parts = measure.within ? 2 : 1,
+                              .observe = observe,
+                              .reseed = DrawsRandomNumbers(job.model),
+                              .seed = StreamSeed(job, kDropoutSeed),
+                              .gradient_clipping = job.training.gradient_clipping},
+                  .plans = generation.plans,
+                  .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
   const int64_t begun_at = state_.round;
   LONGSTRIDE_ASSIGN_OR_RETURN(BoundaryRequest next, CompletePending(context));
