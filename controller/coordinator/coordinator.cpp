@@ -132,9 +132,12 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
   }
   Worker worker;
   worker.join = request;
+  WorkerProfile& profile = worker.join.profile;
+  profile.micro_batch_cap =
+      std::min(profile.micro_batch_cap, MicroBatchLimit(place).value_or(INT64_MAX));
   worker.last_seen = now;
+  Emit(JoinedEvent{worker.join});
   workers_[place] = std::move(worker);
-  Emit(JoinedEvent{request});
   if (generation_id_.counter > 0) AskMembersToReform(NameOf(place) + " joins");
   FormGeneration();
   return {};
@@ -353,8 +356,10 @@ std::optional<RoundReply> Coordinator::ReplyTo(const RoundReport& report, bool n
 
 void Coordinator::Commit(std::vector<RoundReport> reports) {
   RoundRecord record;
-  for (const RoundReport& report : reports)
+  for (const RoundReport& report : reports) {
     record.workers.push_back(members_[static_cast<size_t>(report.rank)].worker);
+    NoteMicroBatch(PlaceOf(record.workers.back()), report);
+  }
   record.reports = std::move(reports);
   const RoundReport common = record.common();
   round_seconds_ = common.wall_seconds;
@@ -381,9 +386,47 @@ Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
   return {};
 }
 
+std::optional<int64_t> Coordinator::MicroBatchLimit(const WorkerPlace& place) const {
+  const auto it = memory_.find(place);
+  return it == memory_.end() ? std::nullopt : it->second.limit;
+}
+
+void Coordinator::NoteMicroBatch(const WorkerPlace& place, const RoundReport& report) {
+  const auto worker = workers_.find(place);
+  if (!report.micro_batch_cap || worker == workers_.end()) return;
+  MemoryFindings& findings = memory_[place];
+  const int64_t cap = *report.micro_batch_cap;
+  findings.micro_batch = std::min(cap, std::max<int64_t>(1, report.local_batch));
+  if (cap < std::min(worker->second.join.profile.micro_batch_cap, findings.limit.value_or(cap + 1)))
+    findings.limit = cap;
+}
+
+bool Coordinator::HalveMicroBatch(const WorkerPlace& place) {
+  MemoryFindings& findings = memory_[place];
+  // Killed before its first report it may have been profiling, or in a round with its share of B.
+  int64_t taken = findings.micro_batch;
+  if (taken == 0) taken = std::max<int64_t>(1, options_.job.spec.training.batch.initial);
+  taken = std::min(taken, findings.limit.value_or(taken));
+  if (taken == 1) return false;
+  findings.limit = findings.micro_batch = taken / 2;
+  return true;
+}
+
 void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit_code,
-                               const std::string& detail, bool had_joined, TimePoint) {
+                               const std::string& exit_text, bool had_joined, TimePoint,
+                               bool out_of_memory) {
   const WorkerPlace place{group, index};
+  std::string detail = exit_text;
+  if (out_of_memory && HalveMicroBatch(place)) {
+    detail += Format(
+        " for want of memory; its next incarnation takes micro-batches of at most %lld samples",
+        static_cast<long long>(*MicroBatchLimit(place)));
+  } else if (out_of_memory) {
+    exit_code = ExitCodeOf(ErrorCode::kResource);
+    detail +=
+        " for want of memory at micro-batches of one sample: use a smaller model, fewer workers on "
+        "the machine, or raise the container's memory limit";
+  }
   const auto it = workers_.find(place);
   if (had_joined) {
     if (it != workers_.end() && it->second.present()) Depart(it->second, exit_code, detail);

@@ -33,4 +33,14 @@ int64_t MemoryModel::Largest(int64_t low, int64_t high) const {
   return low;
 }
 
+std::optional<int64_t> MemoryLimitWatch::Observe(int64_t limit_bytes) {
+  if (limit_bytes <= 0 || (limit_bytes_ > 0 && limit_bytes >= limit_bytes_)) return std::nullopt;
+  limit_bytes_ = limit_bytes;
+  model_.SetLimit(limit_bytes);
+  const int64_t cap = model_.Largest(1, cap_);
+  if (cap == cap_) return std::nullopt;
+  cap_ = cap;
+  return cap;
+}
+
 }  // namespace longstride

@@ -18,6 +18,7 @@ struct WorkerOptions {
   int64_t metrics_port = 0;  // 0 = a free port of loopback; otherwise that port of every address
   int64_t threads = 0;       // 0 = as the CPU limits allow
   int64_t memory_bytes = 0;  // this worker's part of the machine's memory; 0 = all of it
+  int64_t micro_batch = 0;   // largest micro-batch to try, samples; 0 = as memory allows
 };
 
 // The options, or the exit code with which to end: 0 after --help, 2 after a fault that was

@@ -19,6 +19,7 @@ namespace longstride {
 namespace {
 
 constexpr Duration kFlushTimeout = std::chrono::seconds(10);
+constexpr Duration kGpuPeriod = std::chrono::seconds(5);
 
 std::string NewIncarnation() {
   std::random_device random;
@@ -36,8 +37,9 @@ Result<std::string> ReadToken(const std::string& path) {
 // The engine's channel to the coordinator, with the metrics and this process's signals on the way.
 class ObservedChannel final : public ControlChannel {
  public:
-  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics)
-      : inner_(inner), metrics_(metrics) {}
+  // `at_boundary` is called after each committed round, on the engine's thread.
+  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics, std::function<void()> at_boundary)
+      : inner_(inner), metrics_(metrics), at_boundary_(std::move(at_boundary)) {}
   std::vector<Plan> Plans() override { return inner_.Plans(); }
   BoundaryRequest Requested() override {
     return std::max(inner_.Requested(),
@@ -46,11 +48,13 @@ class ObservedChannel final : public ControlChannel {
   void Report(const RoundReport& report) override {
     metrics_.Observe(report);
     inner_.Report(report);
+    at_boundary_();
   }
 
  private:
   ControlChannel& inner_;
   WorkerMetrics& metrics_;
+  std::function<void()> at_boundary_;
 };
 
 std::vector<std::string> PurposeNames() {
@@ -93,6 +97,7 @@ Worker::Worker(const WorkerOptions& options)
 Worker::~Worker() = default;
 
 Status Worker::Run() {
+  FindGpus();
   LONGSTRIDE_RETURN_IF_ERROR(Prepare());
   LONGSTRIDE_ASSIGN_OR_RETURN(WorkerProfile profile, Profile());
   LONGSTRIDE_RETURN_IF_ERROR(JoinJob(std::move(profile)));
@@ -140,17 +145,15 @@ Result<WorkerProfile> Worker::Profile() {
                                   [&](const WorkerGroup& g) { return g.name == id_.group; });
   if (group == job_.spec.workers.end())
     return UserError("the job has no worker group \"" + id_.group + "\"");
-  const MachineLimits limits = ReadMachineLimits();
-
   WorkerProfile profile;
   profile.device_name = CpuName();
-  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
-  profile.memory_limit_bytes =
-      TighterLimit(TighterLimit(limits.memory_limit_bytes, options_.memory_bytes),
-                   job_.spec.limits.memory_bytes);
+  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(ReadMachineLimits());
+  profile.memory_limit_bytes = MemoryLimit();
   ThroughputOptions throughput;
   throughput.max_batch = std::max<int64_t>(
       1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
+  if (options_.micro_batch > 0)
+    throughput.max_batch = std::min(throughput.max_batch, options_.micro_batch);
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
   // Opening the data may have taken more memory than small steps do, which would hide their growth.
   ReturnFreedMemory();
@@ -162,15 +165,62 @@ Result<WorkerProfile> Worker::Profile() {
       },
       // Freed memory stays with the process, so where the peak cannot be reset the present amount
       // is as good.
-      [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); }};
+      [this, can_reset] {
+        return (can_reset ? PeakResidentBytes() : ResidentBytes()) + engine_->round_bytes();
+      }};
   LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured,
                               MeasureThroughput(probe, throughput, clock_));
+  ReturnFreedMemory();  // training may need less than what was tried
   profile.alpha = measured.alpha;
   profile.beta = measured.beta;
   profile.micro_batch_cap = measured.micro_batch_cap;
   profile.memory_peak_bytes = measured.memory_peak_bytes;
   profile.points = std::move(measured.points);
+  memory_.emplace(std::move(measured.memory), profile.memory_limit_bytes, profile.micro_batch_cap);
   return profile;
+}
+
+int64_t Worker::MemoryLimit() const {
+  return TighterLimit(TighterLimit(ReadMachineLimits().memory_limit_bytes, options_.memory_bytes),
+                      job_.spec.limits.memory_bytes);
+}
+
+void Worker::FindGpus() {
+  auto loaded = Nvml::Load();
+  if (!loaded.ok()) {
+    LogWarning("worker", "the GPUs cannot be asked: " + loaded.error().message);
+    return;
+  }
+  gpus_ = std::move(*loaded);
+  if (!gpus_) return;
+  const auto count = gpus_->DeviceCount();
+  for (int i = 0; count.ok() && i < *count; ++i) {
+    const auto gpu = gpus_->Describe(i);
+    LogInfo("worker",
+            gpu.ok()
+                ? Format("GPU %d: %s, %s%s; this release trains on the CPU", i, gpu->name.c_str(),
+                         FormatBytes(static_cast<double>(gpu->memory_total_bytes)).c_str(),
+                         gpu->mig.value_or(false) ? ", MIG" : "")
+                : gpu.error().message);
+  }
+}
+
+void Worker::LookAtMachine() {
+  const int64_t limit = MemoryLimit();
+  if (const std::optional<int64_t> cap = memory_->Observe(limit)) {
+    engine_->LimitMicroBatch(*cap);
+    ReturnFreedMemory();
+    LogWarning("worker", Format("the memory limit is now %s: micro-batches of at most %lld samples",
+                                FormatBytes(static_cast<double>(limit)).c_str(),
+                                static_cast<long long>(*cap)));
+  }
+  if (!gpus_ || clock_.Now() - gpus_seen_ < kGpuPeriod) return;
+  gpus_seen_ = clock_.Now();
+  const auto count = gpus_->DeviceCount();
+  for (int i = 0; count.ok() && i < *count; ++i) {
+    const auto gpu = gpus_->Describe(i);
+    if (gpu.ok()) metrics_->ObserveGpu(i, *gpu);
+  }
 }
 
 Status Worker::JoinJob(WorkerProfile profile) {
@@ -256,7 +306,7 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
           Format("generation (%lld, %lld): rank %d of %d", static_cast<long long>(generation_.term),
                  static_cast<long long>(generation_.counter), gloo.rank, gloo.size));
   abort_->Set(collective.get());
-  ObservedChannel channel(*channel_, *metrics_);
+  ObservedChannel channel(*channel_, *metrics_, [this] { LookAtMachine(); });
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);
   abort_->Set(nullptr);
   return outcome;

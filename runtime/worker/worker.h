@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -9,6 +10,8 @@
 #include "runtime/membership/control_channel.h"
 #include "runtime/membership/membership.h"
 #include "runtime/metrics/worker_metrics.h"
+#include "runtime/profile/memory_model.h"
+#include "runtime/profile/nvml.h"
 #include "runtime/training/engine.h"
 #include "runtime/worker/options.h"
 
@@ -32,6 +35,11 @@ class Worker {
   Status Prepare();
   Result<WorkerProfile> Profile();
   Status JoinJob(WorkerProfile profile);
+  // The memory that this worker may take now, in bytes; 0 = not known.
+  [[nodiscard]] int64_t MemoryLimit() const;
+  void FindGpus();
+  // At each round boundary: what has changed about the machine.
+  void LookAtMachine();
   Result<Outcome> Train();
   Result<Outcome> TrainGeneration(const Generation& generation);
   void LeaveJob(const Status& status);
@@ -43,6 +51,9 @@ class Worker {
   TrainingJob job_;
   std::shared_ptr<const Dataset> train_;
   std::unique_ptr<Engine> engine_;
+  std::optional<MemoryLimitWatch> memory_;
+  std::unique_ptr<Nvml> gpus_;  // null: the machine has none
+  TimePoint gpus_seen_;
   std::unique_ptr<WorkerMetrics> metrics_;
   std::string address_;
   std::shared_ptr<AbortSwitch> abort_;

@@ -153,5 +153,19 @@ TEST(MemoryModel, SeveralPointsUseTheSteepestSlope) {
   EXPECT_TRUE(model.Fits(1'000'000'000));
 }
 
+TEST(MemoryLimitWatch, TheMicroBatchFollowsTheLimitDownAndStaysThere) {
+  MemoryModel model(1000);
+  model.SetBaseline(100);
+  model.Add(10, 200);  // 10 bytes a sample
+  MemoryLimitWatch watch(model, 1000, 50);
+  EXPECT_EQ(watch.Observe(1000), std::nullopt);
+  EXPECT_EQ(watch.Observe(0), std::nullopt);
+  EXPECT_EQ(watch.Observe(900), std::nullopt) << "50 samples take 600 bytes";
+  EXPECT_EQ(watch.Observe(500), 35);
+  EXPECT_EQ(watch.Observe(2000), std::nullopt);
+  EXPECT_EQ(watch.Observe(500), std::nullopt);
+  EXPECT_EQ(watch.Observe(50), 1);
+}
+
 }  // namespace
 }  // namespace longstride
