@@ -16,6 +16,9 @@ struct MachineLimits {
 
 [[nodiscard]] MachineLimits ReadMachineLimits(const std::string& root = "/");
 
+// Its memory_limit_bytes alone, which may change while the process runs.
+[[nodiscard]] int64_t ReadMemoryLimit(const std::string& root = "/");
+
 // Threads for compute: never more than the CPUs, and under a quota q at most ceil(q), because
 // threads beyond it are throttled in turns and wait for each other at every barrier. At least 1.
 [[nodiscard]] int64_t ThreadCount(const MachineLimits& limits);

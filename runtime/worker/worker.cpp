@@ -19,6 +19,7 @@ namespace longstride {
 namespace {
 
 constexpr Duration kFlushTimeout = std::chrono::seconds(10);
+constexpr Duration kMemoryPeriod = std::chrono::seconds(1);
 constexpr Duration kGpuPeriod = std::chrono::seconds(5);
 
 std::string NewIncarnation() {
@@ -181,7 +182,7 @@ Result<WorkerProfile> Worker::Profile() {
 }
 
 int64_t Worker::MemoryLimit() const {
-  return TighterLimit(TighterLimit(ReadMachineLimits().memory_limit_bytes, options_.memory_bytes),
+  return TighterLimit(TighterLimit(ReadMemoryLimit(), options_.memory_bytes),
                       job_.spec.limits.memory_bytes);
 }
 
@@ -206,6 +207,9 @@ void Worker::FindGpus() {
 }
 
 void Worker::LookAtMachine() {
+  const TimePoint now = clock_.Now();
+  if (now - memory_seen_ < kMemoryPeriod) return;
+  memory_seen_ = now;
   const int64_t limit = MemoryLimit();
   if (const std::optional<int64_t> cap = memory_->Observe(limit)) {
     engine_->LimitMicroBatch(*cap);
@@ -214,8 +218,8 @@ void Worker::LookAtMachine() {
                                 FormatBytes(static_cast<double>(limit)).c_str(),
                                 static_cast<long long>(*cap)));
   }
-  if (!gpus_ || clock_.Now() - gpus_seen_ < kGpuPeriod) return;
-  gpus_seen_ = clock_.Now();
+  if (!gpus_ || now - gpus_seen_ < kGpuPeriod) return;
+  gpus_seen_ = now;
   const auto count = gpus_->DeviceCount();
   for (int i = 0; count.ok() && i < *count; ++i) {
     const auto gpu = gpus_->Describe(i);

@@ -38,7 +38,7 @@ class Worker {
   // The memory that this worker may take now, in bytes; 0 = not known.
   [[nodiscard]] int64_t MemoryLimit() const;
   void FindGpus();
-  // At each round boundary: what has changed about the machine.
+  // At round boundaries, once a second at most: what has changed about the machine.
   void LookAtMachine();
   Result<Outcome> Train();
   Result<Outcome> TrainGeneration(const Generation& generation);
@@ -53,6 +53,7 @@ class Worker {
   std::unique_ptr<Engine> engine_;
   std::optional<MemoryLimitWatch> memory_;
   std::unique_ptr<Nvml> gpus_;  // null: the machine has none
+  TimePoint memory_seen_;
   TimePoint gpus_seen_;
   std::unique_ptr<WorkerMetrics> metrics_;
   std::string address_;

@@ -3,6 +3,8 @@
 // model is wide and shallow, so that memory runs out before patience does.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -22,24 +24,24 @@ namespace fs = std::filesystem;
 
 constexpr double kMegabyte = 1 << 20;
 
-// Two megabytes of activations and their gradients a sample.
+// Some six megabytes of activations and their gradients a sample.
 const char* const kJob = R"(
 apiVersion: longstride.dev/v1alpha1
 kind: TrainingJob
 metadata: {name: wide}
 spec:
   replicas: 2
-  model: {name: mlp, mlp: {hidden: [131072]}}
-  workers: [{name: worker, minReplicas: 1, batch: {max: 512}}]
+  model: {name: mlp, mlp: {hidden: [393216]}}
+  workers: [{name: worker, minReplicas: 1, batch: {max: 256}}]
   data:
     format: synthetic
     synthetic: {task: classification, samples: 4096, evaluationSamples: 64, shape: [2], classes: 4}
   training:
-    maxSamples: 24000
+    maxSamples: 8000
     optimizer: {name: sgd}
     learningRate: {value: 0.01}
     localSteps: {policy: constant, steps: 2}
-    batch: {policy: fixed, initial: 400}
+    batch: {policy: fixed, initial: 256}
   checkpoint: {everyRounds: 2}
 )";
 
@@ -149,7 +151,7 @@ class MemoryTest : public testing::Test {
     const std::string name = "need-" + std::to_string(samples);
     for (const auto& group : groups_) group->ResetPeak();
     setenv("LONGSTRIDE_MICRO_BATCH", std::to_string(samples).c_str(), 1);
-    auto run = Start(name, {"training.maxSamples=3200"});
+    auto run = Start(name, {"training.maxSamples=1024"});
     unsetenv("LONGSTRIDE_MICRO_BATCH");
     EXPECT_EQ(run->Wait(), 0) << run->Output();
     Need need;
@@ -208,7 +210,7 @@ TEST_F(MemoryTest, ALimitThatWorkersCannotSeeIsFoundByHalvingAfterEachKill) {
   const std::vector<RoundRecord> rounds = Rounds("unseen");
   ASSERT_FALSE(rounds.empty());
   for (const RoundReport& report : rounds.back().reports) {
-    EXPECT_GE(report.micro_batch_cap.value_or(0), 12);
+    EXPECT_GE(report.micro_batch_cap.value_or(0), 16);
     EXPECT_LT(report.micro_batch_cap.value_or(999), 128);
   }
   std::printf(
@@ -217,48 +219,74 @@ TEST_F(MemoryTest, ALimitThatWorkersCannotSeeIsFoundByHalvingAfterEachKill) {
       static_cast<long long>(rounds.back().reports.front().micro_batch_cap.value_or(0)),
       static_cast<long long>(rounds.back().reports.back().micro_batch_cap.value_or(0)));
   EXPECT_GE(Kills(), 2);
-  EXPECT_LE(Kills(), 2 * 5) << "400 samples halved to 12 at most";
+  EXPECT_LE(Kills(), 2 * 4) << "256 samples halved to 16 at most";
 }
 
 // Two workers take 96 samples each. Their limits are lowered to little more than that takes; then
 // one of them is left alone with all 192.
-class LoweredLimitTest : public MemoryTest, public testing::WithParamInterface<bool> {};
+enum class Lowered { kSeen, kUnseen, kAddressSpace };
+class LoweredLimitTest : public MemoryTest, public testing::WithParamInterface<Lowered> {
+ protected:
+  static double AddressSpace(int pid) {
+    std::ifstream in("/proc/" + std::to_string(pid) + "/statm");
+    double pages = 0;
+    in >> pages;
+    return pages * static_cast<double>(sysconf(_SC_PAGESIZE));
+  }
+  // Returns what is used and the new limit.
+  static std::pair<double, double> Lower(const MemoryGroup& group, int pid, Lowered how) {
+    if (how == Lowered::kAddressSpace) {
+      const double used = AddressSpace(pid);
+      const double limit = used + 64 * kMegabyte;
+      const rlimit64 bytes{static_cast<rlim64_t>(limit), static_cast<rlim64_t>(limit)};
+      EXPECT_EQ(prlimit64(pid, RLIMIT_AS, &bytes, nullptr), 0);
+      return {used, limit};
+    }
+    const double used = group.Read("memory.usage_in_bytes"), limit = 1.15 * used;
+    EXPECT_TRUE(group.Limit(limit)) << "the kernel refuses a limit below what is used";
+    return {used, limit};
+  }
+  [[nodiscard]] RoundReport LastReport() const {
+    const auto rounds = Rounds("lowered");
+    return rounds.empty() ? RoundReport() : rounds.back().reports.front();
+  }
+};
 
 TEST_P(LoweredLimitTest, IsSurvived) {
-  const bool unseen = GetParam();
-  auto run = Start("lowered", {"training.batch.initial=192", "training.maxSamples=60000"}, unseen);
-  const auto rounds_pass = [&](size_t rounds) {
-    const size_t until = Rounds("lowered").size() + rounds;
-    return WaitFor([&] { return !run->running() || Rounds("lowered").size() >= until; }, 120) &&
-           run->running();
-  };
-  ASSERT_TRUE(rounds_pass(3)) << run->Output();
-  for (const auto& group : groups_) {
-    const double used = group->Read("memory.usage_in_bytes");
-    EXPECT_TRUE(group->Limit(1.15 * used)) << "the kernel refuses a limit below what is used";
-    std::printf("memory: %.0f MB used, limit lowered to %.0f MB%s\n", used / kMegabyte,
-                1.15 * used / kMegabyte, unseen ? ", unseen" : "");
+  const Lowered how = GetParam();
+  auto run = Start("lowered", {"training.batch.initial=192", "training.maxSamples=16000"},
+                   how == Lowered::kUnseen);
+  ASSERT_TRUE(WaitFor([&] { return !run->running() || Rounds("lowered").size() >= 3; }));
+  const std::vector<int> workers = run->Workers();
+  ASSERT_EQ(workers.size(), 2u) << run->Output();
+  for (size_t i = 0; i < 2; ++i) {
+    const auto [used, limit] = Lower(*groups_[i], workers[i], how);
+    std::printf("memory: %.0f MB used, limit lowered to %.0f MB\n", used / kMegabyte,
+                limit / kMegabyte);
   }
-  ASSERT_TRUE(rounds_pass(2)) << run->Output();
-  auto scale = std::make_unique<Longstride>(std::vector<std::string>{"scale", out("lowered"), "1"},
-                                            temporary_.path() + "/scale");
-  ASSERT_EQ(scale->Wait(), 0) << scale->Output();
+  if (how == Lowered::kSeen) {
+    EXPECT_TRUE(WaitFor([&] { return LastReport().micro_batch_cap.value_or(999) < 192; }));
+  }
+  Longstride scale({"scale", out("lowered"), "1"}, temporary_.path() + "/scale");
+  ASSERT_EQ(scale.Wait(), 0) << scale.Output();
   ASSERT_EQ(run->Wait(250), 0) << run->Output();
   ExpectWhole(Rounds("lowered"));
-  const RoundReport last = Rounds("lowered").back().reports.front();
+  const RoundReport last = LastReport();
   EXPECT_EQ(last.local_batch, 192);
   EXPECT_LT(last.micro_batch_cap.value_or(999), 192);
   std::printf("memory: %lld kills; it ends with micro-batches of at most %lld of 192 samples\n",
               static_cast<long long>(Kills()),
               static_cast<long long>(last.micro_batch_cap.value_or(0)));
-  if (unseen) {
+  if (how == Lowered::kUnseen) {
     EXPECT_GE(Kills(), 1);
     EXPECT_LE(Kills(), 3);
   } else {
     EXPECT_EQ(Kills(), 0);
+    EXPECT_EQ(Events("lowered", "workerLost").size(), 0u);
   }
 }
-INSTANTIATE_TEST_SUITE_P(Unseen, LoweredLimitTest, testing::Values(false, true));
+INSTANTIATE_TEST_SUITE_P(HowItShows, LoweredLimitTest,
+                         testing::Values(Lowered::kSeen, Lowered::kUnseen, Lowered::kAddressSpace));
 
 }  // namespace
 }  // namespace longstride
