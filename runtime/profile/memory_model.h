@@ -23,6 +23,9 @@ class MemoryModel {
     points_.emplace_back(micro_batch, peak_bytes);
   }
 
+  // Steps of all sizes in turns led to this peak: what allocators cannot use again counts, too.
+  void RaiseLast(int64_t peak_bytes);
+
   // Peak bytes at `micro_batch`. From one point, all growth over the baseline counts as
   // proportional (too much, hence safe). From several, the steepest slope that leads to the last
   // one.

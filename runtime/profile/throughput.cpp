@@ -51,6 +51,7 @@ class Measurement {
       batch = next;
     }
     LONGSTRIDE_RETURN_IF_ERROR(SpendBudget());
+    memory_.RaiseLast(probe_.peak_memory_bytes());
     return Finish(batch, ceiling);
   }
 

@@ -156,6 +156,7 @@ Result<WorkerProfile> Worker::Profile() {
   if (options_.micro_batch > 0)
     throughput.max_batch = std::min(throughput.max_batch, options_.micro_batch);
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
+  MapLargeBlocks(profile.memory_limit_bytes);
   // Opening the data may have taken more memory than small steps do, which would hide their growth.
   ReturnFreedMemory();
   const bool can_reset = ResetPeakResidentBytes();

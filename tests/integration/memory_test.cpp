@@ -151,7 +151,7 @@ class MemoryTest : public testing::Test {
     const std::string name = "need-" + std::to_string(samples);
     for (const auto& group : groups_) group->ResetPeak();
     setenv("LONGSTRIDE_MICRO_BATCH", std::to_string(samples).c_str(), 1);
-    auto run = Start(name, {"training.maxSamples=1024"});
+    auto run = Start(name, {"training.maxSamples=1024", "limits.memory=1400Mi"});
     unsetenv("LONGSTRIDE_MICRO_BATCH");
     EXPECT_EQ(run->Wait(), 0) << run->Output();
     Need need;

@@ -134,7 +134,12 @@ TEST(WorkerMetrics, EveryMetricOfTheTableAppears) {
   RoundReport report = Report(1);
   report.evaluation_loss = 1;
   report.evaluation_accuracy = 1;
+  report.micro_batch_cap = 64;
   metrics.value()->Observe(report);
+  GpuDescription gpu;
+  gpu.utilization = gpu.ecc_uncorrected = 1;
+  gpu.throttle_reasons = {"thermal"};
+  metrics.value()->ObserveGpu(0, gpu);
   const std::string text = metrics.value()->Render();
   for (const MetricDescription& m : MetricTable()) {
     EXPECT_THAT(text, HasSubstr(std::string("# TYPE ") + m.name + " " + MetricTypeName(m.type)))

@@ -153,6 +153,16 @@ TEST(MemoryModel, SeveralPointsUseTheSteepestSlope) {
   EXPECT_TRUE(model.Fits(1'000'000'000));
 }
 
+TEST(MemoryModel, WhatStepsInTurnsLedToCountsForTheLargest) {
+  MemoryModel model(0);
+  model.Add(1, 100);
+  model.Add(11, 200);
+  model.RaiseLast(300);
+  EXPECT_DOUBLE_EQ(model.Predict(21), 500);
+  model.RaiseLast(250);
+  EXPECT_DOUBLE_EQ(model.Predict(11), 300);
+}
+
 TEST(MemoryLimitWatch, TheMicroBatchFollowsTheLimitDownAndStaysThere) {
   MemoryModel model(1000);
   model.SetBaseline(100);
