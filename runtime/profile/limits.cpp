@@ -133,6 +133,10 @@ int64_t PeakResidentBytes(const std::string& root) {
   return KilobyteField(root + "/proc/self/status", "VmHWM");
 }
 
+int64_t ResidentFileBytes(const std::string& root) {
+  return KilobyteField(root + "/proc/self/status", "RssFile");
+}
+
 bool ResetPeakResidentBytes(const std::string& root) {
   std::ofstream out(root + "/proc/self/clear_refs");
   out << "5" << std::flush;  // proc(5): resets the peak resident set size

@@ -31,6 +31,10 @@ struct MachineLimits {
 [[nodiscard]] int64_t ResidentBytes(const std::string& root = "/");
 [[nodiscard]] int64_t PeakResidentBytes(const std::string& root = "/");
 
+// The part of ResidentBytes that are pages of files, such as libraries: the kernel takes them back
+// before it kills anybody.
+[[nodiscard]] int64_t ResidentFileBytes(const std::string& root = "/");
+
 // Makes PeakResidentBytes start anew from what is held now. False where the kernel has no such
 // switch.
 bool ResetPeakResidentBytes(const std::string& root = "/");

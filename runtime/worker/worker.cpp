@@ -165,10 +165,12 @@ Result<WorkerProfile> Worker::Profile() {
         if (StopSignalled()) return InterruptedError("stopped by a signal before training began");
         return engine_->TimeStep(batch, micro_batch);
       },
-      // Freed memory stays with the process, so where the peak cannot be reset the present amount
-      // is as good.
-      [this, can_reset] {
-        return (can_reset ? PeakResidentBytes() : ResidentBytes()) + engine_->round_bytes();
+      // Freed memory mostly stays with the process, so where the peak cannot be reset the present
+      // amount is nearly as good.
+      [this, can_reset, peak = int64_t{0}]() mutable {
+        const int64_t held = can_reset ? PeakResidentBytes() : ResidentBytes();
+        peak = std::max(peak, held - ResidentFileBytes() + engine_->round_bytes());
+        return peak;
       }};
   LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured,
                               MeasureThroughput(probe, throughput, clock_));
@@ -214,6 +216,7 @@ void Worker::LookAtMachine() {
   const int64_t limit = MemoryLimit();
   if (const std::optional<int64_t> cap = memory_->Observe(limit)) {
     engine_->LimitMicroBatch(*cap);
+    MapLargeBlocks(limit);
     ReturnFreedMemory();
     LogWarning("worker", Format("the memory limit is now %s: micro-batches of at most %lld samples",
                                 FormatBytes(static_cast<double>(limit)).c_str(),

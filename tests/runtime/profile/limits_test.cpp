@@ -17,7 +17,8 @@ class LimitsTest : public MachineTest {
   void SetUp() override {
     MachineTest::SetUp();
     Put("/proc/self/status",
-        "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nCpus_allowed_list:\t0-7\n");
+        "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nRssFile:\t     500 "
+        "kB\nCpus_allowed_list:\t0-7\n");
     Put("/proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1 kB\n");
   }
 };
@@ -99,6 +100,7 @@ TEST_F(LimitsTest, ReadsResidentMemoryAndCpuName) {
   Put("/proc/cpuinfo", "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC 7763\n");
   EXPECT_EQ(ResidentBytes(root_), 2000 * 1024);
   EXPECT_EQ(PeakResidentBytes(root_), 3000 * 1024);
+  EXPECT_EQ(ResidentFileBytes(root_), 500 * 1024);
   EXPECT_EQ(CpuName(root_), "AMD EPYC 7763");
   Put("/proc/cpuinfo", "processor\t: 0\n");
   EXPECT_EQ(CpuName(root_), "unknown CPU");
