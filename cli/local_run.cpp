@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/spec/to_json.h"
 #include "runtime/profile/limits.h"
+#include "runtime/profile/memory_kills.h"
 
 namespace longstride {
 namespace {
@@ -55,6 +56,7 @@ class LocalRun {
     LONGSTRIDE_RETURN_IF_ERROR(StartWorkers());
     while (true) {
       TakeEvents(kPoll);
+      LookAtMemory();
       ReapWorkers();
       TakeScale();
       LONGSTRIDE_RETURN_IF_ERROR(StartWorkers());
@@ -88,11 +90,13 @@ class LocalRun {
   // Every place that should have a worker and has none, once its pause is over.
   Status StartWorkers() {
     if (end_ || stop_requested_) return Status();
-    std::vector<WorkerPlace> places;
+    std::vector<std::pair<WorkerPlace, std::optional<int64_t>>> places;
     server_->service().WithJob(key_, [&](Coordinator& coordinator, TimePoint) {
-      if (!coordinator.end() && !coordinator.completing()) places = coordinator.wanted();
+      if (coordinator.end() || coordinator.completing()) return;
+      for (const WorkerPlace& place : coordinator.wanted())
+        places.emplace_back(place, coordinator.MicroBatchLimit(place));
     });
-    for (const WorkerPlace& place : places) {
+    for (const auto& [place, micro_batch] : places) {
       const auto [it, fresh] = children_.try_emplace(place);
       Child& child = it->second;
       if (fresh) child.number = static_cast<int>(children_.size()) - 1;
@@ -100,8 +104,8 @@ class LocalRun {
       // Those who hold the state may be gone by the time a newcomer is ready.
       const bool from_checkpoint =
           started_ ? options_.directory.NewestCheckpoint() > 0 : options_.from_checkpoint;
-      LONGSTRIDE_ASSIGN_OR_RETURN(child.pid,
-                                  launcher_.Start(SpecOf(place, child.number, from_checkpoint)));
+      LONGSTRIDE_ASSIGN_OR_RETURN(
+          child.pid, launcher_.Start(SpecOf(place, child.number, micro_batch, from_checkpoint)));
       child.running = true;
       child.incarnation.clear();
     }
@@ -122,7 +126,8 @@ class LocalRun {
     });
   }
 
-  ProcessSpec SpecOf(const WorkerPlace& place, int number, bool from_checkpoint) const {
+  ProcessSpec SpecOf(const WorkerPlace& place, int number, std::optional<int64_t> micro_batch,
+                     bool from_checkpoint) const {
     ProcessSpec spec;
     spec.program = options_.worker_program;
     spec.arguments = {"--coordinator", server_->UrlOf(key_),
@@ -134,6 +139,9 @@ class LocalRun {
     if (options_.memory_per_worker > 0) {
       spec.arguments.insert(spec.arguments.end(),
                             {"--memory", std::to_string(options_.memory_per_worker)});
+    }
+    if (micro_batch) {
+      spec.arguments.insert(spec.arguments.end(), {"--micro-batch", std::to_string(*micro_batch)});
     }
     if (from_checkpoint) {
       spec.arguments.insert(spec.arguments.end(), {"--resume", options_.directory.path()});
@@ -187,8 +195,17 @@ class LocalRun {
     }
   }
 
+  void LookAtMemory() {
+    for (const auto& [place, child] : children_) {
+      if (child.running) memory_kills_.Look(child.pid);
+    }
+  }
+
   void ReapWorkers() {
     while (const auto exit = launcher_.Reap()) {
+      // A shell between this process and the worker says it by its exit code.
+      const bool out_of_memory =
+          memory_kills_.WasKilled(exit->pid, exit->exit_code == 128 + SIGKILL);
       const auto entry = std::ranges::find_if(
           children_, [&](const auto& c) { return c.second.pid == exit->pid && c.second.running; });
       if (entry == children_.end()) continue;
@@ -204,7 +221,7 @@ class LocalRun {
         const bool released = std::ranges::find(wanted, place) == wanted.end();
         if (released) child.restarts = 0;
         coordinator.WorkerExited(place.group, place.index, exit->exit_code, exit->Text(),
-                                 !child.incarnation.empty(), now);
+                                 !child.incarnation.empty(), now, out_of_memory);
         // A failure before it joined has no worker that the coordinator could name.
         if (!ended && coordinator.end() && coordinator.end()->outcome == JobOutcome::kFailed)
           culprit_ = place;
@@ -253,6 +270,7 @@ class LocalRun {
   const JobKey key_;
   std::unique_ptr<CoordinatorServer> server_;
   std::map<WorkerPlace, Child> children_;
+  MemoryKillWatch memory_kills_;
   bool started_ = false;
   std::optional<JobEnd> end_;
   TimePoint ended_at_;

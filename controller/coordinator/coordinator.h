@@ -81,9 +81,13 @@ class Coordinator {
   Status Leave(const LeaveRequest& request, TimePoint now);
 
   // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by
-  // signal 9". `had_joined`: it ended after it had joined.
+  // signal 9". `had_joined`: it ended after it had joined. `out_of_memory`: the kernel killed it
+  // for want of memory (a memory control group's count, OOMKilled). Then its next incarnation takes
+  // micro-batches of at most half the size, and when one sample was too much, the job ends with
+  // kResource.
   void WorkerExited(const std::string& group, int64_t index, int exit_code,
-                    const std::string& detail, bool had_joined, TimePoint now);
+                    const std::string& detail, bool had_joined, TimePoint now,
+                    bool out_of_memory = false);
 
   // kLostPeer when the generation is not the present one; kResource when full.
   Status StoreSet(const StoreSetRequest& request);
@@ -111,6 +115,9 @@ class Coordinator {
   [[nodiscard]] const RoundLedger& ledger() const { return ledger_; }
   [[nodiscard]] const std::vector<Plan>& plans() const { return planner_.plans(); }
   [[nodiscard]] const TrainingJob& job() const { return options_.job; }
+  // Largest micro-batch that memory was found to hold at this place, for whoever is started there
+  // next; absent while none was refused. Holds as long as this coordinator.
+  [[nodiscard]] std::optional<int64_t> MicroBatchLimit(const WorkerPlace& place) const;
   // A member has finished the job: nobody is started any more.
   [[nodiscard]] bool completing() const { return completed_; }
   // The places that should have a worker now, sorted as ranks are.
@@ -131,6 +138,11 @@ class Coordinator {
     [[nodiscard]] bool present() const { return phase <= Phase::kDetached; }
   };
   using Workers = std::map<WorkerPlace, Worker>;
+  // What the incarnations of one place have shown about its memory, samples.
+  struct MemoryFindings {
+    std::optional<int64_t> limit;  // of the micro-batch
+    int64_t micro_batch = 0;       // the last one known to have been taken; 0 = none
+  };
 
   [[nodiscard]] Worker* Find(const WorkerId& id);          // null: unknown, left or lost
   [[nodiscard]] int64_t RankOf(const WorkerId& id) const;  // -1: not a member
@@ -149,6 +161,9 @@ class Coordinator {
   void EndIfAllLeft(const std::string& stopped = "");
   bool CommitAll(Result<RoundLedger::Rounds> rounds);
   void Commit(std::vector<RoundReport> reports);
+  void NoteMicroBatch(const WorkerPlace& place, const RoundReport& report);
+  // After a kill for want of memory; false if there is nothing to halve any more.
+  bool HalveMicroBatch(const WorkerPlace& place);
   void Lose(Worker& worker, ErrorCode code, const std::string& reason);
   void CountLost(ErrorCode code, const std::string& what);
   void Depart(Worker& worker, int exit_code, const std::string& reason);
@@ -166,6 +181,7 @@ class Coordinator {
   StragglerWatch stragglers_;
   std::vector<WorkerId> shed_;  // stragglers to be given up
   Workers workers_;
+  std::map<WorkerPlace, MemoryFindings> memory_;
   GenerationId generation_id_;   // counter 0: none formed yet
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;

@@ -70,9 +70,12 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
   }
   Worker worker;
   worker.join = request;
+  WorkerProfile& profile = worker.join.profile;
+  profile.micro_batch_cap =
+      std::min(profile.micro_batch_cap, MicroBatchLimit(place).value_or(INT64_MAX));
   worker.last_seen = now;
+  Emit(JoinedEvent{worker.join});
   workers_[place] = std::move(worker);
-  Emit(JoinedEvent{request});
   if (generation_id_.counter > 0) AskMembersToReform(NameOf(place) + " joins");
   FormGeneration();
   return {};
@@ -88,8 +91,20 @@ Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
 }
 
 void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit_code,
-                               const std::string& detail, bool had_joined, TimePoint) {
+                               const std::string& exit_text, bool had_joined, TimePoint,
+                               bool out_of_memory) {
   const WorkerPlace place{group, index};
+  std::string detail = exit_text;
+  if (out_of_memory && HalveMicroBatch(place)) {
+    detail += Format(
+        " for want of memory; its next incarnation takes micro-batches of at most %lld samples",
+        static_cast<long long>(*MicroBatchLimit(place)));
+  } else if (out_of_memory) {
+    exit_code = ExitCodeOf(ErrorCode::kResource);
+    detail +=
+        " for want of memory at micro-batches of one sample: use a smaller model, fewer workers on "
+        "the machine, or raise the container's memory limit";
+  }
   const auto it = workers_.find(place);
   if (had_joined) {
     if (it != workers_.end() && it->second.present()) Depart(it->second, exit_code, detail);

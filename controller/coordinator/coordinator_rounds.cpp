@@ -49,8 +49,10 @@ std::optional<RoundReply> Coordinator::ReplyTo(const RoundReport& report, bool n
 
 void Coordinator::Commit(std::vector<RoundReport> reports) {
   RoundRecord record;
-  for (const RoundReport& report : reports)
+  for (const RoundReport& report : reports) {
     record.workers.push_back(members_[static_cast<size_t>(report.rank)].worker);
+    NoteMicroBatch(PlaceOf(record.workers.back()), report);
+  }
   record.reports = std::move(reports);
   const RoundReport common = record.common();
   round_seconds_ = common.wall_seconds;

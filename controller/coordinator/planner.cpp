@@ -112,8 +112,11 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
   std::vector<WorkerHistory> workers;
   for (const JoinRequest& member : members) {
     const auto before = std::ranges::find(workers_, member.worker, &WorkerHistory::id);
-    workers.push_back(before != workers_.end() ? *before
-                                               : WorkerHistory{member.worker, member.profile});
+    workers.push_back(before != workers_.end()
+                          ? *before
+                          : WorkerHistory{.id = member.worker,
+                                          .profile = member.profile,
+                                          .micro_batch_cap = member.profile.micro_batch_cap});
   }
   workers_ = std::move(workers);
   const auto other_size = [&](const Plan& p) { return p.shares.size() != members.size(); };
@@ -154,7 +157,7 @@ std::vector<bool> Planner::Learned(std::vector<JoinRequest>& members) const {
     const PlanShare& share = plans_.back().shares[static_cast<size_t>(before - workers_.begin())];
     member.profile.alpha = share.alpha;
     member.profile.beta = share.beta;
-    member.profile.micro_batch_cap = share.micro_batch_cap;
+    member.profile.micro_batch_cap = std::min(share.micro_batch_cap, before->micro_batch_cap);
     known[m] = true;
   }
   return known;
@@ -170,6 +173,12 @@ std::optional<Plan> Planner::Observe(const RoundRecord& record) {
     const RoundReport& report = record.reports[r];
     sync = std::min(sync, report.seconds.communication);
     auto& recent = workers_[r].recent;
+    const int64_t cap = report.micro_batch_cap.value_or(INT64_MAX);
+    if (cap < workers_[r].micro_batch_cap) {
+      workers_[r].micro_batch_cap = cap;
+      recent.clear();  // step times of other micro-batches, and of one that was tried twice
+      continue;
+    }
     auto step_times = report.step_times;
     if (workers_[r].reprofiled && common.local_steps > 0) {
       step_times = {{report.local_batch, (report.seconds.data + report.seconds.compute) /
@@ -191,10 +200,14 @@ std::optional<Plan> Planner::Observe(const RoundRecord& record) {
   candidate.version += 1;
   candidate.first_round = common.round + kRoundsAhead;
   candidate.sync_seconds = Median({sync_seconds_.begin(), sync_seconds_.end()});
+  bool lowered = false;
   for (size_t r = 0; r < workers_.size(); ++r) {
-    candidate.shares[r] = Refit(workers_[r], candidate.shares[r]);
+    PlanShare& share = candidate.shares[r];
+    lowered = lowered || workers_[r].micro_batch_cap < share.micro_batch_cap;
+    share.micro_batch_cap = std::min(share.micro_batch_cap, workers_[r].micro_batch_cap);
+    share = Refit(workers_[r], share);
   }
-  if (!Pays(candidate, record)) return std::nullopt;
+  if (!lowered && !Pays(candidate, record)) return std::nullopt;
   last_issue_round_ = common.round;
   plans_.push_back(candidate);
   return candidate;

@@ -53,8 +53,9 @@ class Planner {
   Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
   // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a
-  // round, or (policy auto) an H that differs by over 10 %; at most one in three rounds. It takes
-  // effect two rounds later, so that every member can have it.
+  // round, or (policy auto) an H that differs by over 10 %; at most one in three rounds. A
+  // micro-batch cap that a member had to lower is reason enough. It takes effect two rounds later,
+  // so that every member can have it.
   [[nodiscard]] std::optional<Plan> Observe(const RoundRecord& record);
 
   // What `worker`'s steps cost is measured anew, from here on with all that its local steps wait
@@ -68,7 +69,8 @@ class Planner {
     WorkerId id;
     WorkerProfile profile;
     std::deque<std::pair<int64_t, double>> recent = {};  // (batch, seconds), newest last
-    bool reprofiled = false;  // seconds are those of the whole local step, data included
+    bool reprofiled = false;      // seconds are those of the whole local step, data included
+    int64_t micro_batch_cap = 0;  // that `recent` was measured under
   };
   // Puts what was learned of present members in place of the profiles they joined with.
   // Which these are.

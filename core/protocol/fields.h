@@ -145,6 +145,7 @@ void CommonFields(auto& v, Message<RoundReport> auto& m) {
 void OwnFields(auto& v, Message<RoundReport> auto& m) {
   v.Integer("rank", m.rank, 0, kMaxMembers - 1);
   v.Integer("localBatch", m.local_batch, 0, kMaxCount);
+  v.Integer("microBatchCap", m.micro_batch_cap, 1, kMaxCount);
   v.Integer("localSamples", m.local_samples, 0, kMaxCount);
   v.Flag("deltaFinite", m.delta_finite);
   v.Number("firstStepTime", m.first_step_time, 0, 1e12);

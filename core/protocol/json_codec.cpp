@@ -106,6 +106,12 @@ int64_t JsonReader::ReadInteger(const nlohmann::json& json, const std::string& k
   return value;
 }
 
+void JsonReader::Integer(const char* key, std::optional<int64_t>& value, int64_t low,
+                         int64_t high) {
+  value.reset();
+  if (!fault() && json_.contains(key)) Integer(key, value.emplace(), low, high);
+}
+
 double JsonReader::ReadNumber(const nlohmann::json& json, const std::string& key, double low,
                               double high) {
   const double value = json.is_number() ? json.get<double>() : std::nan("");

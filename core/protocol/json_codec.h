@@ -32,6 +32,9 @@ class JsonWriter {
   void Integer(const char* key, const T& value, int64_t, int64_t) {
     json_[key] = value;
   }
+  void Integer(const char* key, const std::optional<int64_t>& value, int64_t, int64_t) {
+    if (value) json_[key] = *value;
+  }
   void Number(const char* key, const double& value, double, double) { json_[key] = value; }
   // A measured value: NaN and infinities become null.
   void Measured(const char* key, const double& value) { json_[key] = value; }
@@ -97,6 +100,7 @@ class JsonReader {
     if (const nlohmann::json* member = Find(key))
       value = static_cast<T>(ReadInteger(*member, key, low, high));
   }
+  void Integer(const char* key, std::optional<int64_t>& value, int64_t low, int64_t high);
   void Number(const char* key, double& value, double low, double high);
   void Measured(const char* key, double& value);
   void Measured(const char* key, std::optional<double>& value);

@@ -152,7 +152,10 @@ struct RoundReport {
 
   // Of the reporting member alone.
   int64_t rank = 0;
-  int64_t local_batch = 0;     // b_m
+  int64_t local_batch = 0;  // b_m
+  // Largest micro-batch that it takes from here on: the plan's, or less where memory ran out.
+  // Absent if it took no local steps.
+  std::optional<int64_t> micro_batch_cap;
   int64_t local_samples = 0;   // n_m
   bool delta_finite = true;    // false: it contributed nothing and local_samples were discarded
   double first_step_time = 0;  // Unix seconds when its local steps began, and when they had ended

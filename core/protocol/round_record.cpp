@@ -51,6 +51,7 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
     const RoundReport& own = workers[r].report;
     report.rank = own.rank;
     report.local_batch = own.local_batch;
+    report.micro_batch_cap = own.micro_batch_cap;
     report.local_samples = own.local_samples;
     report.delta_finite = own.delta_finite;
     report.first_step_time = own.first_step_time;

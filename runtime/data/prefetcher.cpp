@@ -1,6 +1,7 @@
 #include "runtime/data/prefetcher.h"
 
 #include <algorithm>
+#include <new>
 
 namespace longstride::data {
 
@@ -29,7 +30,9 @@ void Prefetcher::Enqueue(std::vector<int64_t> indices) {
 const Batch* Prefetcher::Next() {
   Recycle();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || (requests_.empty() && !reading_); });
+  changed_.wait(lock, [this] {
+    return !ready_.empty() || out_of_memory_ || (requests_.empty() && !reading_);
+  });
   if (ready_.empty()) return nullptr;
   handed_out_ = std::move(ready_.front());
   ready_.pop_front();
@@ -44,7 +47,13 @@ void Prefetcher::Clear() {
   requests_.clear();
   for (auto& batch : ready_) free_.push_back(std::move(batch));
   ready_.clear();
+  out_of_memory_ = false;
   ++epoch_;
+}
+
+bool Prefetcher::out_of_memory() const {
+  const std::lock_guard lock(mutex_);
+  return out_of_memory_;
 }
 
 void Prefetcher::Recycle() {
@@ -56,8 +65,9 @@ void Prefetcher::Recycle() {
 void Prefetcher::Loop() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock,
-                  [this] { return stopping_ || (!requests_.empty() && ready_.size() < depth_); });
+    changed_.wait(lock, [this] {
+      return stopping_ || (!out_of_memory_ && !requests_.empty() && ready_.size() < depth_);
+    });
     if (stopping_) return;
     const std::vector<int64_t> indices = std::move(requests_.front());
     requests_.pop_front();
@@ -71,10 +81,16 @@ void Prefetcher::Loop() {
     reading_ = true;
     const uint64_t epoch = epoch_;
     lock.unlock();
-    dataset_.Read(indices, *batch);
+    bool fits = true;
+    try {
+      dataset_.Read(indices, *batch);
+    } catch (const std::bad_alloc&) {
+      fits = false;
+    }
     lock.lock();
     reading_ = false;
-    (epoch == epoch_ ? ready_.emplace_back() : free_.emplace_back()) = std::move(batch);
+    if (epoch == epoch_) out_of_memory_ = !fits;
+    if (fits) (epoch == epoch_ ? ready_.emplace_back() : free_.emplace_back()) = std::move(batch);
     changed_.notify_all();
   }
 }

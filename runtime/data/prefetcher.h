@@ -29,8 +29,11 @@ class Prefetcher {
   void Enqueue(std::vector<int64_t> indices);
 
   // The next batch, when it is read; valid until the following call of Next, Clear or the
-  // destructor. Null when everything that was enqueued has been handed out.
+  // destructor. Null when everything that was enqueued has been handed out, or out_of_memory().
   [[nodiscard]] const Batch* Next();
+
+  // Memory did not suffice for a batch that was enqueued since the last Clear.
+  [[nodiscard]] bool out_of_memory() const;
 
   // Forgets what was enqueued and not handed out, as when a round is given up.
   void Clear();
@@ -43,13 +46,14 @@ class Prefetcher {
   const Dataset& dataset_;
   const size_t depth_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::vector<int64_t>> requests_;  // not yet begun
   std::deque<std::unique_ptr<Batch>> ready_;   // read, not handed out
   std::vector<std::unique_ptr<Batch>> free_;
   bool reading_ = false;
   uint64_t epoch_ = 0;  // counts Clear, so that a read begun before it is dropped
+  bool out_of_memory_ = false;
   bool stopping_ = false;
 
   std::unique_ptr<Batch> handed_out_;  // only the calling thread touches it

@@ -35,12 +35,18 @@ enum class Metric {
   kRoundSeconds,
   kMemory,
   kMemoryLimit,
+  kMicroBatchCap,
   kGenerationTerm,
   kGenerationCounter,
   kPlanVersion,
   kCheckpoints,
+  kGpuMemory,
+  kGpuMemoryTotal,
+  kGpuUtilization,
+  kGpuEccUncorrected,
+  kGpuThrottled,
 };
-inline constexpr int kMetricCount = static_cast<int>(Metric::kCheckpoints) + 1;
+inline constexpr int kMetricCount = static_cast<int>(Metric::kGpuThrottled) + 1;
 
 struct MetricDescription {
   Metric metric;

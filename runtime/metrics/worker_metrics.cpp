@@ -106,7 +106,28 @@ class PrometheusMetrics final : public WorkerMetrics {
     Set(Metric::kGenerationTerm, static_cast<double>(r.generation.term));
     Set(Metric::kGenerationCounter, static_cast<double>(r.generation.counter));
     Set(Metric::kPlanVersion, static_cast<double>(r.plan_version));
+    if (r.micro_batch_cap) Set(Metric::kMicroBatchCap, static_cast<double>(*r.micro_batch_cap));
     if (r.checkpointed) Increment(Metric::kCheckpoints, 1);
+  }
+
+  void ObserveGpu(int index, const GpuDescription& gpu) override {
+    const prometheus::Labels label{{"gpu", std::to_string(index)}};
+    const auto set = [&](Metric metric, double value) {
+      gauges_.at(metric)->Add(label).Set(value);
+    };
+    set(Metric::kGpuMemory, static_cast<double>(gpu.memory_used_bytes));
+    set(Metric::kGpuMemoryTotal, static_cast<double>(gpu.memory_total_bytes));
+    if (gpu.utilization) set(Metric::kGpuUtilization, *gpu.utilization);
+    if (gpu.ecc_uncorrected)
+      set(Metric::kGpuEccUncorrected, static_cast<double>(*gpu.ecc_uncorrected));
+    auto& throttled = throttled_[index];
+    for (auto& [reason, gauge] : throttled) gauge->Set(0);
+    for (const std::string& reason : gpu.throttle_reasons) {
+      prometheus::Labels labels = label;
+      labels["reason"] = reason;
+      throttled[reason] = &gauges_.at(Metric::kGpuThrottled)->Add(labels);
+      throttled[reason]->Set(1);
+    }
   }
 
   int port() const override { return port_; }
@@ -129,6 +150,8 @@ class PrometheusMetrics final : public WorkerMetrics {
   prometheus::Histogram& round_seconds_;
   std::map<Metric, prometheus::Family<prometheus::Counter>*> counters_;
   std::map<Metric, prometheus::Family<prometheus::Gauge>*> gauges_;
+  // By GPU and reason, those that were ever seen.
+  std::map<int, std::map<std::string, prometheus::Gauge*>> throttled_;
   std::vector<prometheus::Counter*> sent_;
   std::vector<prometheus::Counter*> received_;
   std::unique_ptr<prometheus::Exposer> exposer_;

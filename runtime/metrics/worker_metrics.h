@@ -7,6 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/protocol/messages.h"
+#include "runtime/profile/nvml.h"
 
 namespace longstride {
 
@@ -30,6 +31,8 @@ class WorkerMetrics {
 
   // Takes a committed round of this worker into account.
   virtual void Observe(const RoundReport& report) = 0;
+  // Takes what GPU `index` of the machine says now.
+  virtual void ObserveGpu(int index, const GpuDescription& gpu) = 0;
   // The port being served; 0 = none.
   [[nodiscard]] virtual int port() const = 0;
   // What /metrics answers now.

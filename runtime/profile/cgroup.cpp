@@ -49,10 +49,10 @@ std::vector<Mount> ReadMounts(const std::string& root, const std::string& contro
   return mounts;
 }
 
-// /proc/self/cgroup: "4:memory:/path" for v1, "0::/path" for v2.
-std::optional<std::string> ReadGroup(const std::string& root, CgroupVersion version,
-                                     const std::string& controller) {
-  std::ifstream in(root + "/proc/self/cgroup");
+// /proc/PID/cgroup: "4:memory:/path" for v1, "0::/path" for v2.
+std::optional<std::string> ReadGroup(const std::string& root, const std::string& process,
+                                     CgroupVersion version, const std::string& controller) {
+  std::ifstream in(root + "/proc/" + process + "/cgroup");
   for (std::string line; std::getline(in, line);) {
     const size_t first = line.find(':');
     const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
@@ -86,10 +86,11 @@ std::vector<std::string> FromGroupToMount(const std::string& root, const Mount& 
 
 }  // namespace
 
-std::vector<CgroupHierarchy> FindCgroups(const std::string& root, const std::string& controller) {
+std::vector<CgroupHierarchy> FindCgroups(const std::string& root, const std::string& controller,
+                                         const std::string& process) {
   std::vector<CgroupHierarchy> found;
   for (const Mount& mount : ReadMounts(root, controller)) {
-    const std::string group = ReadGroup(root, mount.version, controller).value_or("/");
+    const std::string group = ReadGroup(root, process, mount.version, controller).value_or("/");
     found.push_back({mount.version, FromGroupToMount(root, mount, group)});
   }
   return found;

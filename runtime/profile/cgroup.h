@@ -1,8 +1,9 @@
-// Where this process's control groups are, for cgroup v1 and v2 alike. Pure reading of files below
+// Where a process's control groups are, for cgroup v1 and v2 alike. Pure reading of files below
 // a root directory ("/" on a machine, a fixture tree in a test); what is missing or unreadable is
 // left out.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@ namespace longstride {
 
 enum class CgroupVersion { kV1, kV2 };
 
-// The directories of one controller that bind this process, from its own group up to the mount
+// The directories of one controller that bind a process, from its own group up to the mount
 // point: limits are hierarchical, so the tightest of them holds.
 struct CgroupHierarchy {
   CgroupVersion version = CgroupVersion::kV2;
@@ -20,9 +21,10 @@ struct CgroupHierarchy {
 
 // The hierarchies that carry `controller` ("cpu", "memory", "cpuset"): v1's, v2's, or both on a
 // hybrid system. A group that is not visible from inside a container's mount counts as the mount
-// point itself.
+// point itself. `process`: whose groups, a process id or "self".
 [[nodiscard]] std::vector<CgroupHierarchy> FindCgroups(const std::string& root,
-                                                       const std::string& controller);
+                                                       const std::string& controller,
+                                                       const std::string& process = "self");
 
 // The first line of a file without its newline.
 [[nodiscard]] std::optional<std::string> ReadFirstLine(const std::string& path);

@@ -92,6 +92,8 @@ double ReadQuota(const std::string& root) {
   return tightest;
 }
 
+}  // namespace
+
 int64_t ReadMemoryLimit(const std::string& root) {
   int64_t tightest = KilobyteField(root + "/proc/meminfo", "MemTotal");
   for (const CgroupHierarchy& hierarchy : FindCgroups(root, "memory")) {
@@ -105,8 +107,6 @@ int64_t ReadMemoryLimit(const std::string& root) {
   }
   return tightest;
 }
-
-}  // namespace
 
 MachineLimits ReadMachineLimits(const std::string& root) {
   return {CountCpus(root), ReadQuota(root), ReadMemoryLimit(root)};
@@ -131,6 +131,10 @@ int64_t ResidentBytes(const std::string& root) {
 
 int64_t PeakResidentBytes(const std::string& root) {
   return KilobyteField(root + "/proc/self/status", "VmHWM");
+}
+
+int64_t ResidentFileBytes(const std::string& root) {
+  return KilobyteField(root + "/proc/self/status", "RssFile");
 }
 
 bool ResetPeakResidentBytes(const std::string& root) {

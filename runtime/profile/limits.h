@@ -16,6 +16,9 @@ struct MachineLimits {
 
 [[nodiscard]] MachineLimits ReadMachineLimits(const std::string& root = "/");
 
+// Its memory_limit_bytes alone, which may change while the process runs.
+[[nodiscard]] int64_t ReadMemoryLimit(const std::string& root = "/");
+
 // Threads for compute: never more than the CPUs, and under a quota q at most ceil(q), because
 // threads beyond it are throttled in turns and wait for each other at every barrier. At least 1.
 [[nodiscard]] int64_t ThreadCount(const MachineLimits& limits);
@@ -27,6 +30,10 @@ struct MachineLimits {
 // 0 where the kernel does not say.
 [[nodiscard]] int64_t ResidentBytes(const std::string& root = "/");
 [[nodiscard]] int64_t PeakResidentBytes(const std::string& root = "/");
+
+// The part of ResidentBytes that are pages of files, such as libraries: the kernel takes them back
+// before it kills anybody.
+[[nodiscard]] int64_t ResidentFileBytes(const std::string& root = "/");
 
 // Makes PeakResidentBytes start anew from what is held now. False where the kernel has no such
 // switch.

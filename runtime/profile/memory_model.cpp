@@ -21,6 +21,10 @@ double MemoryModel::Predict(int64_t micro_batch) const {
   return static_cast<double>(last_bytes) + slope * static_cast<double>(micro_batch - last_batch);
 }
 
+void MemoryModel::RaiseLast(int64_t peak_bytes) {
+  if (!points_.empty()) points_.back().second = std::max(points_.back().second, peak_bytes);
+}
+
 int64_t MemoryModel::Largest(int64_t low, int64_t high) const {
   while (low < high) {
     const int64_t middle = low + (high - low + 1) / 2;
@@ -31,6 +35,16 @@ int64_t MemoryModel::Largest(int64_t low, int64_t high) const {
     }
   }
   return low;
+}
+
+std::optional<int64_t> MemoryLimitWatch::Observe(int64_t limit_bytes) {
+  if (limit_bytes <= 0 || (limit_bytes_ > 0 && limit_bytes >= limit_bytes_)) return std::nullopt;
+  limit_bytes_ = limit_bytes;
+  model_.SetLimit(limit_bytes);
+  const int64_t cap = model_.Largest(1, cap_);
+  if (cap == cap_) return std::nullopt;
+  cap_ = cap;
+  return cap;
 }
 
 }  // namespace longstride

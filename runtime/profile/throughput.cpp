@@ -5,7 +5,6 @@
 #include "core/base/format.h"
 #include "core/base/median.h"
 #include "core/schedule/step_time_fit.h"
-#include "runtime/profile/memory_model.h"
 
 namespace longstride {
 namespace {
@@ -52,6 +51,7 @@ class Measurement {
       batch = next;
     }
     LONGSTRIDE_RETURN_IF_ERROR(SpendBudget());
+    memory_.RaiseLast(probe_.peak_memory_bytes());
     return Finish(batch, ceiling);
   }
 
@@ -113,6 +113,7 @@ class Measurement {
     profile.beta = fit.beta;
     profile.micro_batch_cap = memory_.Largest(largest, std::min(ceiling, largest * kExtrapolation));
     profile.memory_peak_bytes = static_cast<int64_t>(memory_.Predict(profile.micro_batch_cap));
+    profile.memory = memory_;
     return profile;
   }
 

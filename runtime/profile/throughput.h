@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "runtime/profile/memory_model.h"
 
 namespace longstride {
 
@@ -32,6 +33,7 @@ struct ThroughputProfile {
   int64_t micro_batch_cap = 1;    // largest micro-batch that fits in memory, at most max_batch
   int64_t memory_peak_bytes = 0;  // predicted (or seen) at micro_batch_cap
   std::vector<std::pair<int64_t, double>> points;  // (batch, median seconds)
+  MemoryModel memory{0};                           // should the limit change later
 };
 
 // Steps through batches 1, 4, 16, ... up to max_batch, each as one micro-batch, and takes no step

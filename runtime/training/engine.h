@@ -76,6 +76,13 @@ class Engine {
   // One optimizer step's time at batch b on scratch state, for the profile; leaves no trace.
   // `micro_batch` <= b splits it. kResource when memory does not suffice.
   virtual Result<double> TimeStep(int64_t batch, int64_t micro_batch) = 0;
+
+  // Bytes that a round takes beyond what TimeStep does, for the memory model.
+  [[nodiscard]] virtual int64_t round_bytes() const = 0;
+
+  // From the next local step on, micro-batches of at most `samples`, whatever the plan allows.
+  // Within Run only from calls of the ControlChannel.
+  virtual void LimitMicroBatch(int64_t samples) = 0;
 };
 
 [[nodiscard]] Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <numeric>
 
 #include "core/base/format.h"
@@ -37,6 +38,7 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
     sums[kAllPredictions] += static_cast<double>(view.target.numel());
     sums[kAllSamples] += static_cast<double>(b->size);
   }
+  if (prefetcher.out_of_memory()) throw std::bad_alloc();
   return sums;
 }
 
@@ -47,16 +49,24 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
                                   const Dataset& dataset, int64_t batch, Collective& collective) {
   const int64_t n = dataset.size(), ranks = collective.size(), rank = collective.rank();
   std::array<double, kSums> sums{};
-  std::string failure;
+  Status summed;
   model.SetTraining(false);
-  try {
-    sums = SumOver(model, views, dataset, rank * n / ranks, (rank + 1) * n / ranks,
-                   std::max<int64_t>(1, batch));
-  } catch (const std::exception& e) {
-    failure = e.what();
+  for (bool again = true; again;) {
+    again = false;
+    try {
+      sums = SumOver(model, views, dataset, rank * n / ranks, (rank + 1) * n / ranks,
+                     std::max<int64_t>(1, batch));
+    } catch (const std::exception& e) {
+      again = IsOutOfMemory(e) && batch > 1;
+      batch = (batch + 1) / 2;
+      if (!again) {
+        const std::string what = Format("evaluation failed: %s", e.what());
+        summed = IsOutOfMemory(e) ? ResourceError(what) : BugError(what);
+      }
+    }
   }
   model.SetTraining(true);
-  if (!failure.empty()) return BugError(Format("evaluation failed: %s", failure.c_str()));
+  LONGSTRIDE_RETURN_IF_ERROR(summed);
   if (ranks > 1)
     LONGSTRIDE_RETURN_IF_ERROR(
         collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));

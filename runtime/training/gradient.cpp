@@ -10,7 +10,6 @@
 #include "runtime/model/model.h"
 
 namespace longstride {
-namespace {
 
 bool IsOutOfMemory(const std::exception& e) {
   if (dynamic_cast<const std::bad_alloc*>(&e) || dynamic_cast<const c10::OutOfMemoryError*>(&e))
@@ -20,8 +19,6 @@ bool IsOutOfMemory(const std::exception& e) {
   return what.find("not enough memory") != std::string_view::npos ||
          what.find("can't allocate memory") != std::string_view::npos;
 }
-
-}  // namespace
 
 std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap) {
   cap = std::clamp<int64_t>(cap, 1, std::max<int64_t>(1, batch));
@@ -89,11 +86,15 @@ double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts,
 template <typename T>
 Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts,
                                             MicrobatchObserver<T>* observer) {
+  buffers_.assign(state_.buffers().begin(), state_.buffers().end());
+  integers_ = state_.ReadIntegers();
   while (true) {
     try {
       return ComputeOnce(batch, parts, observer);
     } catch (const std::exception& e) {
       state_.ClearGradients();
+      std::ranges::copy(buffers_, state_.buffers().begin());
+      state_.WriteIntegers(integers_);
       if (!IsOutOfMemory(e))
         return BugError(Format("forward or backward pass failed: %s", e.what()));
       const int64_t tried = SplitBatch(batch.size, parts, std::min(cap_, memory_cap_)).front();

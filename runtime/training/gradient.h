@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <vector>
 
 #include "core/base/result.h"
@@ -15,6 +16,9 @@ namespace longstride {
 
 class Model;
 struct TensorBatch;
+
+// Whether an exception of LibTorch or the standard library says that memory ran out.
+[[nodiscard]] bool IsOutOfMemory(const std::exception& e);
 
 // Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as
 // can be (larger ones first). parts is lowered to `batch` where the batch is smaller.
@@ -37,8 +41,9 @@ class GradientComputer {
 
   // Mean loss over `batch`. Afterwards state.Gradients() is the gradient of that mean loss; with an
   // observer it is that of the last micro-batch alone, weighted, and the observer does the summing.
-  // kResource when a single sample does not fit in memory; kBug for any other failure of the
-  // library.
+  // When memory runs out, the whole batch is computed again from the buffers (running statistics)
+  // that it began with. kResource when a single sample does not fit in memory; kBug for any other
+  // failure of the library.
   Result<double> Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
 
   // The batch [begin, begin + count) as tensors where the model is; on the CPU they borrow its
@@ -58,6 +63,8 @@ class GradientComputer {
   DataShape shape_;
   int64_t cap_ = INT64_MAX;
   int64_t memory_cap_ = INT64_MAX;
+  std::vector<T> buffers_;  // of the state, when the present batch began
+  std::vector<int64_t> integers_;
 };
 
 // Seeds LibTorch's generator, which dropout draws from.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/format.h"
 #include "core/base/random.h"
 #include "core/schedule/sums.h"
 
@@ -60,6 +61,11 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
   for (int64_t h = 0; h < steps; ++h) {
     enqueue_up_to(h + 3);  // while the first is being read
     const Batch* batch = prefetcher_.Next();
+    if (!batch && prefetcher_.out_of_memory()) {
+      return ResourceError(
+          Format("a local batch of %ld samples does not fit in memory: lower workers[].batch.max",
+                 settings.local_batches[static_cast<size_t>(options.rank)]));
+    }
     if (!batch) return BugError("the prefetcher ran dry within a round");
     watch.Lap(seconds.data);
 

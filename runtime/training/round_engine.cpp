@@ -144,9 +144,8 @@ Result<Outcome> RoundEngine<T>::Run(const Generation& generation, Collective& co
                                     ControlChannel& control) {
   try {
     return RunGeneration(generation, collective, control);
-  } catch (const std::bad_alloc&) {
-    return ResourceError("out of memory between local steps");
   } catch (const std::exception& e) {
+    if (IsOutOfMemory(e)) return ResourceError("out of memory between local steps");
     return BugError(Format("the round engine failed: %s", e.what()));
   }
 }
@@ -323,6 +322,8 @@ Status RoundEngine<T>::RunLocally(Context& context, const RoundWork& work, Stopw
   slot.generation = context.generation.id;
   report.local_samples = local.samples;
   report.local_batch = settings.local_batches[work.part];
+  report.micro_batch_cap =
+      std::min(settings.plan.shares[work.part].micro_batch_cap, gradients_.memory_cap());
   report.step_times = {{report.local_batch, local.step_seconds}};
   return {};
 }

@@ -1,6 +1,7 @@
 // The engine behind engine.h for one element type. See engine.h for the contract.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,14 @@ class RoundEngine final : public Engine {
   }
   Status Resume(const std::string& directory) override;
   Result<double> TimeStep(int64_t batch, int64_t micro_batch) override;
+  // TimeStep's scratch state stands for the copy that a checkpoint or a pending round needs;
+  // missing are the message and step 0's gradient.
+  [[nodiscard]] int64_t round_bytes() const override {
+    return 2 * replica_.size() * static_cast<int64_t>(sizeof(T));
+  }
+  void LimitMicroBatch(int64_t samples) override {
+    gradients_.set_memory_cap(std::min(gradients_.memory_cap(), samples));
+  }
 
  private:
   // What lives as long as one generation.

@@ -58,6 +58,12 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->envname("LONGSTRIDE_MEMORY")
       ->check(CLI::PositiveNumber)
       ->type_name("BYTES");
+  app.add_option("--micro-batch", o.micro_batch,
+                 "largest micro-batch to try, in samples, where an earlier process in this place "
+                 "ran out of memory; default: as memory allows")
+      ->envname("LONGSTRIDE_MICRO_BATCH")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
   app.footer(
       "SIGTERM or SIGINT: finish the round, write a checkpoint, exit with 7. A second one: exit at "
       "once with 128 +\n"

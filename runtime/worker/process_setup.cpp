@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 
@@ -36,6 +37,13 @@ void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
   mallopt(M_TOP_PAD, 64 << 20);
+}
+
+void MapLargeBlocks(int64_t memory_limit_bytes) {
+  constexpr int64_t kPart = 16;  // of the limit, which a few holes of that size do not matter to
+  if (memory_limit_bytes <= 0) return;
+  mallopt(M_MMAP_THRESHOLD,
+          static_cast<int>(std::clamp<int64_t>(memory_limit_bytes / kPart, 1 << 20, 1 << 30)));
 }
 
 void ReturnFreedMemory() {

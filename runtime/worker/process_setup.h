@@ -18,6 +18,11 @@ void CatchStopSignals();
 // memory that was needed once stays with the process, as its peak counts anyway.
 void KeepFreedMemory();
 
+// Blocks that are large against the memory limit (0 = not known) are mapped for themselves all the
+// same: in the heap they leave holes that the next such block does not fit into, and a training
+// step came to hold twice what it needs.
+void MapLargeBlocks(int64_t memory_limit_bytes);
+
 // Gives what is free now back to the kernel all the same, so that memory used from here on shows as
 // growth.
 void ReturnFreedMemory();

@@ -23,6 +23,8 @@ namespace longstride {
 namespace {
 
 constexpr Duration kFlushTimeout = std::chrono::seconds(10);
+constexpr Duration kMemoryPeriod = std::chrono::seconds(1);
+constexpr Duration kGpuPeriod = std::chrono::seconds(5);
 
 std::string NewIncarnation() {
   std::random_device random;
@@ -40,8 +42,9 @@ Result<std::string> ReadToken(const std::string& path) {
 // The engine's channel to the coordinator, with the metrics and this process's signals on the way.
 class ObservedChannel final : public ControlChannel {
  public:
-  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics)
-      : inner_(inner), metrics_(metrics) {}
+  // `at_boundary` is called after each committed round, on the engine's thread.
+  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics, std::function<void()> at_boundary)
+      : inner_(inner), metrics_(metrics), at_boundary_(std::move(at_boundary)) {}
   std::vector<Plan> Plans() override { return inner_.Plans(); }
   BoundaryRequest Requested() override {
     return std::max(inner_.Requested(),
@@ -50,11 +53,13 @@ class ObservedChannel final : public ControlChannel {
   void Report(const RoundReport& report) override {
     metrics_.Observe(report);
     inner_.Report(report);
+    at_boundary_();
   }
 
  private:
   ControlChannel& inner_;
   WorkerMetrics& metrics_;
+  std::function<void()> at_boundary_;
 };
 
 std::vector<std::string> PurposeNames() {
@@ -99,6 +104,7 @@ Worker::~Worker() {
 }
 
 Status Worker::Run() {
+  FindGpus();
   LONGSTRIDE_RETURN_IF_ERROR(Prepare());
   LONGSTRIDE_ASSIGN_OR_RETURN(WorkerProfile profile, Profile());
   LONGSTRIDE_RETURN_IF_ERROR(JoinJob(std::move(profile)));
@@ -153,6 +159,8 @@ Result<WorkerProfile> Worker::Profile() {
   ThroughputOptions throughput;
   throughput.max_batch = std::max<int64_t>(
       1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
+  if (options_.micro_batch > 0)
+    throughput.max_batch = std::min(throughput.max_batch, options_.micro_batch);
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
   const ThroughputProbe probe{
       [this](int64_t batch, int64_t micro_batch) -> Result<double> {
@@ -162,31 +170,33 @@ Result<WorkerProfile> Worker::Profile() {
       PeakMemoryProbe()};
   LONGSTRIDE_ASSIGN_OR_RETURN(ThroughputProfile measured,
                               MeasureThroughput(probe, throughput, clock_));
+  ReturnFreedMemory();  // training may need less than what was tried
   profile.alpha = measured.alpha;
   profile.beta = measured.beta;
   profile.micro_batch_cap = measured.micro_batch_cap;
   profile.memory_peak_bytes = measured.memory_peak_bytes;
   profile.points = std::move(measured.points);
+  memory_.emplace(std::move(measured.memory), profile.memory_limit_bytes, profile.micro_batch_cap);
   return profile;
 }
 
 void Worker::DescribeDevice(WorkerProfile& profile) const {
-  const MachineLimits limits = ReadMachineLimits();
-  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
-  int64_t memory = limits.memory_limit_bytes;
+  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(ReadMachineLimits());
+  profile.memory_limit_bytes = MemoryLimit();
   if (device_.is_cpu()) {
     profile.device_name = CpuName();
-  } else {
-    profile.device = "cuda";
-    profile.device_name = Format("CUDA device %d", device_.index);
-    profile.device_id = address_ + "/" + device_.torch_name();
-    memory = DeviceMemoryBytes(device_);
-#ifdef LONGSTRIDE_CUDA
-    profile.device_version = NcclVersion();
-#endif
+    return;
   }
-  profile.memory_limit_bytes =
-      TighterLimit(TighterLimit(memory, options_.memory_bytes), job_.spec.limits.memory_bytes);
+  profile.device = "cuda";
+  profile.device_name = Format("CUDA device %d", device_.index);
+  if (gpus_) {
+    const auto gpu = gpus_->Describe(device_.index);
+    if (gpu.ok()) profile.device_name = gpu->name;
+  }
+  profile.device_id = address_ + "/" + device_.torch_name();
+#ifdef LONGSTRIDE_CUDA
+  profile.device_version = NcclVersion();
+#endif
 }
 
 std::function<int64_t()> Worker::PeakMemoryProbe() const {
@@ -194,12 +204,62 @@ std::function<int64_t()> Worker::PeakMemoryProbe() const {
     ResetPeakDeviceMemory(device_);
     return [device = device_] { return PeakDeviceMemoryBytes(device); };
   }
+  MapLargeBlocks(MemoryLimit());
   // Opening the data may have taken more memory than small steps do, which would hide their growth.
   ReturnFreedMemory();
-  // Freed memory stays with the process, so where the peak cannot be reset the present amount is as
-  // good.
-  const bool can_reset = ResetPeakResidentBytes();
-  return [can_reset] { return can_reset ? PeakResidentBytes() : ResidentBytes(); };
+  // Freed memory mostly stays with the process, so where the peak cannot be reset the present
+  // amount is nearly as good.
+  return [this, can_reset = ResetPeakResidentBytes(), peak = int64_t{0}]() mutable {
+    const int64_t held = can_reset ? PeakResidentBytes() : ResidentBytes();
+    peak = std::max(peak, held - ResidentFileBytes() + engine_->round_bytes());
+    return peak;
+  };
+}
+
+int64_t Worker::MemoryLimit() const {
+  const int64_t memory = device_.is_cpu() ? ReadMemoryLimit() : DeviceMemoryBytes(device_);
+  return TighterLimit(TighterLimit(memory, options_.memory_bytes), job_.spec.limits.memory_bytes);
+}
+
+void Worker::FindGpus() {
+  auto loaded = Nvml::Load();
+  if (!loaded.ok()) {
+    LogWarning("worker", "the GPUs cannot be asked: " + loaded.error().message);
+    return;
+  }
+  gpus_ = std::move(*loaded);
+  if (!gpus_) return;
+  const auto count = gpus_->DeviceCount();
+  for (int i = 0; count.ok() && i < *count; ++i) {
+    const auto gpu = gpus_->Describe(i);
+    LogInfo("worker",
+            gpu.ok() ? Format("GPU %d: %s, %s%s", i, gpu->name.c_str(),
+                              FormatBytes(static_cast<double>(gpu->memory_total_bytes)).c_str(),
+                              gpu->mig.value_or(false) ? ", MIG" : "")
+                     : gpu.error().message);
+  }
+}
+
+void Worker::LookAtMachine() {
+  const TimePoint now = clock_.Now();
+  if (now - memory_seen_ < kMemoryPeriod) return;
+  memory_seen_ = now;
+  const int64_t limit = MemoryLimit();
+  if (const std::optional<int64_t> cap = memory_->Observe(limit)) {
+    engine_->LimitMicroBatch(*cap);
+    if (device_.is_cpu()) MapLargeBlocks(limit);
+    ReturnFreedMemory();
+    LogWarning("worker", Format("the memory limit is now %s: micro-batches of at most %lld samples",
+                                FormatBytes(static_cast<double>(limit)).c_str(),
+                                static_cast<long long>(*cap)));
+  }
+  if (!gpus_ || now - gpus_seen_ < kGpuPeriod) return;
+  gpus_seen_ = now;
+  const auto count = gpus_->DeviceCount();
+  for (int i = 0; count.ok() && i < *count; ++i) {
+    const auto gpu = gpus_->Describe(i);
+    if (gpu.ok()) metrics_->ObserveGpu(i, *gpu);
+  }
 }
 
 Status Worker::JoinJob(WorkerProfile profile) {
@@ -287,7 +347,7 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
                            static_cast<long long>(generation_.counter), collective->rank(),
                            collective->size(), generation.backend.c_str()));
   abort_->Set(collective.get());
-  ObservedChannel channel(*channel_, *metrics_);
+  ObservedChannel channel(*channel_, *metrics_, [this] { LookAtMachine(); });
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);
   abort_->Set(nullptr);
   return outcome;

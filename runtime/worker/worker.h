@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -12,6 +13,8 @@
 #include "runtime/membership/membership.h"
 #include "runtime/membership/tether.h"
 #include "runtime/metrics/worker_metrics.h"
+#include "runtime/profile/memory_model.h"
+#include "runtime/profile/nvml.h"
 #include "runtime/training/engine.h"
 #include "runtime/worker/options.h"
 
@@ -39,6 +42,11 @@ class Worker {
   [[nodiscard]] std::function<int64_t()> PeakMemoryProbe() const;
   Result<std::unique_ptr<Collective>> Connect(const Generation& generation);
   Status JoinJob(WorkerProfile profile);
+  // The memory that this worker may take now, in bytes; 0 = not known.
+  [[nodiscard]] int64_t MemoryLimit() const;
+  void FindGpus();
+  // At round boundaries, once a second at most: what has changed about the machine.
+  void LookAtMachine();
   Result<Outcome> Train();
   Result<Outcome> TrainGeneration(const Generation& generation);
   void LeaveJob(const Status& status);
@@ -51,6 +59,10 @@ class Worker {
   Device device_;
   std::shared_ptr<const Dataset> train_;
   std::unique_ptr<Engine> engine_;
+  std::optional<MemoryLimitWatch> memory_;
+  std::unique_ptr<Nvml> gpus_;  // null: the machine has none
+  TimePoint memory_seen_;
+  TimePoint gpus_seen_;
   std::unique_ptr<WorkerMetrics> metrics_;
   std::string address_;
   std::shared_ptr<AbortSwitch> abort_;

@@ -5,10 +5,10 @@
 #include <filesystem>
 
 #include "cli/round_log.h"
-#include "core/schedule/ledger.h"
 #include "core/spec/parse.h"
 #include "tests/cli/temporary_directory.h"
 #include "tests/integration/program.h"
+#include "tests/integration/whole.h"
 
 namespace longstride {
 namespace {
@@ -46,25 +46,6 @@ class RunTest : public testing::TestWithParam<int> {
     auto history = ReadRoundLog(RunDirectory(out(name)).rounds());
     return history.ok() ? std::move(history.value().rounds) : std::vector<RoundRecord>{};
   }
-  // Rounds follow each other and keep the law of the ledger: in the end every position below the
-  // cursor was counted once.
-  static void ExpectWhole(const std::vector<RoundRecord>& rounds) {
-    int64_t round = 0;
-    Ledger ledger;
-    for (const RoundRecord& record : rounds) {
-      const RoundReport& common = record.common();
-      EXPECT_EQ(common.round, ++round);
-      EXPECT_EQ(common.cursor_begin, ledger.cursor());
-      const Status booked = ledger.Record({common.committed, common.discarded, common.lost});
-      ASSERT_TRUE(booked.ok()) << "round " << round << ": " << booked.error().message;
-      EXPECT_EQ(common.samples, TotalSize(common.committed));
-      for (const RoundReport& own : record.reports) EXPECT_EQ(own.digest, common.digest);
-    }
-    EXPECT_TRUE(ledger.Check().ok());
-    EXPECT_TRUE(ledger.holes().empty());
-    EXPECT_EQ(ledger.committed().size(), ledger.cursor());
-  }
-
   TemporaryDirectory temporary_;
 };
 

@@ -87,6 +87,27 @@ TEST(Planner, AWorkerThatTurnsOutSlowerGetsLessFromTwoRoundsLater) {
   EXPECT_NEAR(static_cast<double>(predicted->batches[0]), 48, 1);
 }
 
+TEST(Planner, ACapThatAMemberHadToLowerIsPlannedWithAndForgetsWhatWasTimedAboveIt) {
+  Planner planner(MakeJob(2).spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());
+  std::optional<Plan> plan;
+  for (int64_t round = 1; !plan && round < 10; ++round) {
+    // In round 2 memory runs out in member 1, and part of it is computed twice.
+    RoundRecord record = MakeRecord(
+        round, {32, 32}, {Profiled(32), round == 2 ? 9 * Profiled(32) : Profiled(32) + 0.001}, 0.1);
+    record.reports[0].micro_batch_cap = 256;
+    record.reports[1].micro_batch_cap = round < 2 ? 256 : 16;
+    plan = planner.Observe(record);
+  }
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->shares[0].micro_batch_cap, 256);
+  EXPECT_EQ(plan->shares[1].micro_batch_cap, 16);
+  EXPECT_NEAR(plan->shares[1].beta, plan->shares[0].beta, 1e-6);
+  // Whoever stays in the next generation keeps it.
+  ASSERT_TRUE(planner.Begin({MakeJoin(1)}, 10).ok());
+  EXPECT_EQ(planner.plans().back().shares[0].micro_batch_cap, 16);
+}
+
 TEST(Planner, PlansAreAtLeastThreeRoundsApart) {
   Planner planner(MakeJob(2).spec, {}, 0);
   ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());

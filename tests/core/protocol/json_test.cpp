@@ -46,6 +46,7 @@ RoundReport MakeReport() {
   report.evaluation_loss = 0.5;
   report.digest = "0123456789abcdef";
   report.step_times = {{32, 0.01}};
+  report.micro_batch_cap = 16;
   report.bytes_sent = {1, 2, 3, 4, 5, 6};
   return report;
 }
@@ -106,6 +107,9 @@ TEST(ProtocolJson, MeasuredValuesMayBeNotANumberAndAbsentOnesStayAbsent) {
   ASSERT_TRUE(read->report.evaluation_loss.has_value());
   EXPECT_TRUE(std::isnan(*read->report.evaluation_loss));
   EXPECT_FALSE(read->report.evaluation_accuracy.has_value());
+  report.micro_batch_cap.reset();
+  EXPECT_FALSE(ParseReportRequest(ToJsonText(ReportRequest{{"w", 0, "1"}, report}))
+                   ->report.micro_batch_cap.has_value());
 }
 
 TEST(ProtocolJson, APlansNumbersMustBeFinite) {

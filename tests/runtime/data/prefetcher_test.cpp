@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <new>
 
 namespace longstride::data {
 namespace {
@@ -14,10 +15,12 @@ class CountingDataset final : public Dataset {
   [[nodiscard]] const DataShape& shape() const override { return shape_; }
   void Read(std::span<const int64_t> indices, Batch& batch) const override {
     ++reads;
+    if (indices.size() > too_many) throw std::bad_alloc();
     batch.size = static_cast<int64_t>(indices.size());
     batch.labels.assign(indices.begin(), indices.end());
   }
   mutable std::atomic<int> reads{0};
+  size_t too_many = 1000;
 
  private:
   DataShape shape_;
@@ -47,6 +50,26 @@ TEST(Prefetcher, TakesMoreAfterItRanDry) {
     EXPECT_EQ(batch->labels, std::vector<int64_t>{round});
     EXPECT_EQ(prefetcher.Next(), nullptr);
   }
+}
+
+TEST(Prefetcher, ABatchThatMemoryDoesNotHoldEndsTheRowUntilItIsCleared) {
+  CountingDataset dataset;
+  dataset.too_many = 2;
+  Prefetcher prefetcher(dataset);
+  prefetcher.Enqueue({1});
+  prefetcher.Enqueue({2, 3, 4});
+  prefetcher.Enqueue({5});
+  EXPECT_NE(prefetcher.Next(), nullptr);
+  EXPECT_EQ(prefetcher.Next(), nullptr);
+  EXPECT_TRUE(prefetcher.out_of_memory());
+  prefetcher.Enqueue({6});
+  EXPECT_EQ(prefetcher.Next(), nullptr) << "never a later batch in its place";
+  prefetcher.Clear();
+  EXPECT_FALSE(prefetcher.out_of_memory());
+  prefetcher.Enqueue({7});
+  const Batch* batch = prefetcher.Next();
+  ASSERT_NE(batch, nullptr);
+  EXPECT_EQ(batch->labels, std::vector<int64_t>{7});
 }
 
 TEST(Prefetcher, ClearForgetsWhatWasAskedFor) {

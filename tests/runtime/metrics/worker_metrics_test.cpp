@@ -93,6 +93,27 @@ TEST(WorkerMetrics, WhatWasNeverMeasuredIsAbsent) {
               Not(HasSubstr("longstride_worker_evaluation_accuracy_ratio ")));
 }
 
+TEST(WorkerMetrics, GpusShowWhatTheyKnowAndWhyTheyAreThrottledNow) {
+  auto metrics = WorkerMetrics::Start(Options());
+  ASSERT_TRUE(metrics.ok());
+  EXPECT_THAT(metrics.value()->Render(), Not(HasSubstr("gpu=")));
+  GpuDescription gpu;
+  gpu.memory_used_bytes = 5;
+  gpu.memory_total_bytes = 80;
+  gpu.ecc_uncorrected = 2;
+  gpu.throttle_reasons = {"thermal"};
+  metrics.value()->ObserveGpu(1, gpu);
+  gpu.throttle_reasons = {"power cap"};
+  metrics.value()->ObserveGpu(1, gpu);
+  const std::string text = metrics.value()->Render();
+  EXPECT_THAT(text, HasSubstr("longstride_worker_gpu_memory_used_bytes{gpu=\"1\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("longstride_worker_gpu_ecc_uncorrected_errors{gpu=\"1\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("longstride_worker_gpu_throttled{gpu=\"1\",reason=\"thermal\"} 0\n"));
+  EXPECT_THAT(text,
+              HasSubstr("longstride_worker_gpu_throttled{gpu=\"1\",reason=\"power cap\"} 1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("longstride_worker_gpu_utilization_ratio{")));
+}
+
 TEST(WorkerMetrics, ADroppedContributionIsNotCountedAsTrained) {
   auto metrics = WorkerMetrics::Start(Options());
   ASSERT_TRUE(metrics.ok());
@@ -113,7 +134,12 @@ TEST(WorkerMetrics, EveryMetricOfTheTableAppears) {
   RoundReport report = Report(1);
   report.evaluation_loss = 1;
   report.evaluation_accuracy = 1;
+  report.micro_batch_cap = 64;
   metrics.value()->Observe(report);
+  GpuDescription gpu;
+  gpu.utilization = gpu.ecc_uncorrected = 1;
+  gpu.throttle_reasons = {"thermal"};
+  metrics.value()->ObserveGpu(0, gpu);
   const std::string text = metrics.value()->Render();
   for (const MetricDescription& m : MetricTable()) {
     EXPECT_THAT(text, HasSubstr(std::string("# TYPE ") + m.name + " " + MetricTypeName(m.type)))

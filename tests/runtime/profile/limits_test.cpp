@@ -5,50 +5,22 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "runtime/profile/cgroup.h"
+#include "tests/runtime/profile/machine_fixture.h"
 
 namespace longstride {
 namespace {
 
-namespace fs = std::filesystem;
-
-// A machine as files below a directory of its own.
-class LimitsTest : public testing::Test {
+class LimitsTest : public MachineTest {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "longstride-limits-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
+    MachineTest::SetUp();
     Put("/proc/self/status",
-        "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nCpus_allowed_list:\t0-7\n");
+        "Name:\tx\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nRssFile:\t     500 "
+        "kB\nCpus_allowed_list:\t0-7\n");
     Put("/proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1 kB\n");
   }
-  void TearDown() override { fs::remove_all(root_); }
-
-  void Put(const std::string& path, const std::string& text) {
-    fs::create_directories(fs::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
-  void UseV2(const std::string& group) {
-    Put("/proc/self/mountinfo",
-        "30 23 0:26 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n");
-    Put("/proc/self/cgroup", "0::" + group + "\n");
-  }
-  void UseV1(const std::string& memory_root, const std::string& group) {
-    Put("/proc/self/mountinfo",
-        "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
-        "35 31 0:32 " +
-            memory_root +
-            " /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-            "36 31 0:33 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n");
-    Put("/proc/self/cgroup",
-        "4:memory:" + group + "\n3:cpuset:/\n2:cpu,cpuacct:" + group + "\n0::/\n");
-  }
-
-  std::string root_;
 };
 
 TEST_F(LimitsTest, WithoutControlGroupsTheMachineIsTheLimit) {
@@ -128,6 +100,7 @@ TEST_F(LimitsTest, ReadsResidentMemoryAndCpuName) {
   Put("/proc/cpuinfo", "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC 7763\n");
   EXPECT_EQ(ResidentBytes(root_), 2000 * 1024);
   EXPECT_EQ(PeakResidentBytes(root_), 3000 * 1024);
+  EXPECT_EQ(ResidentFileBytes(root_), 500 * 1024);
   EXPECT_EQ(CpuName(root_), "AMD EPYC 7763");
   Put("/proc/cpuinfo", "processor\t: 0\n");
   EXPECT_EQ(CpuName(root_), "unknown CPU");

@@ -153,5 +153,29 @@ TEST(MemoryModel, SeveralPointsUseTheSteepestSlope) {
   EXPECT_TRUE(model.Fits(1'000'000'000));
 }
 
+TEST(MemoryModel, WhatStepsInTurnsLedToCountsForTheLargest) {
+  MemoryModel model(0);
+  model.Add(1, 100);
+  model.Add(11, 200);
+  model.RaiseLast(300);
+  EXPECT_DOUBLE_EQ(model.Predict(21), 500);
+  model.RaiseLast(250);
+  EXPECT_DOUBLE_EQ(model.Predict(11), 300);
+}
+
+TEST(MemoryLimitWatch, TheMicroBatchFollowsTheLimitDownAndStaysThere) {
+  MemoryModel model(1000);
+  model.SetBaseline(100);
+  model.Add(10, 200);  // 10 bytes a sample
+  MemoryLimitWatch watch(model, 1000, 50);
+  EXPECT_EQ(watch.Observe(1000), std::nullopt);
+  EXPECT_EQ(watch.Observe(0), std::nullopt);
+  EXPECT_EQ(watch.Observe(900), std::nullopt) << "50 samples take 600 bytes";
+  EXPECT_EQ(watch.Observe(500), 35);
+  EXPECT_EQ(watch.Observe(2000), std::nullopt);
+  EXPECT_EQ(watch.Observe(500), std::nullopt);
+  EXPECT_EQ(watch.Observe(50), 1);
+}
+
 }  // namespace
 }  // namespace longstride

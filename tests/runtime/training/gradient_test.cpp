@@ -1,6 +1,7 @@
 // Gradient accumulation, and what happens when memory runs out in the middle of it.
 #include "runtime/training/gradient.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <new>
@@ -12,15 +13,30 @@
 namespace longstride::testing {
 namespace {
 
-// A model that fits only `limit` samples into memory.
+// How memory runs out.
+void ThrowBadAlloc() {
+  throw std::bad_alloc();
+}
+void AskForTooMuch() {
+  (void)at::empty({int64_t{1} << 50});
+}
+
+// A model that fits only `limit` samples into memory, and counts the samples that it has seen in a
+// buffer, as batch normalization keeps its statistics.
 class HungryModel final : public Model {
  public:
-  HungryModel(std::unique_ptr<Model> from, int64_t limit) : from_(std::move(from)), limit_(limit) {}
+  HungryModel(std::unique_ptr<Model> from, int64_t limit, void (*refuse)())
+      : from_(std::move(from)), limit_(limit), refuse_(refuse) {
+    buffers_.push_back({"seen", at::zeros({1}, at::kDouble)});
+    buffers_.push_back({"calls", at::zeros({1}, at::kLong)});
+  }
   std::vector<NamedTensor>& parameters() override { return from_->parameters(); }
-  std::vector<NamedTensor>& buffers() override { return from_->buffers(); }
+  std::vector<NamedTensor>& buffers() override { return buffers_; }
   void SetTraining(bool training) override { from_->SetTraining(training); }
   at::Tensor Forward(const at::Tensor& features) override {
-    if (features.size(0) > limit_) throw std::bad_alloc();
+    buffers_[0].tensor.add_(features.size(0));
+    buffers_[1].tensor.add_(1);
+    if (features.size(0) > limit_) refuse_();
     return from_->Forward(features);
   }
   at::Tensor Loss(const at::Tensor& outputs, const at::Tensor& target) override {
@@ -30,6 +46,8 @@ class HungryModel final : public Model {
  private:
   std::unique_ptr<Model> from_;
   int64_t limit_;
+  void (*refuse_)();
+  std::vector<NamedTensor> buffers_;
 };
 
 // The gradient of the first 30 samples, flat, and the micro-batch cap afterwards.
@@ -37,14 +55,16 @@ struct Computed {
   std::vector<double> gradient;
   double loss = 0;
   int64_t memory_cap = 0;
+  double seen = 0;    // samples
+  int64_t calls = 0;  // micro-batches
   Status status;
 };
 
-Computed ComputeWith(int64_t limit, int64_t cap) {
+Computed ComputeWith(int64_t limit, int64_t cap, void (*refuse)() = ThrowBadAlloc) {
   const TrainingJob job = SmallJob();
   const auto train = TrainingSet(job);
   HungryModel model(std::move(*MakeModel(job.spec.model, train->shape(), Precision::kFloat64, 1)),
-                    limit);
+                    limit, refuse);
   FlatState<double> flat(model);
   GradientComputer<double> gradients(model, flat, train->shape());
   gradients.set_cap(cap);
@@ -55,6 +75,8 @@ Computed ComputeWith(int64_t limit, int64_t cap) {
   const Result<double> loss = gradients.Compute(batch, 1, nullptr);
   Computed out;
   out.memory_cap = gradients.memory_cap();
+  out.seen = flat.buffers()[0];
+  out.calls = flat.ReadIntegers()[0];
   if (!loss.ok()) {
     out.status = loss.error();
     return out;
@@ -81,6 +103,30 @@ TEST(Gradients, OutOfMemoryHalvesTheMicroBatchAndKeepsTheGradient) {
   const Computed hungry = ComputeWith(9, 1000);  // 30 and 15 do not fit, 8 does
   EXPECT_EQ(hungry.memory_cap, 8);
   EXPECT_LT(RelativeDifference(hungry.gradient, whole.gradient), 1e-13);
+}
+
+TEST(Gradients, AllocationsThatLibTorchRefusesAreOutOfMemoryToo) {
+  const Computed hungry = ComputeWith(9, 1000, AskForTooMuch);
+  ASSERT_TRUE(hungry.status.ok()) << hungry.status.error().message;
+  EXPECT_EQ(hungry.memory_cap, 8);
+}
+
+TEST(Gradients, ABatchThatIsComputedAgainLeavesItsBuffersAsIfTheFirstTimeHadNotBeen) {
+  for (const int64_t limit : {1000, 9, 3}) {
+    const Computed hungry = ComputeWith(limit, 1000);
+    EXPECT_EQ(hungry.seen, 30) << limit;
+    EXPECT_EQ(hungry.calls, limit > 30 ? 1 : limit == 9 ? 4 : 15) << limit;
+  }
+}
+
+TEST(MicroBatches, OfAnEngineCanBeLimitedFromOutsideWithoutChangingWhatIsLearned) {
+  Cluster unlimited(SmallJob(), 2), limited(SmallJob(), 2);
+  limited.engine(1).LimitMicroBatch(5);
+  unlimited.RunToEnd({EqualPlan(2)});
+  limited.RunToEnd({EqualPlan(2)});
+  EXPECT_LT(RelativeDifference(limited.Parameters(), unlimited.Parameters()), 1e-10);
+  for (const RoundReport& report : limited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 5);
+  for (const RoundReport& report : unlimited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 4096);
 }
 
 TEST(Gradients, OneSampleThatDoesNotFitIsAnError) {
