@@ -181,7 +181,7 @@ struct HeartbeatRequest {
   GenerationId generation;
   int64_t round = 0;
   bool broken = false;          // its collective of this generation has failed
-  std::vector<int64_t> silent;  // ranks that do not answer its pings
+  std::vector<int64_t> silent = {};  // ranks that do not answer its pings
 };
 
 struct ReportRequest {
