@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults bench-skew bench-garbage cuda-check \
+        bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage cuda-check \
         e2e cluster-up cluster-down images
 
 help: ## Show what there is
@@ -32,14 +32,15 @@ test-asan: deps ## Everything that needs no LibTorch under the address, leak and
 test-tsan: deps ## The threaded part alone under the thread sanitizer
 	@scripts/test-tsan.sh
 
-test-long: build ## Long tests: fuzzers, 60 s each
+test-long: build ## Long tests: fuzzers (60 s each), 10,000 simulated seeds, chaos, memory limits
 	@scripts/build.sh fuzz && ctest --test-dir build/fuzz --output-on-failure -L long
+	@ctest --test-dir build/release --output-on-failure -L long
 
 coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
-bench: bench-heterogeneous bench-faults bench-skew bench-garbage
+bench: bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -70,6 +71,9 @@ bench-skew: build ## H by the skew of unlike local data against a fixed H
 
 bench-garbage: build ## One worker of four feeding garbage, by aggregation
 	@tests/bench/garbage.sh
+
+bench-rescale: build ## Two, four, then three workers, live: throughput and what it costs the others
+	@tests/bench/rescale.sh
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh
