@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage cuda-check \
+        bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator cuda-check \
         e2e cluster-up cluster-down images
 
 help: ## Show what there is
@@ -40,7 +40,7 @@ coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
-bench: bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage
+bench: bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -74,6 +74,9 @@ bench-garbage: build ## One worker of four feeding garbage, by aggregation
 
 bench-rescale: build ## Two, four, then three workers, live: throughput and what it costs the others
 	@tests/bench/rescale.sh
+
+bench-coordinator: build ## 1,000 simulated workers over TLS, 10,000 against the state machine
+	@mkdir -p build/bench && $(BUILD)/bin/coordinator_load --out build/bench/coordinator.json
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

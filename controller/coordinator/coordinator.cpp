@@ -20,21 +20,39 @@ Coordinator::Coordinator(CoordinatorOptions options, TimePoint now)
     : options_(std::move(options)),
       replicas_(options_.job.spec.replicas),
       planner_(options_.job.spec, options_.recorded_plans, options_.recorded_rounds),
+      ledger_(options_.takeover ? options_.takeover->samples : 0,
+              options_.takeover ? options_.takeover->discarded : 0),
       generation_id_{options_.term, 0},
-      started_(now),
+      lost_(options_.takeover ? options_.takeover->lost_workers : 0),
+      started_(options_.takeover ? now - options_.takeover->active : now),
       last_tick_(now),
-      grace_until_(now + options_.heartbeat_limit + options_.reconnect_grace) {}
+      grace_until_(now + options_.heartbeat_limit + options_.reconnect_grace),
+      settled_(!options_.takeover),
+      settle_until_(grace_until_) {
+  if (!settled_) ledger_.Hold();
+}
 
 Coordinator::Worker* Coordinator::Find(const WorkerId& id) {
   const auto it = workers_.find(PlaceOf(id));
-  const bool found = it != workers_.end() && it->second.join.worker == id && it->second.present();
-  return found ? &it->second : nullptr;
+  if (it == workers_.end() || it->second.join.worker != id) return nullptr;
+  return it->second.present() && it->second.known ? &it->second : nullptr;
+}
+
+// Asked of a worker that Find does not find.
+bool Coordinator::IsUnknown(const WorkerId& id) const {
+  return options_.takeover && !fenced_.contains(id);
+}
+
+Error Coordinator::NotFound(const WorkerId& id) const {
+  return IsUnknown(id) ? TransientError("this coordinator is new: the worker has to register first")
+                       : FencedError();
 }
 
 int64_t Coordinator::RankOf(const WorkerId& id) const {
-  const auto it = std::find_if(members_.begin(), members_.end(),
-                               [&](const Member& member) { return member.worker == id; });
-  return it == members_.end() ? -1 : it - members_.begin();
+  const auto it = workers_.find(PlaceOf(id));
+  const bool member = it != workers_.end() && it->second.join.worker == id &&
+                      it->second.generation == generation_id_;
+  return member ? it->second.rank : -1;
 }
 
 int64_t Coordinator::CountPresent() const {
@@ -66,8 +84,8 @@ HeartbeatReply Coordinator::Heartbeat(const HeartbeatRequest& request, TimePoint
     reply.state = MemberState::kEnded;
     reply.reason = end_->reason;
   } else if (!worker) {
-    reply.state = MemberState::kFenced;
-    reply.reason = FencedError().message;
+    reply.state = IsUnknown(request.worker) ? MemberState::kUnknown : MemberState::kFenced;
+    reply.reason = NotFound(request.worker).message;
   } else if (worker->phase != Phase::kMember) {
     reply.state = MemberState::kWaiting;
   } else if (broken_ || (request.generation < generation_id_ && request.generation.counter > 0)) {
@@ -80,16 +98,21 @@ HeartbeatReply Coordinator::Heartbeat(const HeartbeatRequest& request, TimePoint
   return reply;
 }
 
+// An adopted generation's store went down with the coordinator that formed it: who had not met the
+// others by then gives up, and the next generation is formed.
+bool Coordinator::StoreIsOpen(const GenerationId& id) const {
+  return !end_ && !broken_ && id == generation_id_ && id.term == options_.term && !members_.empty();
+}
+
 Status Coordinator::StoreSet(const StoreSetRequest& request) {
-  if (end_ || broken_ || request.generation != generation_id_ || members_.empty())
-    return FencedError();
+  if (!StoreIsOpen(request.generation)) return FencedError();
+  ++revision_;
   return store_.Set(request.key, request.value);
 }
 
 Result<std::optional<StoreReply>> Coordinator::StoreRead(const StoreReadRequest& request,
                                                          bool now_or_never) const {
-  if (end_ || broken_ || request.generation != generation_id_ || members_.empty())
-    return FencedError();
+  if (!StoreIsOpen(request.generation)) return FencedError();
   if (!now_or_never && store_.size() < request.count) return std::optional<StoreReply>();
   return std::optional<StoreReply>(store_.Contents());
 }
@@ -131,6 +154,7 @@ void Coordinator::Tick(TimePoint now) {
       now - detached_since_ > options_.heartbeat_limit) {
     BreakGeneration(over_reason_);
   }
+  SettleIn();
   if (restart_deadline_ && now >= *restart_deadline_) FormGeneration();
 }
 

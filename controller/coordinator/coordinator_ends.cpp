@@ -27,6 +27,7 @@ void Coordinator::CountLost(ErrorCode code, const std::string& what) {
 
 void Coordinator::EndIfAllLeft(const std::string& stopped) {
   const bool trains = Any(Phase::kMember) || Any(Phase::kDetached);
+  if (!settled_) return;
   if (trains || (CountPresent() > 0 && !completed_ && !stop_reason_)) return;
   if (completed_) {
     // What the first to finish had committed is committed, whoever could still report it.
@@ -48,7 +49,8 @@ void Coordinator::RequestStop(const std::string& reason) {
   stop_reason_ = reason;
   Emit(StopRequestedEvent{reason});
   const bool forming = generation_id_.counter > 0 && CountPresent() > 0 && !waiting_;
-  if (!Any(Phase::kMember) && !forming) End(JobOutcome::kStopped, ErrorCode::kInterrupted, reason);
+  if (!Any(Phase::kMember) && !forming && settled_)
+    End(JobOutcome::kStopped, ErrorCode::kInterrupted, reason);
 }
 
 bool Coordinator::quiet() const {

@@ -40,11 +40,12 @@ void Coordinator::Detach(Worker& worker, const GenerationRequest& request, TimeP
 // trained holds the state, even if the last committed round went down with the only one who had it.
 bool Coordinator::HoldsState(const Worker& worker) const {
   return worker.phase == Phase::kDetached &&
-         (worker.round > worker.join.round || worker.round >= ledger_.round());
+         (worker.round > worker.join.round ||
+          (worker.round >= ledger_.round() && (ledger_.known() || !options_.takeover)));
 }
 
 void Coordinator::FormGeneration() {
-  if (end_ || completed_ || Any(Phase::kMember)) return;
+  if (end_ || completed_ || !settled_ || Any(Phase::kMember)) return;
   std::vector<Worker*> members;  // in the order of ranks
   bool survivors = false;
   for (auto& [place, worker] : workers_) {
@@ -59,7 +60,7 @@ void Coordinator::FormGeneration() {
     return;
   }
   if (!survivors && count < replicas_) {
-    if (generation_id_.counter == 0) return;
+    if (generation_id_.counter == 0 && !options_.takeover) return;
     if (!restart_deadline_) restart_deadline_ = last_tick_ + kRestartWait;
     if (count == 0 || last_tick_ < *restart_deadline_) return;
   }
@@ -108,13 +109,16 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
     End(JobOutcome::kPlanned, ErrorCode::kInterrupted, "the plan is made");
     return;
   }
-  ++generation_id_.counter;
+  generation_id_ = {options_.term,
+                    generation_id_.term == options_.term ? generation_id_.counter + 1 : 1};
   store_.Clear();
   backend_ = ChooseBackend(profiles);
   members_.clear();
   for (Worker* worker : members) {
     worker->phase = Phase::kMember;
     worker->silent.clear();
+    worker->generation = generation_id_;
+    worker->rank = static_cast<int64_t>(members_.size());
     members_.push_back({worker->join.worker, worker->join.address, worker->join.tether_port});
   }
   reform_ = broken_ = waiting_ = false;
@@ -138,8 +142,8 @@ std::optional<GenerationReply> Coordinator::PollGeneration(const GenerationReque
     return reply;
   }
   if (!worker) {
-    reply.state = MemberState::kFenced;
-    reply.reason = FencedError().message;
+    reply.state = IsUnknown(request.worker) ? MemberState::kUnknown : MemberState::kFenced;
+    reply.reason = NotFound(request.worker).message;
     return reply;
   }
   if (worker->phase == Phase::kMember && request.after < generation_id_) {

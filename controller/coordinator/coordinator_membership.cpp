@@ -23,7 +23,7 @@ bool IsGoodExit(int exit_code) {
 
 }  // namespace
 
-Status Coordinator::Admit(const JoinRequest& request) const {
+Status Coordinator::CheckKind(const JoinRequest& request) const {
   if (request.protocol != kProtocolVersion) {
     return UserError(
         Format("the worker speaks protocol %d, the coordinator %d: run the same release of "
@@ -36,27 +36,40 @@ Status Coordinator::Admit(const JoinRequest& request) const {
     return UserError(Format("job %s has no worker group \"%s\"", options_.job.metadata.name.c_str(),
                             id.group.c_str()));
   }
+  return {};
+}
+
+bool Coordinator::IsWanted(const WorkerPlace& place) const {
   const std::vector<WorkerPlace> places = wanted();
-  if (std::ranges::find(places, PlaceOf(id)) != places.end()) return {};
-  const auto of_group =
-      std::ranges::count_if(places, [&](const WorkerPlace& p) { return p.group == id.group; });
+  return std::ranges::find(places, place) != places.end();
+}
+
+Status Coordinator::CheckPlace(const WorkerPlace& place) const {
+  if (IsWanted(place)) return {};
+  const auto of_group = std::ranges::count(wanted(), place.group, &WorkerPlace::group);
   return UserError(
       Format("index %lld is out of range: with %lld replicas, group %s has places 0 "
              "to %lld",
-             static_cast<long long>(id.index), static_cast<long long>(replicas_), id.group.c_str(),
-             static_cast<long long>(of_group) - 1));
+             static_cast<long long>(place.index), static_cast<long long>(replicas_),
+             place.group.c_str(), static_cast<long long>(of_group) - 1));
+}
+
+Error Coordinator::Ended() const {
+  const bool failed = end_->outcome == JobOutcome::kFailed;
+  return {failed ? end_->code : ErrorCode::kInterrupted, "the job has ended: " + end_->reason};
 }
 
 Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
-  LONGSTRIDE_RETURN_IF_ERROR(Admit(request));
-  const auto ended = [this] {
-    const ErrorCode code =
-        end_->outcome == JobOutcome::kFailed ? end_->code : ErrorCode::kInterrupted;
-    return Error{code, "the job has ended: " + end_->reason};
-  };
-  if (end_) return ended();
+  LONGSTRIDE_RETURN_IF_ERROR(CheckKind(request));
+  LONGSTRIDE_RETURN_IF_ERROR(CheckPlace(PlaceOf(request.worker)));
+  if (end_) return Ended();
   if (stop_reason_ || completed_)
     return InterruptedError("the job is ending: " + stop_reason_.value_or("it is complete"));
+  return Seat(request, now);
+}
+
+// Gives a newcomer its place, from whoever has it.
+Status Coordinator::Seat(const JoinRequest& request, TimePoint now) {
   const WorkerPlace place = PlaceOf(request.worker);
   if (const auto it = workers_.find(place); it != workers_.end()) {
     Worker& before = it->second;
@@ -66,7 +79,7 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
       return {};
     }
     if (before.present()) Lose(before, ErrorCode::kLostPeer, "it was started anew");
-    if (end_) return ended();
+    if (end_) return Ended();
   }
   Worker worker;
   worker.join = request;
@@ -74,16 +87,18 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
   profile.micro_batch_cap =
       std::min(profile.micro_batch_cap, MicroBatchLimit(place).value_or(INT64_MAX));
   worker.last_seen = now;
+  worker.released = !IsWanted(place);
   Emit(JoinedEvent{worker.join});
   workers_[place] = std::move(worker);
   if (generation_id_.counter > 0) AskMembersToReform(NameOf(place) + " joins");
   FormGeneration();
+  SettleIn();
   return {};
 }
 
 Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
   Worker* worker = Find(request.worker);
-  if (!worker) return FencedError();
+  if (!worker) return NotFound(request.worker);
   if (request.exit_code == 0 && worker->phase == Phase::kMember)
     completed_round_ = std::max(completed_round_, request.round);
   Depart(*worker, request.exit_code, request.reason);
@@ -107,12 +122,15 @@ void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit
   }
   const auto it = workers_.find(place);
   if (had_joined) {
-    if (it != workers_.end() && it->second.present()) Depart(it->second, exit_code, detail);
+    if (it != workers_.end()) {
+      if (it->second.present()) Depart(it->second, exit_code, detail);
+    } else if (options_.takeover && exit_code == 0 && IsWanted(place)) {
+      completed_ = true;  // while no coordinator was there to hear it
+      EndIfAllLeft();
+    }
     return;
   }
-  const std::vector<WorkerPlace> places = wanted();
-  const bool is_wanted = std::ranges::find(places, place) != places.end();
-  if (end_ || completed_ || stop_reason_ || !is_wanted) return;
+  if (end_ || completed_ || stop_reason_ || !IsWanted(place)) return;
   if (IsGoodExit(exit_code)) {
     if (generation_id_.counter > 0) return;
     End(JobOutcome::kStopped, ErrorCode::kInterrupted,
@@ -130,6 +148,7 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
   }
   const bool member = worker.phase == Phase::kMember;
   worker.phase = Phase::kLeft;
+  fenced_.insert(worker.join.worker);
   Emit(WorkerLeftEvent{worker.join.worker, exit_code, reason});
   if (end_) return;
   if (exit_code == 0 && !worker.released) completed_ = completed_ || member;
@@ -142,6 +161,7 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
 void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason) {
   const bool member = worker.phase == Phase::kMember || worker.phase == Phase::kDetached;
   worker.phase = Phase::kLost;
+  fenced_.insert(worker.join.worker);
   Emit(WorkerLostEvent{worker.join.worker, reason});
   const std::string when =
       generation_id_.counter == 0

@@ -11,7 +11,8 @@ Status Coordinator::Report(const ReportRequest& request, TimePoint now) {
   if (end_) return {};
   Worker* worker = Find(request.worker);
   const int64_t rank = RankOf(request.worker);
-  if (!worker || rank < 0 || request.report.generation != generation_id_) return FencedError();
+  if (!worker) return NotFound(request.worker);
+  if (rank < 0 || request.report.generation != generation_id_) return FencedError();
   if (rank != request.report.rank) {
     return UserError(Format("rank: %s has rank %lld", NameOf(PlaceOf(request.worker)).c_str(),
                             static_cast<long long>(rank)));
@@ -41,6 +42,7 @@ std::optional<RoundReply> Coordinator::ReplyTo(const RoundReport& report, bool n
       if (plan.version > report.plan_version) reply.plans.push_back(plan);
     }
     reply.reform = reform_;
+    reply.committed = ledger_.round();
   }
   reply.stop = stop_reason_.has_value() || end_.has_value();
   reply.stop_reason = end_ ? end_->reason : stop_reason_.value_or("");

@@ -1,7 +1,6 @@
 #include "runtime/worker/worker.h"
 
 #include <algorithm>
-#include <fstream>
 #include <mutex>
 #include <random>
 
@@ -25,18 +24,12 @@ namespace {
 constexpr Duration kFlushTimeout = std::chrono::seconds(10);
 constexpr Duration kMemoryPeriod = std::chrono::seconds(1);
 constexpr Duration kGpuPeriod = std::chrono::seconds(5);
+// For the last reports of a job that is complete: the coordinator may be away, and nothing waits.
+constexpr Duration kLastFlushTimeout = std::chrono::minutes(2);
 
 std::string NewIncarnation() {
   std::random_device random;
   return Format("%08x%08x", random(), random());
-}
-
-Result<std::string> ReadToken(const std::string& path) {
-  std::ifstream in(path);
-  std::string token;
-  if (!std::getline(in, token) || token.empty())
-    return UserError("--token-file " + path + ": cannot be read or is empty");
-  return token;
 }
 
 // The engine's channel to the coordinator, with the metrics and this process's signals on the way.
@@ -127,8 +120,8 @@ Status Worker::Run() {
 
 Status Worker::Prepare() {
   LONGSTRIDE_ASSIGN_OR_RETURN(const HostPort coordinator, ParseHostPort(options_.coordinator));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string token, ReadToken(options_.token_file));
-  client_ = MakeHttpCoordinatorClient({options_.coordinator, token});
+  client_ =
+      MakeHttpCoordinatorClient({options_.coordinator, "", options_.token_file, options_.ca_file});
   LONGSTRIDE_ASSIGN_OR_RETURN(job_, client_->FetchJob());
   LONGSTRIDE_ASSIGN_OR_RETURN(address_, AddressTowards(coordinator.host, coordinator.port));
 
@@ -294,7 +287,7 @@ Status Worker::JoinJob(WorkerProfile profile) {
   join.train_samples = train_->size();
   LONGSTRIDE_RETURN_IF_ERROR(client_->Join(join));
   channel_ = std::make_unique<QueuedControlChannel>(
-      client_, id_,
+      client_, std::move(join),
       [abort = abort_](const HeartbeatReply& reply) {
         LogWarning("worker", "the coordinator ends this generation: " + reply.reason);
         abort->Abort();
@@ -318,6 +311,7 @@ Result<Outcome> Worker::Train() {
     generation_ = generation->id;
     const Result<Outcome> outcome = TrainGeneration(*generation);
     if (outcome.ok() && *outcome != Outcome::kReformed) return outcome;
+    channel_->Left(engine_->round());
     if (!outcome.ok()) {
       const ErrorCode code = outcome.error().code;
       if (code != ErrorCode::kLostPeer && code != ErrorCode::kTransient) return outcome;
@@ -339,7 +333,7 @@ Result<Outcome> Worker::Train() {
 
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   abort_->Reset();
-  channel_->Enter(generation);
+  channel_->Enter(generation, engine_->round());
   tether_->Watch(generation);
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, Connect(generation));
   LogInfo("worker", Format("generation (%lld, %lld): rank %d of %d over %s",
@@ -366,7 +360,8 @@ Result<std::unique_ptr<Collective>> Worker::Connect(const Generation& generation
 }
 
 void Worker::LeaveJob(const Status& status) {
-  if (const Status flushed = channel_->Flush(kFlushTimeout); !flushed.ok()) {
+  const Duration patience = status.ok() ? kLastFlushTimeout : kFlushTimeout;
+  if (const Status flushed = channel_->Flush(patience); !flushed.ok()) {
     LogWarning("worker",
                "the last reports did not reach the coordinator: " + flushed.error().message);
   }
