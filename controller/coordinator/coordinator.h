@@ -162,9 +162,9 @@ class Coordinator {
     int64_t round = 0;            // of kDetached: committed in the state it holds
     std::vector<int64_t> silent;  // of kMember: ranks that do not answer its pings
     bool released = false;        // scaled down: it leaves at the next boundary
-    GenerationId generation;  // the last one that it was a member of
-    int64_t rank = -1;        // there
-    bool known = true;        // false: other members name it, and it has not registered
+    GenerationId generation;      // the last one that it was a member of
+    int64_t rank = -1;            // there
+    bool known = true;            // false: other members name it, and it has not registered
     [[nodiscard]] bool present() const { return phase <= Phase::kDetached; }
   };
   using Workers = std::map<WorkerPlace, Worker>;

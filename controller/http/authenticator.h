@@ -21,7 +21,7 @@ struct Verdict {
     kUnavailable,      // 503: cannot be decided now
   };
   Kind kind = Kind::kUnauthenticated;
-  std::string reason = "";  // for people; never holds the token
+  std::string reason = "";            // for people; never holds the token
   ErrorCode code = ErrorCode::kUser;  // of a refusal: what the worker should make of it
   // Of kAllowed: the only worker that the token may speak for; any of the job's if absent.
   std::optional<WorkerPlace> place = {};

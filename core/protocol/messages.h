@@ -182,7 +182,7 @@ struct HeartbeatRequest {
   WorkerId worker;
   GenerationId generation;
   int64_t round = 0;
-  bool broken = false;          // its collective of this generation has failed
+  bool broken = false;               // its collective of this generation has failed
   std::vector<int64_t> silent = {};  // ranks that do not answer its pings
 };
 

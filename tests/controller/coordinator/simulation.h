@@ -128,11 +128,11 @@ class Simulation {
   SeededRandom random_;
   ManualClock clock_;
   CoordinatorOptions coordinator_options_;
-  std::unique_ptr<Coordinator> coordinator_;                // null while it is dead
-  int dead_for_ = 0;                                        // steps
-  std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;  // the process at each place
+  std::unique_ptr<Coordinator> coordinator_;                 // null while it is dead
+  int dead_for_ = 0;                                         // steps
+  std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;   // the process at each place
   std::map<std::pair<WorkerPlace, WorkerPlace>, int> cuts_;  // between peers, for so many steps
-  std::vector<std::unique_ptr<Worker>> ghosts_;             // given up for lost, and alive
+  std::vector<std::unique_ptr<Worker>> ghosts_;              // given up for lost, and alive
   std::map<WorkerPlace, int> incarnations_;
   State checkpoint_;
   std::set<std::string> checkpoints_;  // their digests
