@@ -52,8 +52,10 @@ std::vector<Field> JobFields() {
   f.push_back(Integer("spec.workers[].batch.max", LONGSTRIDE_GROUP_AT(batch.max), From(1),
                       "samples per local step",
                       "Largest local batch; what does not fit into memory is accumulated."));
-  f.push_back(Make(FieldType::kOpaque, "spec.workers[].template", LONGSTRIDE_GROUP_AT(pod_template),
-                   "Pod template (corev1.PodTemplateSpec); unused by `longstride run`."));
+  f.push_back(
+      Make(FieldType::kOpaque, "spec.workers[].template", LONGSTRIDE_GROUP_AT(pod_template),
+           "Pod template (corev1.PodTemplateSpec); its container named worker is completed, "
+           "all else kept. In a cluster only."));
 
   f.push_back(Object("spec.model", ""));
   f.push_back(Object("spec.data", ""));
@@ -84,7 +86,8 @@ std::vector<Field> JobFields() {
                       "checkpoints", "Keep this many of the latest, delete older ones."));
   Field storage = Object(
       "spec.checkpoint.storage",
-      "Volume that outlives the pods; without it a job whose pods are all gone starts over.");
+      "Volume that outlives the pods; without it a job whose pods are all gone starts over. In a "
+      "cluster only.");
   storage.present = [](const TrainingJob& j) { return j.spec.checkpoint.storage.has_value(); };
   storage.create = [](TrainingJob& j) { j.spec.checkpoint.storage.emplace(); };
   f.push_back(std::move(storage));
@@ -96,13 +99,42 @@ std::vector<Field> JobFields() {
   f.push_back(String("spec.checkpoint.storage.subPath", LONGSTRIDE_AT(checkpoint.storage->sub_path),
                      "Folder in the volume, relative to its root."));
 
-  f.push_back(Object("spec.runPolicy", "Limits on the job as a whole."));
+  f.push_back(Object("spec.runPolicy", "Limits on the job as a whole, and its life in a cluster."));
+  f.push_back(Boolean("spec.runPolicy.suspend", LONGSTRIDE_AT(run_policy.suspend),
+                      "True: write a checkpoint and delete all pods; false again: go on from it. "
+                      "In a cluster only."));
+  f.push_back(Integer("spec.runPolicy.suspendGraceSeconds",
+                      LONGSTRIDE_AT(run_policy.suspend_grace_seconds), From(0, 1e6), "seconds",
+                      "How long a suspended job's pods may take to end their round and write the "
+                      "checkpoint; 0 = from the measured times. In a cluster only."));
   f.push_back(Integer("spec.runPolicy.activeDeadlineSeconds",
                       LONGSTRIDE_AT(run_policy.active_deadline_seconds), From(0, 1e9), "seconds",
                       "Fail the job after this time; 0 = never."));
   f.push_back(Integer(
       "spec.runPolicy.backoffLimit", LONGSTRIDE_AT(run_policy.backoff_limit), From(0, 1e6),
       "restarts", "Workers lost before the job fails; each is replaced, after a growing pause."));
+  f.push_back(Integer("spec.runPolicy.backoffLimitPerWorker",
+                      LONGSTRIDE_AT(run_policy.backoff_limit_per_worker), From(0, 1e6), "restarts",
+                      "How often one worker may be lost before the job fails; 0 = as often as "
+                      "backoffLimit allows. In a cluster only."));
+  f.push_back(Integer("spec.runPolicy.startTimeoutSeconds",
+                      LONGSTRIDE_AT(run_policy.start_timeout_seconds), From(0, 1e9), "seconds",
+                      "A job that cannot start for this long, for want of its groups' minReplicas, "
+                      "gives up all its pods, so that another may have their place, and tries "
+                      "again later; 0 = never. In a cluster only."));
+  f.push_back(Integer("spec.runPolicy.ttlSecondsAfterFinished",
+                      LONGSTRIDE_AT(run_policy.ttl_seconds_after_finished), From(-1, 1e9),
+                      "seconds",
+                      "Delete the job, with its pods, this long after its end; -1 = never. In a "
+                      "cluster only."));
+  f.push_back(Enum("spec.runPolicy.cleanPodPolicy", LONGSTRIDE_ENUM_AT(run_policy.clean_pod_policy),
+                   {"none", "running", "all"},
+                   "Which pods are deleted at the job's end: none, those that still run, or all "
+                   "(with their logs). In a cluster only."));
+  f.push_back(String("spec.runPolicy.managedBy", LONGSTRIDE_AT(run_policy.managed_by),
+                     "The controller that runs the job; this operator leaves jobs of others alone. "
+                     "Empty = longstride.dev/controller. In a cluster only.")
+                  .Example("kueue.x-k8s.io/multikueue"));
 
   f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),

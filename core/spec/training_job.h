@@ -31,6 +31,7 @@ enum class OuterOptimizerKind { kAverage, kNesterov, kSlowmo };
 enum class MessageType { kFloat32, kBfloat16 };
 enum class InnerStatePolicy { kKeep, kAverage, kReset };
 enum class TargetMetric { kAccuracy, kLoss };
+enum class CleanPodPolicy { kNone, kRunning, kAll };
 
 struct ObjectMeta {
   std::string name;
@@ -200,8 +201,15 @@ struct CheckpointSpec {
 };
 
 struct RunPolicy {
-  int64_t active_deadline_seconds = 0;  // 0 = none
-  int64_t backoff_limit = 20;           // workers lost before the job fails
+  bool suspend = false;
+  int64_t suspend_grace_seconds = 0;        // for the last checkpoint; 0 = from measured times
+  int64_t active_deadline_seconds = 0;      // 0 = none
+  int64_t backoff_limit = 20;               // workers lost before the job fails
+  int64_t backoff_limit_per_worker = 0;     // the same for each worker alone; 0 = no such limit
+  int64_t start_timeout_seconds = 600;      // with fewer than the least workers; 0 = forever
+  int64_t ttl_seconds_after_finished = -1;  // then the job is deleted; -1 = never
+  CleanPodPolicy clean_pod_policy = CleanPodPolicy::kRunning;
+  std::string managed_by;  // "" = this operator
 };
 struct CostSpec {
   std::string currency = "USD";

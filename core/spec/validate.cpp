@@ -364,6 +364,12 @@ void Validator::CheckRest() {
             "spec.checkpoint.storage.subPath", {}, "must stay inside the volume",
             "a relative path without ..");
   }
+  const std::string& manager = spec_.run_policy.managed_by;
+  const size_t slash = manager.find('/');
+  Require(manager.empty() || (slash != std::string::npos && slash + 1 < manager.size() &&
+                              manager.size() <= 63 && IsSubdomain(manager.substr(0, slash))),
+          "spec.runPolicy.managedBy", {}, "\"" + Shorten(manager) + "\" names no controller",
+          "a domain, '/' and a path, as longstride.dev/controller");
   const std::string& currency = spec_.cost.currency;
   Require(currency.size() == 3 && std::all_of(currency.begin(), currency.end(),
                                               [](char c) { return c >= 'A' && c <= 'Z'; }),
