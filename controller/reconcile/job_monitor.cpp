@@ -20,6 +20,10 @@ bool JobMonitor::Note(const Event& event) {
                           Join(e.join);
                           return true;
                         },
+                        [&](const RegisteredEvent& e) {
+                          Register(e);
+                          return true;
+                        },
                         [&](const GenerationFormedEvent& e) {
                           Form(e);
                           return true;
@@ -64,8 +68,26 @@ bool JobMonitor::Note(const Event& event) {
 }
 
 void JobMonitor::Join(const JoinRequest& join) {
-  workers_[{join.worker.group, join.worker.index}] = {join, MemberView::State::kJoined, ""};
+  workers_[{join.worker.group, join.worker.index}] = {join, {}, MemberView::State::kJoined, ""};
   if (join.train_samples > 0) train_samples_ = join.train_samples;
+}
+
+// Its generation goes on under this coordinator, if none of the others came back with a newer one.
+void JobMonitor::Register(const RegisteredEvent& registered) {
+  Join(registered.join);
+  const WorkerId& id = registered.join.worker;
+  Known& known = workers_[{id.group, id.index}];
+  known.generation = registered.generation;
+  if (registered.generation.counter == 0) return;
+  adopted_ = std::max(adopted_, registered.generation);
+  view_.generation = adopted_.counter;
+  for (auto& [place, worker] : workers_) {
+    if (worker.state > MemberView::State::kMember) continue;
+    worker.state =
+        worker.generation == adopted_ ? MemberView::State::kMember : MemberView::State::kJoined;
+  }
+  if (!view_.progress) view_.progress = known_;
+  view_.progress->round = std::max(view_.progress->round, registered.round);
 }
 
 void JobMonitor::Form(const GenerationFormedEvent& formed) {

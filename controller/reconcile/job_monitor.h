@@ -26,11 +26,13 @@ class JobMonitor {
  private:
   struct Known {
     JoinRequest join;
+    GenerationId generation;  // that it came back with
     MemberView::State state = MemberView::State::kJoined;
     std::string reason;
   };
 
   void Join(const JoinRequest& join);
+  void Register(const RegisteredEvent& registered);
   void Form(const GenerationFormedEvent& formed);
   void Commit(const RoundRecord& record);
   void End(const WorkerId& worker, MemberView::State state, const std::string& reason);
@@ -41,6 +43,7 @@ class JobMonitor {
   std::map<std::string, double> batches_;  // of each group's workers together, last round or plan
   std::vector<int64_t> planned_batches_;   // by rank
   bool planned_ = false;
+  GenerationId adopted_;  // newest that workers came back with
   int64_t train_samples_ = 0;
   int64_t discarded_ = 0;
   double worker_seconds_ = 0;

@@ -131,6 +131,19 @@ TEST_F(JobMonitorTest, GroupsAreSummedUp) {
   EXPECT_THAT(profile.share, DoubleEq(1));
 }
 
+TEST_F(JobMonitorTest, WorkersThatComeBackBringTheirGenerationAndRound) {
+  Note(RegisteredEvent{Join(0), {7, 2}, 9, {}});
+  EXPECT_EQ(StateOf(0), MemberView::State::kMember);
+  EXPECT_EQ(monitor_.View().progress->round, 9);
+  EXPECT_EQ(monitor_.View().generation, 2);
+  Note(RegisteredEvent{Join(1), {7, 3}, 9, {}});
+  EXPECT_EQ(StateOf(0), MemberView::State::kJoined) << "its generation was not the newest";
+  EXPECT_EQ(StateOf(1), MemberView::State::kMember);
+  Note(RegisteredEvent{Join(2), {}, 0, {}});
+  EXPECT_EQ(StateOf(2), MemberView::State::kJoined);
+  EXPECT_EQ(monitor_.View().progress->bytes_sent, 5000);
+}
+
 TEST_F(JobMonitorTest, TheFirstCheckpointIsNewsAndTheNextIsNot) {
   Train(1);
   Note(RoundCommittedEvent{Round(4, 1)});
