@@ -36,12 +36,13 @@ struct Error {
   std::string message;
 };
 
-// Either a T or an Error. Reading the side that is not there is a broken assertion and terminates.
-template <typename T>
+// Either a T or an error, an Error unless a component has a richer one of its own. Reading the side
+// that is not there is a broken assertion and terminates.
+template <typename T, typename E = Error>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(E error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -55,8 +56,8 @@ class [[nodiscard]] Result {
   T* operator->() { return Value(); }
   const T* operator->() const { return Value(); }
 
-  [[nodiscard]] const Error& error() const& {
-    const Error* e = std::get_if<1>(&state_);
+  [[nodiscard]] const E& error() const& {
+    const E* e = std::get_if<1>(&state_);
     if (!e) std::terminate();
     return *e;
   }
@@ -69,7 +70,7 @@ class [[nodiscard]] Result {
   }
   const T* Value() const { return const_cast<Result*>(this)->Value(); }
 
-  std::variant<T, Error> state_;
+  std::variant<T, E> state_;
 };
 
 // Success, or an Error.

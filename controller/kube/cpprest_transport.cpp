@@ -1,0 +1,290 @@
+#include "controller/kube/cpprest_transport.h"
+
+#include <cpprest/http_client.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <pplx/threadpool.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "controller/kube/line_splitter.h"
+
+namespace longstride::kube {
+namespace {
+
+using web::http::client::http_client;
+using web::http::client::http_client_config;
+using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>;
+
+// The library's limit is on idleness and would end a quiet watch; our deadlines are what counts.
+constexpr std::chrono::hours kIdleLimit(24);
+constexpr size_t kReadBytes = size_t{64} << 10;
+// A dead peer is noticed after 15 + 3 * 5 s, also on a watch, on which we never send.
+constexpr int kKeepAliveIdleSeconds = 15;
+constexpr int kKeepAliveProbeSeconds = 5;
+constexpr int kKeepAliveProbes = 3;
+
+void InitializeThreadPool(int threads) {
+  static std::once_flag once;
+  std::call_once(once, [threads] {
+    try {
+      crossplat::threadpool::initialize_with_threads(static_cast<size_t>(threads));
+    } catch (const std::exception&) {
+      // A server in this process was there first; its pool serves.
+    }
+  });
+}
+
+// One value handed from the library's threads to ours. Shared by both, as either may be the last to
+// go.
+template <typename T>
+class Handover {
+ public:
+  // Observes the task's exception, if it ends in one: unobserved it would end the process.
+  static std::shared_ptr<Handover> Of(pplx::task<T> task) {
+    auto handover = std::make_shared<Handover>();
+    task.then([handover](pplx::task<T> done) {
+      try {
+        handover->Set(done.get());
+      } catch (const std::exception& e) {
+        const std::string what = e.what();
+        handover->Set(TransientError(what.empty() ? "the connection failed" : what));
+      }
+    });
+    return handover;
+  }
+
+  // Nothing when `until` passed or `stop` came first.
+  std::optional<Result<T>> Await(TimePoint until, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_until(lock, stop, until, [this] { return value_.has_value(); });
+    return std::move(value_);
+  }
+
+ private:
+  void Set(Result<T> value) {
+    const std::lock_guard lock(mutex_);
+    value_.emplace(std::move(value));
+    ready_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any ready_;
+  std::optional<Result<T>> value_;
+};
+
+int StreamIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void KeepAlive(int socket) {
+  const int on = 1;
+  setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepAliveIdleSeconds, sizeof(int));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepAliveProbeSeconds, sizeof(int));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &kKeepAliveProbes, sizeof(int));
+}
+
+// The first moment at which a connection's socket is open: names the server and sets the socket's
+// options.
+void OnHandshake(const SSL* ssl, int where, int) {
+  if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
+  SSL* session = const_cast<SSL*>(ssl);  // the callback's type is older than its uses
+  const char* name = X509_VERIFY_PARAM_get0_host(SSL_get0_param(session), 0);
+  if (name && !SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) {
+    SSL_set_tlsext_host_name(session, name);
+  }
+  auto* stream = static_cast<TlsStream*>(SSL_get_ex_data(ssl, StreamIndex()));
+  if (stream) KeepAlive(stream->next_layer().native_handle());
+}
+
+http_client_config MakeConfig(const std::shared_ptr<TlsSource>& tls, const std::string& host) {
+  http_client_config config;
+  config.set_timeout(kIdleLimit);
+  config.set_max_redirects(0);  // a redirect would carry the token away
+  if (!tls) return config;
+  config.set_validate_certificates(!tls->insecure());
+  config.set_tlsext_sni_enabled(false);  // the library would send IP addresses, too
+  config.set_ssl_context_callback([tls, host](boost::asio::ssl::context& context) {
+    tls->Configure(context.native_handle(), host);
+    SSL_CTX_set_info_callback(context.native_handle(), OnHandshake);
+  });
+  config.set_nativehandle_options([](web::http::client::native_handle handle) {
+    auto* stream = static_cast<TlsStream*>(handle);
+    SSL_set_ex_data(stream->native_handle(), StreamIndex(), stream);
+  });
+  return config;
+}
+
+web::http::http_request ToCpprest(const TransportRequest& request) {
+  web::http::http_request converted(request.method);
+  converted.set_request_uri(
+      web::uri(request.query.empty() ? request.path : request.path + "?" + request.query));
+  if (!request.body.empty()) converted.set_body(request.body);
+  for (const auto& [name, value] : request.headers) {
+    converted.headers().remove(name);  // the body set a type of its own
+    converted.headers().add(name, value);
+  }
+  return converted;
+}
+
+// One exchange: the library's tasks on one side, our thread, deadline and stop token on the other.
+// Ending it early closes its connection.
+class Exchange {
+ public:
+  Exchange(http_client& client, const TransportRequest& request, TimePoint until,
+           std::stop_token stop)
+      : until_(until), stop_(std::move(stop)) {
+    answer_ = Handover<web::http::http_response>::Of(
+        client.request(ToCpprest(request), cancellation_.get_token()));
+  }
+  ~Exchange() {
+    if (!ended_) cancellation_.cancel();
+  }
+
+  Result<TransportResponse> AwaitHead() {
+    LONGSTRIDE_ASSIGN_OR_RETURN(response_, Finish(answer_->Await(until_, stop_)));
+    TransportResponse head;
+    head.status = response_.status_code();
+    for (const auto& [name, value] : response_.headers()) head.headers.emplace_back(name, value);
+    body_ = response_.body().streambuf();
+    return head;
+  }
+
+  // The next bytes of the body, valid until the next call; empty at its end.
+  Result<std::string_view> Read() {
+    // One byte is what there is to wait for; with it come all that have arrived.
+    LONGSTRIDE_ASSIGN_OR_RETURN(size_t bytes, ReadInto(0, 1));
+    if (bytes == 0) {
+      ended_ = true;
+      return std::string_view();
+    }
+    const size_t more = std::min(body_.in_avail(), buffer_->size() - 1);
+    if (more > 0) {
+      LONGSTRIDE_ASSIGN_OR_RETURN(const size_t read, ReadInto(1, more));
+      bytes += read;
+    }
+    return std::string_view(reinterpret_cast<const char*>(buffer_->data()), bytes);
+  }
+
+ private:
+  using Buffer = std::array<uint8_t, kReadBytes>;
+
+  Result<size_t> ReadInto(size_t offset, size_t count) {
+    // The buffer lives as long as the read does, which may be longer than we.
+    auto handover = Handover<size_t>::Of(
+        body_.getn(buffer_->data() + offset, count).then([buffer = buffer_](size_t read) {
+          return read;
+        }));
+    return Finish(handover->Await(until_, stop_));
+  }
+
+  template <typename T>
+  Result<T> Finish(std::optional<Result<T>> result) const {
+    if (result) return *std::move(result);
+    if (stop_.stop_requested()) return InterruptedError("stopped");
+    return TransientError("no answer within the deadline");
+  }
+
+  const TimePoint until_;
+  const std::stop_token stop_;
+  pplx::cancellation_token_source cancellation_;
+  std::shared_ptr<Handover<web::http::http_response>> answer_;
+  web::http::http_response response_;
+  concurrency::streams::streambuf<uint8_t> body_;
+  std::shared_ptr<Buffer> buffer_ = std::make_shared<Buffer>();
+  bool ended_ = false;
+};
+
+class CpprestTransport final : public HttpTransport {
+ public:
+  CpprestTransport(const web::uri& base, const CpprestTransportOptions& options)
+      : options_(options), client_(base, MakeConfig(options.tls, base.host())) {}
+
+  Result<TransportResponse> Send(const TransportRequest& request, Duration deadline,
+                                 std::stop_token stop) override {
+    return Guarded([&]() -> Result<TransportResponse> {
+      Exchange exchange(client_, request, clock_.Now() + deadline, stop);
+      LONGSTRIDE_ASSIGN_OR_RETURN(TransportResponse response, exchange.AwaitHead());
+      LONGSTRIDE_RETURN_IF_ERROR(ReadBody(exchange, response.body));
+      return response;
+    });
+  }
+
+  Result<TransportResponse> Stream(const TransportRequest& request, const LineSink& sink,
+                                   Duration deadline, std::stop_token stop) override {
+    return Guarded([&]() -> Result<TransportResponse> {
+      Exchange exchange(client_, request, clock_.Now() + deadline, stop);
+      LONGSTRIDE_ASSIGN_OR_RETURN(TransportResponse response, exchange.AwaitHead());
+      if (response.status < 200 || response.status > 299) {
+        LONGSTRIDE_RETURN_IF_ERROR(ReadBody(exchange, response.body));
+        return response;
+      }
+      LineSplitter lines(options_.max_line_bytes);
+      while (true) {
+        LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange.Read());
+        if (bytes.empty()) return response;
+        bool more = true;
+        if (!lines.Feed(bytes, [&](std::string_view line) { return more = sink(line); })) {
+          return ResourceError("a line of the stream is longer than the bound");
+        }
+        if (!more) return response;
+      }
+    });
+  }
+
+ private:
+  // The border to the library.
+  template <typename Call>
+  Result<TransportResponse> Guarded(Call call) {
+    if (options_.tls) options_.tls->Refresh();
+    try {
+      return call();
+    } catch (const std::exception& e) {
+      return TransientError(std::string("not sent: ") + e.what());
+    }
+  }
+
+  Status ReadBody(Exchange& exchange, std::string& body) const {
+    while (true) {
+      LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange.Read());
+      if (bytes.empty()) return {};
+      if (body.size() + bytes.size() > options_.max_body_bytes) {
+        return ResourceError("the answer is longer than the bound");
+      }
+      body += bytes;
+    }
+  }
+
+  const CpprestTransportOptions options_;
+  const SystemClock clock_{};
+  http_client client_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HttpTransport>> MakeCpprestTransport(
+    const CpprestTransportOptions& options) {
+  InitializeThreadPool(options.threads);
+  try {
+    const web::uri base(options.url);
+    const bool https = base.scheme() == "https";
+    if ((!https && base.scheme() != "http") || base.host().empty()) {
+      return UserError("not an http or https URL: " + options.url);
+    }
+    if (https && !options.tls) return UserError("an https URL needs TLS options: " + options.url);
+    CpprestTransportOptions own = options;
+    if (!https) own.tls = nullptr;
+    return std::unique_ptr<HttpTransport>(std::make_unique<CpprestTransport>(base, own));
+  } catch (const std::exception& e) {
+    return UserError("not a URL: " + options.url + " (" + e.what() + ")");
+  }
+}
+
+}  // namespace longstride::kube

@@ -1,0 +1,85 @@
+#include "controller/kube/lease_election.h"
+
+#include <algorithm>
+
+#include "controller/kube/timestamps.h"
+
+namespace longstride::kube {
+
+LeaseRecord ReadLease(const Json& lease) {
+  LeaseRecord record;
+  record.holder = StringAt(lease, "/spec/holderIdentity");
+  const Json& duration = ValueAt(lease, "/spec/leaseDurationSeconds");
+  if (duration.is_number()) record.duration_seconds = duration.get<double>();
+  record.acquire_time = StringAt(lease, "/spec/acquireTime");
+  record.renew_time = StringAt(lease, "/spec/renewTime");
+  const Json& transitions = ValueAt(lease, "/spec/leaseTransitions");
+  if (transitions.is_number_integer()) record.transitions = transitions.get<int64_t>();
+  record.resource_version = ResourceVersionOf(lease);
+  return record;
+}
+
+Json WriteLease(const ObjectKey& key, const LeaseRecord& record) {
+  Json lease = {{"apiVersion", Leases().ApiVersion()},
+                {"kind", Leases().kind},
+                {"metadata", {{"namespace", key.namespace_}, {"name", key.name}}},
+                {"spec",
+                 {{"holderIdentity", record.holder},
+                  {"leaseDurationSeconds", static_cast<int64_t>(record.duration_seconds)},
+                  {"acquireTime", record.acquire_time},
+                  {"renewTime", record.renew_time},
+                  {"leaseTransitions", record.transitions}}}};
+  if (!record.resource_version.empty()) {
+    lease["metadata"]["resourceVersion"] = record.resource_version;
+  }
+  return lease;
+}
+
+std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecord>& record,
+                                                  TimePoint now, double unix_seconds) {
+  if (!Leads(now)) leading_ = false;
+  if (record != observed_) {
+    observed_ = record;
+    observed_at_ = now;
+  }
+  if (observed_) highest_transitions_ = std::max(highest_transitions_, observed_->transitions);
+
+  const bool ours = observed_ && observed_->holder == options_.identity;
+  if (!ours) leading_ = false;
+  const bool held = observed_ && !observed_->holder.empty() && !ours;
+  if (held && now - observed_at_ < FromSeconds(observed_->duration_seconds)) return std::nullopt;
+
+  LeaseRecord wanted;
+  wanted.holder = options_.identity;
+  wanted.duration_seconds = ToSeconds(options_.lease_duration);
+  wanted.renew_time = FormatMicroTime(unix_seconds);
+  if (observed_) wanted.resource_version = observed_->resource_version;
+  if (leading_) {
+    wanted.acquire_time = observed_->acquire_time;
+    wanted.transitions = observed_->transitions;
+  } else {
+    wanted.acquire_time = wanted.renew_time;
+    wanted.transitions = highest_transitions_ + 1;
+  }
+  return wanted;
+}
+
+void LeaseElection::Written(const LeaseRecord& record, TimePoint began) {
+  observed_ = record;
+  observed_at_ = began;
+  highest_transitions_ = std::max(highest_transitions_, record.transitions);
+  leading_ = true;
+  leads_until_ = began + options_.renew_deadline;
+}
+
+std::optional<LeaseRecord> LeaseElection::Release(double unix_seconds) {
+  if (!leading_) return std::nullopt;
+  leading_ = false;
+  LeaseRecord released = *observed_;
+  released.holder.clear();
+  released.duration_seconds = 1;
+  released.renew_time = FormatMicroTime(unix_seconds);
+  return released;
+}
+
+}  // namespace longstride::kube
