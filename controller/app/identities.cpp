@@ -37,8 +37,8 @@ kube::CacheHandlers PodIndex::Handlers() {
 
 void PodIndex::Put(const kube::ObjectPtr& pod) {
   const std::optional<PodView> view = ViewOfPod(pod->value, pod->owner_uid);
-  const std::string job =
-      kube::StringAt(pod->value, std::string("/metadata/labels/longstride.dev~1job-name"));
+  const nlohmann::json& labels = kube::ValueAt(pod->value, "/metadata/labels");
+  const std::string job = view ? labels.value(kJobNameLabel, std::string()) : "";
   // One that is being deleted still ends its round, and reports it.
   if (!view || !view->ours || job.empty() || view->terminal()) return Erase(pod->uid);
   const std::lock_guard lock(mutex_);

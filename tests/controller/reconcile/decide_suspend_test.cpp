@@ -109,7 +109,7 @@ TEST(DecideSuspend, AResumedJobGoesOnFromItsCheckpoint) {
   EXPECT_EQ(world.status().discarded_samples, 0);
   EXPECT_EQ(world.status().restarts, 0);
   EXPECT_EQ(world.status().start_time, world.o.now) << "the deadline counts from here";
-  EXPECT_THAT(world.events, ElementsAre("Resumed"));
+  EXPECT_THAT(world.events, ElementsAre("Resumed", "Created"));
 }
 
 TEST(DecideSuspend, WithoutAClaimAResumedJobStartsOverAndSaysSo) {
