@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults cuda-check
+        bench-parity bench-heterogeneous bench-faults bench-coordinator cuda-check
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
@@ -38,7 +38,7 @@ coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
-bench: bench-heterogeneous bench-faults
+bench: bench-heterogeneous bench-faults bench-coordinator
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -63,6 +63,9 @@ bench-heterogeneous: build ## Batches by speed against equal batches under unlik
 
 bench-faults: build ## Survivors' pause after kill -9, SIGSTOP and partition, beside torchft and torchrun
 	@scripts/install-deps.sh peers && tests/bench/faults.sh
+
+bench-coordinator: build ## 1,000 simulated workers over TLS, 10,000 against the state machine
+	@mkdir -p build/bench && $(BUILD)/bin/coordinator_load --out build/bench/coordinator.json
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

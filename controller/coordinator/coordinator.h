@@ -10,11 +10,16 @@
 // next generation, which is formed as soon as none of them is missing. A worker that joins, or is
 // to leave, waits for the next round boundary, at which all members leave their generation in good
 // order. Below the sum of the groups' minReplicas the job waits.
+//
+// What it knows is soft. One that takes over a job starts with next to nothing; workers that it
+// does not know are told so, register with what they know, and train on meanwhile. The generation
+// that they are in is adopted, not broken.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,9 +41,21 @@ enum class CoordinatorMode {
   kPlanOnly,  // ends with kPlanned once all have joined and the plan is made
 };
 
+// What is on record of a job that another coordinator has begun. All of it may be out of date.
+struct Takeover {
+  int64_t round = 0;
+  int64_t samples = 0;
+  int64_t discarded = 0;
+  int64_t lost_workers = 0;
+  Duration active{};  // time that counts towards activeDeadlineSeconds
+};
+
 struct CoordinatorOptions {
   TrainingJob job;
+  // Greater than that of every coordinator that the job had before; names its generations.
   int64_t term = 1;
+  // Set when the job may have workers that another coordinator knew.
+  std::optional<Takeover> takeover;
   CoordinatorMode mode = CoordinatorMode::kTrain;
   // When a run is resumed or replayed: its plans as they took effect (PlanHistory) and its last
   // round.
@@ -46,7 +63,8 @@ struct CoordinatorOptions {
   int64_t recorded_rounds = 0;
   Duration heartbeat_limit =
       std::chrono::milliseconds(2500);  // silence after which a worker is dead
-  // On top of the limit after this coordinator starts or was itself held up: clients back off.
+  // On top of the limit after this coordinator starts or was itself held up, until which nobody is
+  // declared dead: clients back off.
   Duration reconnect_grace = std::chrono::seconds(2);
 };
 
@@ -60,6 +78,13 @@ class Coordinator {
   // code when the job has ended.
   Status Join(const JoinRequest& request, TimePoint now);
 
+  // A worker that another coordinator knew makes itself known. Its generation is adopted if it is
+  // the newest known of, its reports are taken, and who of its members does not register within the
+  // limits of silence is lost. Once registered, nothing is changed by doing it again. Errors as
+  // Join, and kLostPeer when its generation is over and went on without it, kTransient when the
+  // generation is of a later coordinator.
+  Status Register(const RegisterRequest& request, TimePoint now);
+
   // The worker's generation, if one newer than `after` is formed; or that the job is over for it.
   // A member that asks with the present generation as `after` has left it.
   [[nodiscard]] std::optional<GenerationReply> PollGeneration(const GenerationRequest& request,
@@ -68,7 +93,7 @@ class Coordinator {
   HeartbeatReply Heartbeat(const HeartbeatRequest& request, TimePoint now);
 
   // Takes a report. Errors: kLostPeer when fenced (older generation or incarnation), kUser for a
-  // wrong rank, kTransient when too many rounds are incomplete.
+  // wrong rank, kTransient when the worker must register first or too many rounds are incomplete.
   Status Report(const ReportRequest& request, TimePoint now);
   // The answer to a report, once its round is committed or the job is over: so that a plan that the
   // round brings about reaches every member at the round's end. With `now_or_never`, at once.
@@ -104,6 +129,8 @@ class Coordinator {
   // What has happened since the last call, in order.
   [[nodiscard]] std::vector<Event> DrainEvents() { return std::exchange(events_, {}); }
 
+  // Grows whenever something has happened that a long poll may have waited for.
+  [[nodiscard]] int64_t revision() const { return revision_; }
   [[nodiscard]] const std::optional<JobEnd>& end() const { return end_; }
   // No worker is left that might still ask: the host may close.
   [[nodiscard]] bool quiet() const;
@@ -124,18 +151,35 @@ class Coordinator {
     JoinRequest join;
     Phase phase = Phase::kJoined;
     TimePoint last_seen;
-    int64_t round = 0;      // of kDetached: committed in the state it holds
-    bool released = false;  // scaled down: it leaves at the next boundary
+    int64_t round = 0;        // of kDetached: committed in the state it holds
+    bool released = false;    // scaled down: it leaves at the next boundary
+    GenerationId generation;  // the last one that it was a member of
+    int64_t rank = -1;        // there
+    bool known = true;        // false: other members name it, and it has not registered
     [[nodiscard]] bool present() const { return phase <= Phase::kDetached; }
   };
   using Workers = std::map<WorkerPlace, Worker>;
 
-  [[nodiscard]] Worker* Find(const WorkerId& id);          // null: unknown, left or lost
+  // Null: unknown, left or lost.
+  [[nodiscard]] Worker* Find(const WorkerId& id);
+  // Nothing is known of a worker that Find does not find, nor against it: it should register.
+  [[nodiscard]] bool IsUnknown(const WorkerId& id) const;
+  [[nodiscard]] Error NotFound(const WorkerId& id) const;
   [[nodiscard]] int64_t RankOf(const WorkerId& id) const;  // -1: not a member
   [[nodiscard]] int64_t CountPresent() const;
   [[nodiscard]] bool Any(Phase phase) const;
   [[nodiscard]] bool HoldsState(const Worker& worker) const;
-  Status Admit(const JoinRequest& request) const;
+  [[nodiscard]] bool IsWanted(const WorkerPlace& place) const;
+  [[nodiscard]] bool StoreIsOpen(const GenerationId& id) const;
+  Status CheckKind(const JoinRequest& request) const;
+  Status CheckPlace(const WorkerPlace& place) const;
+  [[nodiscard]] Error Ended() const;
+  Status Seat(const JoinRequest& request, TimePoint now);
+  void Adopt(const Generation& generation, TimePoint now);
+  Status Readmit(const RegisterRequest& request, TimePoint now);
+  void Learn(const RegisterRequest& request);
+  void TakeReports(const RegisterRequest& request);
+  void SettleIn();
   void Detach(Worker& worker, const GenerationRequest& request, TimePoint now);
   void AskMembersToReform(const std::string& reason);
   void BreakGeneration(const std::string& reason);
@@ -152,6 +196,7 @@ class Coordinator {
   template <typename E>
   void Emit(E event) {
     events_.push_back({0, std::move(event)});
+    ++revision_;
   }
 
   const CoordinatorOptions options_;
@@ -160,7 +205,8 @@ class Coordinator {
   RoundLedger ledger_;
   KeyValueStore store_;
   Workers workers_;
-  GenerationId generation_id_;   // counter 0: none formed yet
+  std::set<WorkerId> fenced_;    // lost or left, and may not come back
+  GenerationId generation_id_;   // counter 0: none formed or adopted yet
   std::vector<Member> members_;  // of the present generation, by rank
   std::string backend_;
   bool reform_ = false;  // members are to leave at the next boundary
@@ -178,9 +224,14 @@ class Coordinator {
   std::optional<std::string> stop_reason_;
   std::optional<JobEnd> end_;
   std::vector<Event> events_;
+  int64_t revision_ = 0;
   TimePoint started_;
   TimePoint last_tick_;
   TimePoint grace_until_;  // nobody is declared dead before
+  // After a takeover: every worker that lives has had the time to register. Nothing is committed,
+  // formed or ended before, lest one that was given up long ago decides by coming first.
+  bool settled_;
+  const TimePoint settle_until_;
 };
 
 }  // namespace longstride

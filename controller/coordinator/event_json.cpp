@@ -25,6 +25,11 @@ struct Writer {
   json operator()(const JoinedEvent& e) const {
     return {{"event", "joined"}, {"join", Reparse(ToJsonText(e.join))}};
   }
+  json operator()(const RegisteredEvent& e) const {
+    return {{"event", "registered"},          {"join", Reparse(ToJsonText(e.join))},
+            {"generation", Id(e.generation)}, {"round", e.round},
+            {"rounds", e.totals.rounds},      {"samples", e.totals.samples}};
+  }
   json operator()(const GenerationFormedEvent& e) const {
     json members = json::array();
     for (const Member& m : e.members) {

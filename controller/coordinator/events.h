@@ -26,6 +26,13 @@ struct JobEnd {
 struct JoinedEvent {
   JoinRequest join;
 };
+// A worker has made itself known to a coordinator that took the job over.
+struct RegisteredEvent {
+  JoinRequest join;
+  GenerationId generation;  // its last
+  int64_t round = 0;
+  WorkerTotals totals;
+};
 struct GenerationFormedEvent {
   GenerationId id;
   std::vector<Member> members;  // by rank
@@ -81,9 +88,10 @@ struct EndedEvent {
 
 struct Event {
   double unix_seconds = 0;  // filled in by the host, which has the clock
-  std::variant<JoinedEvent, GenerationFormedEvent, PlanIssuedEvent, RoundCommittedEvent,
-               EvaluationEvent, CheckpointEvent, WorkerLeftEvent, WorkerLostEvent,
-               GenerationOverEvent, WaitingEvent, ScaledEvent, StopRequestedEvent, EndedEvent>
+  std::variant<JoinedEvent, RegisteredEvent, GenerationFormedEvent, PlanIssuedEvent,
+               RoundCommittedEvent, EvaluationEvent, CheckpointEvent, WorkerLeftEvent,
+               WorkerLostEvent, GenerationOverEvent, WaitingEvent, ScaledEvent, StopRequestedEvent,
+               EndedEvent>
       data;
 };
 

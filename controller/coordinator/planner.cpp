@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "core/base/median.h"
 #include "core/schedule/allocation.h"
@@ -141,6 +142,22 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
   plans_ = {std::move(plan)};  // the others were for other members
   last_issue_round_ = first_round - 1;
   return {};
+}
+
+void Planner::Adopt(const std::vector<JoinRequest>& members, const std::vector<Plan>& plans) {
+  std::map<int64_t, Plan> by_version;
+  const auto take = [&](const std::vector<Plan>& source) {
+    for (const Plan& plan : source) {
+      if (plan.shares.size() == members.size()) by_version.try_emplace(plan.version, plan);
+    }
+  };
+  take(plans_);
+  take(plans);
+  plans_.clear();
+  for (auto& [version, plan] : by_version) plans_.push_back(std::move(plan));
+  workers_.clear();
+  for (const JoinRequest& member : members) workers_.push_back({member.worker, member.profile, {}});
+  if (!plans_.empty()) last_issue_round_ = plans_.back().first_round;
 }
 
 std::vector<bool> Planner::Learned(std::vector<JoinRequest>& members) const {

@@ -52,6 +52,10 @@ class Planner {
   // exists.
   Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
+  // A generation that another planner began goes on: its members in rank order and plans of theirs.
+  // May be called again, as more is heard of them; before the first Observe.
+  void Adopt(const std::vector<JoinRequest>& members, const std::vector<Plan>& plans);
+
   // A round was committed. Returns a new plan if one pays: over 5 % less predicted time for a
   // round, or (policy auto) an H that differs by over 10 %; at most one in three rounds. It takes
   // effect two rounds later, so that every member can have it.

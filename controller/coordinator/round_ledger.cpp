@@ -79,8 +79,7 @@ void RoundLedger::Begin(int64_t size) {
 }
 
 Result<RoundLedger::Rounds> RoundLedger::Add(const RoundReport& report) {
-  Rounds complete;
-  if (round_ && report.round <= *round_) return complete;
+  if (round_ && report.round <= *round_) return Rounds();
   if (pending_.size() >= kMaxPendingRounds && !pending_.contains(report.round)) {
     return TransientError("too many rounds wait for the reports of other members");
   }
@@ -88,7 +87,31 @@ Result<RoundLedger::Rounds> RoundLedger::Add(const RoundReport& report) {
   reports.resize(static_cast<size_t>(size_));
   std::optional<RoundReport>& slot = reports[static_cast<size_t>(report.rank)];
   if (!slot) slot = report;
+  return TakeComplete();
+}
 
+Result<RoundLedger::Rounds> RoundLedger::Resume(int64_t round) {
+  if (round_ && *round_ >= round) return Rounds();
+  round_ = round;
+  books_.reset();
+  pending_.erase(pending_.begin(), pending_.upper_bound(round));
+  return TakeComplete();
+}
+
+Result<RoundLedger::Rounds> RoundLedger::Release() {
+  held_ = false;
+  return TakeComplete();
+}
+
+void RoundLedger::Forget() {
+  pending_.clear();
+  round_.reset();
+  books_.reset();
+}
+
+Result<RoundLedger::Rounds> RoundLedger::TakeComplete() {
+  Rounds complete;
+  if (held_) return complete;
   // Members send in order, so the lowest incomplete round is the next to commit.
   while (!pending_.empty()) {
     const Reports& next = pending_.begin()->second;
@@ -108,7 +131,7 @@ Result<RoundLedger::Rounds> RoundLedger::Close(int64_t round) {
     LONGSTRIDE_RETURN_IF_ERROR(Commit(closed.back()));
   }
   pending_.clear();
-  if (round_ && *round_ != round) {  // what the books say of it is not known any more
+  if (!round_ || *round_ != round) {  // what the books say of it is not known any more
     round_ = round;
     books_.reset();
   }
@@ -160,8 +183,8 @@ Status RoundLedger::Commit(const std::vector<RoundReport>& reports) {
   }
   books_ = std::move(next);
   round_ = common.round;
-  samples_ += common.samples;
   discarded_ += discarded;
+  samples_ = books_->cursor() - books_->holes().size() - discarded_;
   return {};
 }
 

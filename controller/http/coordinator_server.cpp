@@ -15,7 +15,8 @@ constexpr Duration kTickPeriod = std::chrono::milliseconds(100);
 
 Result<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     const HttpServerOptions& options, const Clock& clock) {
-  std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(options.address, clock));
+  std::unique_ptr<CoordinatorServer> server(
+      new CoordinatorServer(options.address, options.certificate != nullptr, clock));
   LONGSTRIDE_ASSIGN_OR_RETURN(server->server_, HttpServer::Start(options, server->service_));
   server->ticker_ = std::thread([raw = server.get()] { raw->RunTicker(); });
   return server;
@@ -42,8 +43,8 @@ void CoordinatorServer::RunTicker() {
 }
 
 std::string CoordinatorServer::UrlOf(const JobKey& key) const {
-  return Format("http://%s:%u/v1/jobs/%s/%s", address_.c_str(), unsigned{port()},
-                key.namespace_.c_str(), key.name.c_str());
+  return Format("%s://%s:%u/v1/jobs/%s/%s", tls_ ? "https" : "http", address_.c_str(),
+                unsigned{port()}, key.namespace_.c_str(), key.name.c_str());
 }
 
 Result<std::string> MakeToken() {

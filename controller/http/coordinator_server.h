@@ -30,11 +30,12 @@ class CoordinatorServer {
   [[nodiscard]] std::string UrlOf(const JobKey& key) const;
 
  private:
-  CoordinatorServer(std::string address, const Clock& clock)
-      : address_(std::move(address)), service_(clock) {}
+  CoordinatorServer(std::string address, bool tls, const Clock& clock)
+      : address_(std::move(address)), tls_(tls), service_(clock) {}
   void RunTicker();
 
   const std::string address_;
+  const bool tls_;
   CoordinatorService service_;
   std::unique_ptr<HttpServer> server_;
   std::mutex mutex_;

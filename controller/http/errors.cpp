@@ -31,8 +31,15 @@ HttpResponse ErrorResponse(const Error& error) {
   return {StatusOf(error.code), ToJsonText(ErrorReply{error.code, error.message})};
 }
 
-HttpResponse StatusResponse(int status, const std::string& message) {
-  return {status, ToJsonText(ErrorReply{ErrorCode::kUser, message})};
+HttpResponse StatusResponse(int status, const std::string& message, ErrorCode code) {
+  return {status, ToJsonText(ErrorReply{code, message})};
+}
+
+HttpResponse MisdirectedResponse(int64_t term) {
+  return {421, ToJsonText(ErrorReply{ErrorCode::kTransient,
+                                     "this process does not lead; the newest term it knows of is " +
+                                         std::to_string(term),
+                                     term})};
 }
 
 }  // namespace longstride

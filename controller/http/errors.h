@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "controller/http/http_handler.h"
@@ -13,7 +14,11 @@ namespace longstride {
 // ended), 500 bug.
 [[nodiscard]] HttpResponse ErrorResponse(const Error& error);
 
-// What HTTP itself refuses (401, 404, 405): a user error with that status.
-[[nodiscard]] HttpResponse StatusResponse(int status, const std::string& message);
+// What HTTP itself refuses (401, 403, 404, 405): a user error with that status, unless told.
+[[nodiscard]] HttpResponse StatusResponse(int status, const std::string& message,
+                                          ErrorCode code = ErrorCode::kUser);
+
+// 421: another process leads, with a term of at least `term`. A transient error, with the term.
+[[nodiscard]] HttpResponse MisdirectedResponse(int64_t term);
 
 }  // namespace longstride

@@ -21,6 +21,7 @@ namespace {
 using web::http::experimental::listener::http_listener;
 
 constexpr int kPortAttempts = 20;
+constexpr int kBacklog = 4096;  // connections at once, as when a thousand workers come back
 constexpr size_t kReadBytes = size_t{64} << 10;
 
 // A port that was free a moment ago. The listener has no way to tell which port 0 gave it.
@@ -68,10 +69,14 @@ void Reply(const web::http::http_request& request, const HttpResponse& response)
   }
 }
 
-// The way to the handler, shut when the server stops: a body may still be arriving then.
+// The way to the handler, shut when the server stops: a body may still be arriving then. Counts
+// those that are on it.
 class Gate {
  public:
-  explicit Gate(HttpHandler& handler) : handler_(&handler) {}
+  Gate(HttpHandler& handler, int64_t limit) : limit_(limit), handler_(&handler) {}
+  // False when too many have entered; Leave all the same.
+  bool Enter() { return entered_.fetch_add(1) < limit_; }
+  void Leave() { entered_.fetch_sub(1); }
   void Shut() {
     std::unique_lock lock(mutex_);
     handler_ = nullptr;
@@ -86,6 +91,8 @@ class Gate {
   }
 
  private:
+  const int64_t limit_;
+  std::atomic<int64_t> entered_{0};
   std::shared_mutex mutex_;
   HttpHandler* handler_;
 };
@@ -94,7 +101,11 @@ class Gate {
 class BodyReader : public std::enable_shared_from_this<BodyReader> {
  public:
   BodyReader(const web::http::http_request& request, size_t max_bytes, std::shared_ptr<Gate> gate)
-      : request_(request), max_bytes_(max_bytes), gate_(std::move(gate)) {}
+      : request_(request),
+        max_bytes_(max_bytes),
+        gate_(std::move(gate)),
+        admitted_(gate_->Enter()) {}
+  ~BodyReader() { gate_->Leave(); }
 
   void Next() {
     auto self = shared_from_this();
@@ -114,10 +125,14 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
  private:
   void Take(size_t bytes) {
     if (bytes > 0) {
-      too_long_ = too_long_ || body_.size() + bytes > max_bytes_;
+      too_long_ = too_long_ || !admitted_ || body_.size() + bytes > max_bytes_;
       if (too_long_) body_.clear();
       if (!too_long_) body_.append(reinterpret_cast<const char*>(buffer_.data()), bytes);
       Next();
+      return;
+    }
+    if (!admitted_) {
+      Reply(request_, {503, R"({"code":"transient","message":"too many requests are open"})"});
       return;
     }
     if (too_long_) {
@@ -138,17 +153,34 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   web::http::http_request request_;
   const size_t max_bytes_;
   const std::shared_ptr<Gate> gate_;
+  const bool admitted_;
   bool too_long_ = false;
   std::string body_;
   std::array<uint8_t, kReadBytes> buffer_;
 };
 
+web::http::experimental::listener::http_listener_config ConfigOf(const HttpServerOptions& options) {
+  web::http::experimental::listener::http_listener_config config;
+  config.set_backlog(kBacklog);
+  if (options.certificate) {
+    // Called for each connection, which has a context of its own.
+    config.set_ssl_context_callback(
+        [certificate = options.certificate](boost::asio::ssl::context& context) {
+          if (!certificate->Use(context.native_handle()))
+            LogError("http", "OpenSSL refuses the server's certificate");
+        });
+  }
+  return config;
+}
+
 class ListenerServer final : public HttpServer {
  public:
   ListenerServer(const HttpServerOptions& options, uint16_t port, HttpHandler& handler)
       : port_(port),
-        gate_(std::make_shared<Gate>(handler)),
-        listener_(web::uri(Format("http://%s:%u/", options.address.c_str(), unsigned{port}))) {
+        gate_(std::make_shared<Gate>(handler, options.max_requests)),
+        listener_(web::uri(Format("%s://%s:%u/", options.certificate ? "https" : "http",
+                                  options.address.c_str(), unsigned{port})),
+                  ConfigOf(options)) {
     listener_.support(
         [max = options.max_body_bytes, gate = gate_](const web::http::http_request& request) {
           std::make_shared<BodyReader>(request, max, gate)->Next();

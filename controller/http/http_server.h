@@ -1,5 +1,6 @@
-// An HTTP/1.1 server over cpprestsdk's listener. Nothing of cpprestsdk shows, and none of its
-// exceptions leaves: an answer that cannot be sent (the client has gone) is dropped.
+// An HTTP/1.1 server, over TLS when it is given a certificate, over cpprestsdk's listener. Nothing
+// of cpprestsdk shows, and none of its exceptions leaves: an answer that cannot be sent (the client
+// has gone) is dropped.
 //
 // The library's limits, which we cannot mend here: it has no bound on header size, and reads a body
 // to its end before an answer goes out (what is over max_body_bytes is thrown away as it arrives,
@@ -12,14 +13,18 @@
 #include <string>
 
 #include "controller/http/http_handler.h"
+#include "controller/http/server_certificate.h"
 #include "core/base/result.h"
 
 namespace longstride {
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: a free one
+  uint16_t port = 0;                               // 0: a free one
+  std::shared_ptr<ServerCertificate> certificate;  // null: without TLS
   size_t max_body_bytes = size_t{64} << 20;
+  // Requests that have come in and are not answered, long polls included; 503 beyond.
+  int64_t max_requests = 65536;
   int threads = 4;  // of the library's one pool in this process; the first server or client decides
 };
 

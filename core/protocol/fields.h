@@ -19,8 +19,8 @@ inline constexpr size_t kMaxTextBytes = 8192;
 inline constexpr size_t kMaxPoints = 1024;
 inline constexpr size_t kMaxRanges = 65536;
 inline constexpr size_t kMaxPlans = 65536;
-inline constexpr const char* kMemberStateNames[] = {"waiting", "training", "reform", "fenced",
-                                                    "ended"};
+inline constexpr const char* kMemberStateNames[] = {"waiting", "training", "reform",
+                                                    "fenced",  "ended",    "unknown"};
 inline constexpr const char* kErrorCodeNames[] = {
     "user", "data", "resource", "lostPeer", "transient", "interrupted", "bug"};
 
@@ -161,6 +161,7 @@ void Fields(auto& v, Message<RoundReply> auto& m) {
   v.Flag("stop", m.stop);
   v.Text("stopReason", m.stop_reason, kMaxTextBytes);
   v.Flag("reform", m.reform);
+  v.Integer("committed", m.committed, 0, kMaxCount);
 }
 
 void Fields(auto& v, Message<HeartbeatRequest> auto& m) {
@@ -176,6 +177,26 @@ void Fields(auto& v, Message<HeartbeatReply> auto& m) {
   v.Text("stopReason", m.stop_reason, kMaxTextBytes);
   v.Flag("reform", m.reform);
   v.Text("reason", m.reason, kMaxTextBytes);
+}
+
+void Fields(auto& v, Message<WorkerTotals> auto& m) {
+  v.Integer("rounds", m.rounds, 0, kMaxCount);
+  v.Integer("samples", m.samples, 0, kMaxCount);
+  v.Integer("discarded", m.discarded, 0, kMaxCount);
+  v.Object("seconds", m.seconds);
+  v.Number("wallSeconds", m.wall_seconds, 0, kMaxSeconds);
+  v.Integers("bytesSent", m.bytes_sent, 0, kMaxCount, 16);
+  v.Integers("bytesReceived", m.bytes_received, 0, kMaxCount, 16);
+}
+
+void Fields(auto& v, Message<RegisterRequest> auto& m) {
+  v.Object("join", m.join);
+  v.Object("generation", m.generation);
+  v.Flag("left", m.left);
+  v.Integer("round", m.round, 0, kMaxCount);
+  v.Integer("settled", m.settled, 0, kMaxCount);
+  v.Object("totals", m.totals);
+  v.List("reports", m.reports, kMaxUnsettledReports);
 }
 
 void Fields(auto& v, Message<LeaveRequest> auto& m) {
@@ -225,6 +246,7 @@ void Fields(auto& v, Message<StoreReply> auto& m) {
 void Fields(auto& v, Message<ErrorReply> auto& m) {
   v.Choice("code", m.code, kErrorCodeNames);
   v.Text("message", m.message, kMaxTextBytes);
+  v.Integer("term", m.term, 0, kMaxCount);
 }
 
 }  // namespace longstride

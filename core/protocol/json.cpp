@@ -22,6 +22,18 @@ Result<M> Read(std::string_view text) {
   return message;
 }
 
+Status CheckShape(const Generation& generation) {
+  const size_t size = generation.members.size();
+  if (generation.rank >= static_cast<int64_t>(size)) {
+    return UserError("generation.rank: is not below the number of members");
+  }
+  for (const Plan& plan : generation.plans) {
+    if (plan.shares.size() != size)
+      return UserError("generation.plans: a plan lacks a member's share");
+  }
+  return {};
+}
+
 }  // namespace
 
 #define LONGSTRIDE_MESSAGE(M)                 \
@@ -62,8 +74,18 @@ Result<JoinRequest> ParseJoinRequest(std::string_view text) {
   return request;
 }
 
+std::string ToJsonText(const RegisterRequest& message) {
+  return Write(message);
+}
+
 std::string ToJsonText(const GenerationReply& message) {
   return Write(message);
+}
+
+Result<RegisterRequest> ParseRegisterRequest(std::string_view text) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(RegisterRequest request, Read<RegisterRequest>(text));
+  if (request.generation) LONGSTRIDE_RETURN_IF_ERROR(CheckShape(*request.generation));
+  return request;
 }
 
 Result<GenerationReply> ParseGenerationReply(std::string_view text) {
@@ -71,16 +93,7 @@ Result<GenerationReply> ParseGenerationReply(std::string_view text) {
   if (reply.generation.has_value() != (reply.state == MemberState::kTraining)) {
     return UserError("generation: must be present exactly when state is \"training\"");
   }
-  if (!reply.generation) return reply;
-  const Generation& generation = *reply.generation;
-  const size_t size = generation.members.size();
-  if (generation.rank >= static_cast<int64_t>(size)) {
-    return UserError("generation.rank: is not below the number of members");
-  }
-  for (const Plan& plan : generation.plans) {
-    if (plan.shares.size() != size)
-      return UserError("generation.plans: a plan lacks a member's share");
-  }
+  if (reply.generation) LONGSTRIDE_RETURN_IF_ERROR(CheckShape(*reply.generation));
   return reply;
 }
 

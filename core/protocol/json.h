@@ -17,6 +17,8 @@ namespace longstride {
 // A text longer than this is refused before it is parsed, bytes.
 inline constexpr size_t kMaxMessageBytes = size_t{64} << 20;
 inline constexpr int64_t kMaxMembers = 4096;
+// Reports that a worker keeps while the coordinator is away.
+inline constexpr size_t kMaxUnsettledReports = 4096;
 inline constexpr size_t kMaxStoreKeyBytes = 256;
 inline constexpr size_t kMaxStoreValueBytes = size_t{256} << 10;
 inline constexpr double kMaxWaitSeconds = 60;
@@ -29,6 +31,7 @@ inline constexpr double kMaxWaitSeconds = 60;
 [[nodiscard]] std::string ToJsonText(const RoundReply& message);
 [[nodiscard]] std::string ToJsonText(const HeartbeatRequest& message);
 [[nodiscard]] std::string ToJsonText(const HeartbeatReply& message);
+[[nodiscard]] std::string ToJsonText(const RegisterRequest& message);
 [[nodiscard]] std::string ToJsonText(const LeaveRequest& message);
 [[nodiscard]] std::string ToJsonText(const StoreSetRequest& message);
 [[nodiscard]] std::string ToJsonText(const StoreReadRequest& message);
@@ -45,13 +48,14 @@ inline constexpr double kMaxWaitSeconds = 60;
 [[nodiscard]] Result<RoundReply> ParseRoundReply(std::string_view text);
 [[nodiscard]] Result<HeartbeatRequest> ParseHeartbeatRequest(std::string_view text);
 [[nodiscard]] Result<HeartbeatReply> ParseHeartbeatReply(std::string_view text);
+[[nodiscard]] Result<RegisterRequest> ParseRegisterRequest(std::string_view text);
 [[nodiscard]] Result<LeaveRequest> ParseLeaveRequest(std::string_view text);
 [[nodiscard]] Result<StoreSetRequest> ParseStoreSetRequest(std::string_view text);
 [[nodiscard]] Result<StoreReadRequest> ParseStoreReadRequest(std::string_view text);
 [[nodiscard]] Result<StoreReply> ParseStoreReply(std::string_view text);
 [[nodiscard]] Result<ErrorReply> ParseErrorReply(std::string_view text);
 
-// "waiting", "training", "reform", "fenced", "ended".
+// "waiting", "training", "reform", "fenced", "ended", "unknown".
 [[nodiscard]] const char* MemberStateName(MemberState state);
 
 }  // namespace longstride

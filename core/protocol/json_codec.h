@@ -30,6 +30,9 @@ class JsonWriter {
   void Integer(const char* key, const T& value, int64_t, int64_t) {
     json_[key] = value;
   }
+  void Integer(const char* key, const std::optional<int64_t>& value, int64_t, int64_t) {
+    if (value) json_[key] = *value;
+  }
   void Number(const char* key, const double& value, double, double) { json_[key] = value; }
   // A measured value: NaN and infinities become null.
   void Measured(const char* key, const double& value) { json_[key] = value; }
@@ -92,6 +95,11 @@ class JsonReader {
   void Integer(const char* key, T& value, int64_t low, int64_t high) {
     if (const nlohmann::json* member = Find(key))
       value = static_cast<T>(ReadInteger(*member, key, low, high));
+  }
+  void Integer(const char* key, std::optional<int64_t>& value, int64_t low, int64_t high) {
+    value.reset();
+    if (!fault() && json_.is_object() && json_.contains(key))
+      value = ReadInteger(json_[key], key, low, high);
   }
   void Number(const char* key, double& value, double low, double high);
   void Measured(const char* key, double& value);

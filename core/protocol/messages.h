@@ -16,7 +16,7 @@
 
 namespace longstride {
 
-inline constexpr int kProtocolVersion = 2;
+inline constexpr int kProtocolVersion = 3;
 
 // Names a fixed set of members. `term` is the coordinator's leadership term; a larger pair is
 // newer.
@@ -156,6 +156,8 @@ struct RoundReply {
   bool stop = false;        // stop at the next round boundary, with a checkpoint
   std::string stop_reason;
   bool reform = false;  // members change: leave the generation at the next round boundary
+  // Rounds up to this one are committed: their reports are not asked for again.
+  int64_t committed = 0;
 };
 
 struct HeartbeatRequest {
@@ -176,7 +178,9 @@ struct ReportRequest {
 //   kReform    its generation is over; it joins the next one
 //   kFenced    another incarnation has its place, or it never joined; it exits
 //   kEnded     the job is over; it exits
-enum class MemberState { kWaiting, kTraining, kReform, kFenced, kEnded };
+//   kUnknown   the coordinator was started anew and knows nothing of it: it registers again, and
+//              trains on
+enum class MemberState { kWaiting, kTraining, kReform, kFenced, kEnded, kUnknown };
 
 struct HeartbeatReply {
   MemberState state = MemberState::kWaiting;
@@ -184,6 +188,31 @@ struct HeartbeatReply {
   std::string stop_reason;
   bool reform = false;  // as in RoundReply
   std::string reason;   // for kReform, kFenced, kEnded: what happened, for the log
+};
+
+// What a worker process has done since it joined.
+struct WorkerTotals {
+  int64_t rounds = 0;   // reported
+  int64_t samples = 0;  // of its own
+  // Positions that its rounds discarded, on all members together.
+  int64_t discarded = 0;
+  ActivitySeconds seconds;
+  double wall_seconds = 0;
+  std::vector<int64_t> bytes_sent;  // by purpose
+  std::vector<int64_t> bytes_received;
+};
+
+// A worker that is in the middle of a job makes itself known to a coordinator that was started
+// anew: all that the coordinator must know to go on where the one before was lost.
+struct RegisterRequest {
+  JoinRequest join;  // as it joined
+  // The last generation that it was a member of, with every plan that it has; absent if none.
+  std::optional<Generation> generation;
+  bool left = false;    // it has left that generation and asks for the next
+  int64_t round = 0;    // committed in the state that it holds
+  int64_t settled = 0;  // up to here it has no report to give: committed, as far as it knows
+  WorkerTotals totals;
+  std::vector<RoundReport> reports;  // of that generation, of rounds after `settled`, in order
 };
 
 struct LeaveRequest {
@@ -235,6 +264,7 @@ struct StoreReply {
 struct ErrorReply {
   ErrorCode code = ErrorCode::kBug;
   std::string message;
+  std::optional<int64_t> term = {};  // of 421: the newest leadership term that the server knows of
 };
 
 }  // namespace longstride

@@ -3,24 +3,39 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/protocol/json.h"
 
 namespace longstride {
 namespace {
 
 constexpr Duration kResendDelay = std::chrono::milliseconds(500);
 
+HeartbeatReply OverFor(const Error& refused) {
+  HeartbeatReply over;
+  over.state = refused.code == ErrorCode::kLostPeer ? MemberState::kFenced : MemberState::kEnded;
+  over.reason = refused.message;
+  return over;
+}
+
+void Add(std::vector<int64_t>& sums, const std::vector<int64_t>& terms) {
+  sums.resize(std::max(sums.size(), terms.size()));
+  for (size_t i = 0; i < terms.size(); ++i) sums[i] += terms[i];
+}
+
 }  // namespace
 
 QueuedControlChannel::QueuedControlChannel(std::shared_ptr<CoordinatorClient> client,
-                                           WorkerId worker,
+                                           JoinRequest join,
                                            std::function<void(const HeartbeatReply&)> over,
                                            Duration heartbeat_period)
     : client_(std::move(client)),
-      worker_(std::move(worker)),
+      join_(std::move(join)),
       over_(std::move(over)),
       heartbeat_period_(heartbeat_period),
-      heartbeats_([this] { RunHeartbeats(); }),
-      reports_([this] { RunReports(); }) {}
+      round_(join_.round),
+      settled_(join_.round),
+      heartbeat_thread_([this] { RunHeartbeats(); }),
+      report_thread_([this] { RunReports(); }) {}
 
 QueuedControlChannel::~QueuedControlChannel() {
   {
@@ -28,18 +43,26 @@ QueuedControlChannel::~QueuedControlChannel() {
     closing_ = true;
   }
   wake_.notify_all();
-  heartbeats_.join();
-  reports_.join();
+  heartbeat_thread_.join();
+  report_thread_.join();
 }
 
-void QueuedControlChannel::Enter(const Generation& generation) {
+void QueuedControlChannel::Enter(const Generation& generation, int64_t round) {
   const std::lock_guard lock(mutex_);
-  generation_ = generation.id;
+  generation_ = generation;
+  left_ = false;
   over_told_ = false;
   reform_ = false;
-  queue_.clear();  // of the generation before: void
+  round_ = settled_ = round;
+  DropAll();  // of the generation before: void, or taken
   plans_.clear();
   AddPlans(generation.plans);
+}
+
+void QueuedControlChannel::Left(int64_t round) {
+  const std::lock_guard lock(mutex_);
+  left_ = true;
+  round_ = round;
 }
 
 std::vector<Plan> QueuedControlChannel::Plans() {
@@ -56,8 +79,11 @@ BoundaryRequest QueuedControlChannel::Requested() {
 void QueuedControlChannel::Report(const RoundReport& report) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(report);
+    if (reports_.empty()) settled_ = std::max(settled_, report.round - 1);
+    if (reports_.size() == kMaxUnsettledReports) DropOldest();
+    reports_.push_back(report);
     round_ = report.round;
+    AddTotals(report);
   }
   wake_.notify_all();
 }
@@ -69,8 +95,8 @@ std::string QueuedControlChannel::stop_reason() const {
 
 Status QueuedControlChannel::Flush(Duration timeout) {
   std::unique_lock lock(mutex_);
-  if (drained_.wait_for(lock, timeout, [this] { return queue_.empty(); })) return {};
-  return TransientError(std::to_string(queue_.size()) +
+  if (drained_.wait_for(lock, timeout, [this] { return taken_ == reports_.size(); })) return {};
+  return TransientError(std::to_string(reports_.size() - taken_) +
                         " round reports have not reached the coordinator");
 }
 
@@ -78,9 +104,10 @@ void QueuedControlChannel::RunHeartbeats() {
   bool reachable = true;
   std::unique_lock lock(mutex_);
   while (!closing_) {
-    const HeartbeatRequest request{worker_, generation_, round_};
+    const HeartbeatRequest request{join_.worker, generation_.id, round_};
     lock.unlock();
     const Result<HeartbeatReply> reply = client_->Heartbeat(request);
+    if (reply.ok() && reply->state == MemberState::kUnknown) Register();
     if (reply.ok()) Take(*reply, request.generation);
     if (reply.ok() != reachable) {
       reachable = reply.ok();
@@ -96,7 +123,7 @@ void QueuedControlChannel::Take(const HeartbeatReply& reply, GenerationId genera
   bool tell = false;
   {
     const std::lock_guard lock(mutex_);
-    const bool present = generation == generation_;  // Enter may have been quicker
+    const bool present = generation == generation_.id;  // Enter may have been quicker
     TakeRequests(reply.stop, reply.stop_reason, present && reply.reform);
     const bool over =
         present && (reply.state == MemberState::kReform || reply.state == MemberState::kFenced ||
@@ -110,37 +137,70 @@ void QueuedControlChannel::Take(const HeartbeatReply& reply, GenerationId genera
 void QueuedControlChannel::RunReports() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    wake_.wait(lock, [this] { return closing_ || taken_ < reports_.size(); });
     if (closing_) return;
-    const RoundReport report = queue_.front();
+    const RoundReport report = reports_[taken_];
     lock.unlock();
-    const Result<RoundReply> reply = client_->Report(worker_, report);
+    const Result<RoundReply> reply = client_->Report(join_.worker, report);
     lock.lock();
     if (!reply.ok() && reply.error().code == ErrorCode::kTransient) {
       wake_.wait_for(lock, kResendDelay, [this] { return closing_; });
       continue;
     }
-    // Enter may have thrown the queue away in the meantime.
-    const bool present = !queue_.empty() && queue_.front().generation == report.generation &&
-                         queue_.front().round == report.round;
-    if (present) queue_.pop_front();
+    // In the meantime Enter may have thrown them away, or registering taken them along.
+    const bool present = report.generation == generation_.id;
     if (reply.ok()) {
+      if (present && taken_ < reports_.size() && reports_[taken_].round == report.round) ++taken_;
+      while (present && taken_ > 0 && reports_.front().round <= reply->committed) DropOldest();
       if (present) AddPlans(reply->plans);
       TakeRequests(reply->stop, reply->stop_reason, present && reply->reform);
     } else if (present) {
-      queue_.clear();
+      DropAll();
     }
-    if (queue_.empty()) drained_.notify_all();
+    if (taken_ == reports_.size()) drained_.notify_all();
     if (reply.ok() || !present) continue;
     lock.unlock();
     LogError("membership", "round report refused: " + reply.error().message);
-    HeartbeatReply over;
-    over.state =
-        reply.error().code == ErrorCode::kLostPeer ? MemberState::kFenced : MemberState::kEnded;
-    over.reason = reply.error().message;
-    Take(over, report.generation);
+    Take(OverFor(reply.error()), report.generation);
     lock.lock();
   }
+}
+
+// The coordinator is not the one that this worker joined.
+void QueuedControlChannel::Register() {
+  RegisterRequest request;
+  {
+    const std::lock_guard lock(mutex_);
+    request.join = join_;
+    if (generation_.id.counter > 0) {
+      request.generation = generation_;
+      request.generation->plans = plans_;
+    }
+    request.left = left_;
+    request.round = round_;
+    request.settled = settled_;
+    request.totals = totals_;
+    request.reports.assign(reports_.begin(), reports_.end());
+  }
+  const GenerationId generation = request.generation ? request.generation->id : GenerationId{};
+  const Status registered = client_->Register(request);
+  if (registered.ok()) {
+    LogInfo("membership", "registered with a new coordinator");
+    const std::lock_guard lock(mutex_);
+    if (request.reports.empty() || generation != generation_.id) return;
+    const int64_t last = request.reports.back().round;
+    while (taken_ < reports_.size() && reports_[taken_].round <= last) ++taken_;
+    if (taken_ == reports_.size()) drained_.notify_all();
+    return;
+  }
+  LogWarning("membership", "not registered: " + registered.error().message);
+  if (registered.error().code == ErrorCode::kTransient) return;  // the next heartbeat tries again
+  {
+    const std::lock_guard lock(mutex_);
+    if (generation == generation_.id) DropAll();
+  }
+  drained_.notify_all();
+  Take(OverFor(registered.error()), generation);
 }
 
 void QueuedControlChannel::TakeRequests(bool stop, const std::string& reason, bool reform) {
@@ -159,6 +219,32 @@ void QueuedControlChannel::AddPlans(const std::vector<Plan>& plans) {
   std::stable_sort(plans_.begin(), plans_.end(), [](const Plan& a, const Plan& b) {
     return std::pair(a.first_round, a.version) < std::pair(b.first_round, b.version);
   });
+}
+
+void QueuedControlChannel::AddTotals(const RoundReport& report) {
+  ++totals_.rounds;
+  totals_.samples += report.local_samples;
+  totals_.discarded += TotalSize(report.discarded);
+  totals_.seconds.data += report.seconds.data;
+  totals_.seconds.compute += report.seconds.compute;
+  totals_.seconds.communication += report.seconds.communication;
+  totals_.seconds.outer += report.seconds.outer;
+  totals_.seconds.evaluation += report.seconds.evaluation;
+  totals_.seconds.checkpoint += report.seconds.checkpoint;
+  totals_.wall_seconds += report.wall_seconds;
+  Add(totals_.bytes_sent, report.bytes_sent);
+  Add(totals_.bytes_received, report.bytes_received);
+}
+
+void QueuedControlChannel::DropOldest() {
+  settled_ = reports_.front().round;
+  reports_.pop_front();
+  if (taken_ > 0) --taken_;
+}
+
+void QueuedControlChannel::DropAll() {
+  reports_.clear();
+  taken_ = 0;
 }
 
 }  // namespace longstride

@@ -18,9 +18,10 @@ using std::chrono::seconds;
 using Stopped = std::function<bool()>;
 
 constexpr double kPollSeconds = 20;  // a long poll asks for this much; then it asks again
-constexpr Duration kUnreachable = seconds(60);
+constexpr Duration kUnreachable = std::chrono::minutes(10);
 constexpr Duration kFirstDelay = milliseconds(50);
 constexpr Duration kMaxDelay = seconds(2);
+constexpr Duration kUnknownDelay = milliseconds(200);  // while another thread registers
 constexpr Duration kSlice = milliseconds(50);
 
 bool MayRetry(const Error& error) {
@@ -53,15 +54,27 @@ class HttpCoordinatorClient final : public CoordinatorClient {
     return Discard(Retry("POST", "join", ToJsonText(request), kUnreachable, seconds(10)));
   }
 
+  Status Register(const RegisterRequest& request) override {
+    return Discard(Once("POST", "register", ToJsonText(request), seconds(10), {}));
+  }
+
   Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after, int64_t round,
                                      const std::string& reason, const Stopped& stopped) override {
     const std::string body =
         ToJsonText(GenerationRequest{worker, after, round, reason, kPollSeconds});
+    TimePoint known = clock_.Now();
     while (true) {
       LONGSTRIDE_ASSIGN_OR_RETURN(
           const std::string text,
           Retry("POST", "generation", body, kUnreachable, FromSeconds(kPollSeconds + 10), stopped));
       LONGSTRIDE_ASSIGN_OR_RETURN(GenerationReply reply, Parsed(ParseGenerationReply(text)));
+      if (reply.state != MemberState::kUnknown) {
+        known = clock_.Now();
+      } else if (clock_.Now() - known > kUnreachable) {
+        return TransientError("a new coordinator does not take this worker in");
+      } else if (!Pause(kUnknownDelay, stopped)) {
+        return InterruptedError("stopped while waiting for the coordinator");
+      }
       if (reply.state == MemberState::kTraining) return std::move(*reply.generation);
       if (reply.state == MemberState::kFenced) return LostPeerError(reply.reason);
       if (reply.state == MemberState::kEnded) {
@@ -170,7 +183,8 @@ class HttpCoordinatorClient final : public CoordinatorClient {
 }  // namespace
 
 std::unique_ptr<CoordinatorClient> MakeHttpCoordinatorClient(CoordinatorEndpoint endpoint) {
-  return std::make_unique<HttpCoordinatorClient>(MakeHttpExchange(endpoint.url, endpoint.token));
+  return std::make_unique<HttpCoordinatorClient>(
+      MakeHttpExchange({endpoint.url, endpoint.token, endpoint.token_file, endpoint.ca_file}));
 }
 
 }  // namespace longstride

@@ -4,8 +4,10 @@
 #include <pplx/threadpool.h>
 
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 
+#include "core/base/log.h"
 #include "core/protocol/json.h"
 
 namespace longstride {
@@ -16,6 +18,9 @@ using web::http::client::http_client;
 constexpr int kThreads = 4;                     // of the library's pool, which would be 40
 constexpr std::chrono::seconds kIdleLimit(60);  // the library's; our deadlines are shorter
 constexpr std::chrono::milliseconds kStopPeriod(50);
+constexpr std::chrono::minutes kTokenAge(1);
+constexpr int kUnauthorized = 401;
+constexpr int kMisdirected = 421;
 
 void InitializeThreadPool() {
   static std::once_flag once;
@@ -45,23 +50,90 @@ void Finish(Pending& pending, HttpAnswer answer, std::string error) {
   pending.changed.notify_all();
 }
 
+// Replaces whatever OpenSSL trusts by the file's certificates. Called for each new connection.
+void TrustOnly(const std::string& ca_file, boost::asio::ssl::context& context) {
+  SSL_CTX* native = context.native_handle();
+  SSL_CTX_set_cert_store(native, X509_STORE_new());
+  if (SSL_CTX_load_verify_locations(native, ca_file.c_str(), nullptr) != 1)
+    LogWarning("membership", "no certificates could be read from " + ca_file);
+}
+
+// The bearer token, from memory or from a file that is read now and then. Thread-safe.
+class Token {
+ public:
+  Token(std::string fixed, std::string file) : file_(std::move(file)), token_(std::move(fixed)) {}
+
+  // Reads the file; false if it cannot be read or nothing has changed.
+  bool Refresh() {
+    if (file_.empty()) return false;
+    std::ifstream in(file_);
+    std::string token;
+    const bool read = std::getline(in, token) && !token.empty();
+    const std::lock_guard lock(mutex_);
+    read_at_ = clock_.Now();
+    if (!read || token == token_) return false;
+    token_ = std::move(token);
+    return true;
+  }
+  std::string Get() {
+    if (!file_.empty() && Age() > kTokenAge) Refresh();
+    const std::lock_guard lock(mutex_);
+    return token_;
+  }
+
+ private:
+  Duration Age() {
+    const std::lock_guard lock(mutex_);
+    return clock_.Now() - read_at_;
+  }
+
+  const std::string file_;
+  const SystemClock clock_{};
+  std::mutex mutex_;
+  std::string token_;
+  TimePoint read_at_;
+};
+
 class CpprestExchange final : public HttpExchange {
  public:
-  CpprestExchange(const web::uri& base, std::string token,
+  CpprestExchange(const web::uri& base, std::shared_ptr<Token> token,
                   const web::http::client::http_client_config& config)
-      : client_(base, config), authorization_("Bearer " + token) {}
+      : base_(base), config_(config), token_(std::move(token)) {}
 
   Result<HttpAnswer> Send(const std::string& method, const std::string& path,
                           const std::string& body, Duration deadline,
                           const std::function<bool()>& stopped) override {
+    Result<HttpAnswer> answer = Attempt(method, path, body, deadline, stopped);
+    if (answer.ok() && answer->status == kUnauthorized && token_->Refresh())
+      answer = Attempt(method, path, body, deadline, stopped);
+    const bool failed = !answer.ok() && answer.error().code == ErrorCode::kTransient;
+    if (failed || (answer.ok() && answer->status == kMisdirected)) DropConnections();
+    return answer;
+  }
+
+ private:
+  std::shared_ptr<http_client> Client() {
+    const std::lock_guard lock(mutex_);
+    if (!client_) client_ = std::make_shared<http_client>(base_, config_);
+    return client_;
+  }
+  void DropConnections() {
+    const std::lock_guard lock(mutex_);
+    client_.reset();
+  }
+
+  Result<HttpAnswer> Attempt(const std::string& method, const std::string& path,
+                             const std::string& body, Duration deadline,
+                             const std::function<bool()>& stopped) {
     auto pending = std::make_shared<Pending>();
     pplx::cancellation_token_source cancellation;
     try {
       web::http::http_request request(method);
       request.set_request_uri(web::uri(path));
-      request.headers().add("Authorization", authorization_);
+      request.headers().add("Authorization", "Bearer " + token_->Get());
       if (!body.empty()) request.set_body(body, "application/json");
-      client_.request(request, cancellation.get_token())
+      Client()
+          ->request(request, cancellation.get_token())
           .then([](web::http::http_response response) {
             const auto length = response.headers().content_length();
             if (length > kMaxMessageBytes)
@@ -102,26 +174,36 @@ class CpprestExchange final : public HttpExchange {
     return std::move(pending->answer);
   }
 
- private:
-  http_client client_;
-  const std::string authorization_;
+  const web::uri base_;
+  const web::http::client::http_client_config config_;
+  const std::shared_ptr<Token> token_;
   const SystemClock clock_{};
+  std::mutex mutex_;
+  std::shared_ptr<http_client> client_;  // its pool of connections
 };
 
 }  // namespace
 
-Result<std::unique_ptr<HttpExchange>> MakeHttpExchange(const std::string& url,
-                                                       const std::string& token) {
+Result<std::unique_ptr<HttpExchange>> MakeHttpExchange(const HttpEndpoint& endpoint) {
   InitializeThreadPool();
+  auto token = std::make_shared<Token>(endpoint.token, endpoint.token_file);
+  if (!endpoint.token_file.empty() && !token->Refresh())
+    return UserError("the token file " + endpoint.token_file + " cannot be read or is empty");
   try {
     web::http::client::http_client_config config;
     config.set_timeout(kIdleLimit);
     config.set_max_redirects(0);  // a redirect would carry the token away
-    const web::uri base(url);
-    if (base.scheme() != "http" || base.host().empty()) return UserError("not an http URL: " + url);
-    return std::unique_ptr<HttpExchange>(std::make_unique<CpprestExchange>(base, token, config));
+    if (!endpoint.ca_file.empty()) {
+      config.set_ssl_context_callback(
+          [file = endpoint.ca_file](boost::asio::ssl::context& c) { TrustOnly(file, c); });
+    }
+    const web::uri base(endpoint.url);
+    const bool http = base.scheme() == "http" || base.scheme() == "https";
+    if (!http || base.host().empty()) return UserError("not an http or https URL: " + endpoint.url);
+    return std::unique_ptr<HttpExchange>(
+        std::make_unique<CpprestExchange>(base, std::move(token), config));
   } catch (const std::exception& e) {
-    return UserError("not a URL: " + url + " (" + e.what() + ")");
+    return UserError("not a URL: " + endpoint.url + " (" + e.what() + ")");
   }
 }
 

@@ -1,8 +1,9 @@
 // The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP
-// with a bearer token. Retries what may be retried, with jittered back-off, until its deadline: a
-// minute for FetchJob and Join, 30 s for StoreSet, 5 s for Leave. Heartbeat and Report are one
-// attempt, of 2 and 5 s, as their callers repeat them. A coordinator that cannot be reached is
-// kTransient; what it refuses keeps the code that it gives.
+// with a bearer token. Retries what may be retried, with jittered back-off, until its deadline: ten
+// minutes for FetchJob, Join and AwaitGeneration, as another coordinator may have to take over; 30
+// s for StoreSet, 5 s for Leave. Heartbeat, Report and Register are one attempt, of 2, 5 and 10 s,
+// as their callers repeat them. A coordinator that cannot be reached is kTransient; what it refuses
+// keeps the code that it gives.
 //
 // Call only from threads of your own, never from a continuation of cpprestsdk.
 #pragma once
@@ -18,8 +19,10 @@
 namespace longstride {
 
 struct CoordinatorEndpoint {
-  std::string url;    // "http://127.0.0.1:41234/v1/jobs/default/fashion-mnist"
-  std::string token;  // sent as `Authorization: Bearer`
+  std::string url;              // "https://10.0.0.1:8443/v1/jobs/default/fashion-mnist"
+  std::string token;            // sent as `Authorization: Bearer`; unless:
+  std::string token_file = "";  // holds it, and may change
+  std::string ca_file = "";     // whose certificates the coordinator's must be signed by
 };
 
 // Requests block; all methods are thread-safe.
@@ -28,6 +31,8 @@ class CoordinatorClient {
   virtual ~CoordinatorClient() = default;
   virtual Result<TrainingJob> FetchJob() = 0;
   virtual Status Join(const JoinRequest& request) = 0;
+  // Makes a worker known to a coordinator that answered kUnknown.
+  virtual Status Register(const RegisterRequest& request) = 0;
   // Waits until a generation newer than `after` that holds this worker is formed (long poll). A
   // member of `after` thereby leaves it: `round` rounds are committed in the state it holds, and
   // `reason` says why.
@@ -36,7 +41,8 @@ class CoordinatorClient {
   //   0
   //                 unless a signal came)
   //   kLostPeer     the job has failed, or another incarnation has this worker's place
-  //   kTransient    the coordinator could not be reached for a minute
+  //   kTransient    the coordinator could not be reached for ten minutes, or did not know this
+  //                 worker for as long although it was told (QueuedControlChannel does that)
   virtual Result<Generation> AwaitGeneration(const WorkerId& worker, GenerationId after,
                                              int64_t round, const std::string& reason,
                                              const std::function<bool()>& stopped) = 0;

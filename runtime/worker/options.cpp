@@ -21,6 +21,11 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->required()
       ->envname("LONGSTRIDE_TOKEN_FILE")
       ->type_name("FILE");
+  app.add_option("--ca-file", o.ca_file,
+                 "PEM file of the certificates that an https coordinator's must be signed by; "
+                 "default: the system's")
+      ->envname("LONGSTRIDE_CA_FILE")
+      ->type_name("FILE");
   app.add_option("--group", o.group, "worker group")
       ->required()
       ->envname("LONGSTRIDE_GROUP")

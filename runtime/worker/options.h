@@ -9,8 +9,9 @@
 namespace longstride {
 
 struct WorkerOptions {
-  std::string coordinator;  // "http://127.0.0.1:41234/v1/jobs/default/name"
-  std::string token_file;
+  std::string coordinator;  // "https://10.0.0.1:8443/v1/jobs/default/name"
+  std::string token_file;   // read again when it changes
+  std::string ca_file;      // certificates that an https coordinator's must be signed by
   std::string group;
   int64_t index = 0;
   std::string incarnation;     // unique to this process, as its pod's UID; "" = a random one

@@ -1,7 +1,6 @@
 #include "runtime/worker/worker.h"
 
 #include <algorithm>
-#include <fstream>
 #include <mutex>
 #include <random>
 
@@ -20,18 +19,12 @@ namespace longstride {
 namespace {
 
 constexpr Duration kFlushTimeout = std::chrono::seconds(10);
+// For the last reports of a job that is complete: the coordinator may be away, and nothing waits.
+constexpr Duration kLastFlushTimeout = std::chrono::minutes(2);
 
 std::string NewIncarnation() {
   std::random_device random;
   return Format("%08x%08x", random(), random());
-}
-
-Result<std::string> ReadToken(const std::string& path) {
-  std::ifstream in(path);
-  std::string token;
-  if (!std::getline(in, token) || token.empty())
-    return UserError("--token-file " + path + ": cannot be read or is empty");
-  return token;
 }
 
 bool HasCheckpoint(const std::string& directory) {
@@ -122,8 +115,8 @@ Status Worker::Run() {
 
 Status Worker::Prepare() {
   LONGSTRIDE_ASSIGN_OR_RETURN(const HostPort coordinator, ParseHostPort(options_.coordinator));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string token, ReadToken(options_.token_file));
-  client_ = MakeHttpCoordinatorClient({options_.coordinator, token});
+  client_ =
+      MakeHttpCoordinatorClient({options_.coordinator, "", options_.token_file, options_.ca_file});
   LONGSTRIDE_ASSIGN_OR_RETURN(job_, client_->FetchJob());
   address_ = options_.address;
   if (address_.empty()) {
@@ -212,7 +205,7 @@ Status Worker::JoinJob(WorkerProfile profile) {
   join.train_samples = train_->size();
   LONGSTRIDE_RETURN_IF_ERROR(client_->Join(join));
   channel_ = std::make_unique<QueuedControlChannel>(
-      client_, id_, [abort = abort_](const HeartbeatReply& reply) {
+      client_, std::move(join), [abort = abort_](const HeartbeatReply& reply) {
         LogWarning("worker", "the coordinator ends this generation: " + reply.reason);
         abort->Abort();
       });
@@ -234,6 +227,7 @@ Result<Outcome> Worker::Train() {
     generation_ = generation->id;
     const Result<Outcome> outcome = TrainGeneration(*generation);
     if (outcome.ok() && *outcome != Outcome::kReformed) return outcome;
+    channel_->Left(engine_->round());
     if (!outcome.ok()) {
       const ErrorCode code = outcome.error().code;
       if (code != ErrorCode::kLostPeer && code != ErrorCode::kTransient) return outcome;
@@ -255,7 +249,7 @@ Result<Outcome> Worker::Train() {
 
 Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   abort_->Reset();
-  channel_->Enter(generation);
+  channel_->Enter(generation, engine_->round());
   GlooOptions gloo;
   gloo.rank = static_cast<int>(generation.rank);
   gloo.size = static_cast<int>(generation.members.size());
@@ -274,7 +268,8 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
 }
 
 void Worker::LeaveJob(const Status& status) {
-  if (const Status flushed = channel_->Flush(kFlushTimeout); !flushed.ok()) {
+  const Duration patience = status.ok() ? kLastFlushTimeout : kFlushTimeout;
+  if (const Status flushed = channel_->Flush(patience); !flushed.ok()) {
     LogWarning("worker",
                "the last reports did not reach the coordinator: " + flushed.error().message);
   }

@@ -33,6 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Try(text, ParseRoundReply, write);
   Try(text, ParseHeartbeatRequest, write);
   Try(text, ParseHeartbeatReply, write);
+  Try(text, ParseRegisterRequest, write);
   Try(text, ParseLeaveRequest, write);
   Try(text, ParseStoreSetRequest, write);
   Try(text, ParseStoreReadRequest, write);

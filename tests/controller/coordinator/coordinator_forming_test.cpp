@@ -46,7 +46,7 @@ TEST_F(CoordinatorTest, JoinRefusesWhatDoesNotFitTheJob) {
     EXPECT_EQ(status.error().code, ErrorCode::kUser);
     return status.error().message;
   };
-  EXPECT_THAT(refusal(other_protocol), HasSubstr("protocol 3, the coordinator 2"));
+  EXPECT_THAT(refusal(other_protocol), HasSubstr("protocol 4, the coordinator 3"));
   EXPECT_THAT(refusal(MakeJoin(0, "gpu")), HasSubstr("no worker group \"gpu\""));
   EXPECT_THAT(refusal(MakeJoin(2)), HasSubstr("out of range"));
 }

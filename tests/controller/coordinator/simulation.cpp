@@ -20,11 +20,15 @@ std::vector<PositionRange> Flat(const std::vector<std::vector<PositionRange>>& p
   return set.ranges();
 }
 
+std::string Hex(uint64_t digest) {
+  return Format("%016llx", static_cast<unsigned long long>(digest));
+}
+
 }  // namespace
 
 Simulation::Simulation(const SimulationOptions& options)
     : options_(options), random_(options.seed) {
-  CoordinatorOptions coordinator;
+  CoordinatorOptions& coordinator = coordinator_options_;
   coordinator.job = MakeJob(1 + static_cast<int64_t>(random_.NextBelow(6)));
   coordinator.job.spec.workers[0].min_replicas =
       static_cast<int64_t>(random_.NextBelow(static_cast<uint64_t>(coordinator.job.spec.replicas)));
@@ -33,6 +37,8 @@ Simulation::Simulation(const SimulationOptions& options)
   batch_ = 8 + static_cast<int64_t>(random_.NextBelow(64));
   samples_ =
       batch_ * coordinator.job.spec.replicas * (10 + static_cast<int64_t>(random_.NextBelow(30)));
+  told_digest_ = Hex(State().digest);
+  ever_told_.insert(told_digest_);
   coordinator_ = std::make_unique<Coordinator>(coordinator, clock_.Now());
 }
 
@@ -43,7 +49,7 @@ void Simulation::Break(const std::string& what) {
 }
 
 std::string Simulation::Run() {
-  for (; broken_.empty() && !coordinator_->end(); ++step_) {
+  for (; broken_.empty() && !(coordinator_ && coordinator_->end()); ++step_) {
     if (step_ > kStepLimit) Break("the job does not come to its end");
     Step();
   }
@@ -58,6 +64,7 @@ std::string Simulation::Run() {
 }
 
 void Simulation::Step() {
+  if (!coordinator_ && --dead_for_ <= 0) StartCoordinator();
   Launch();
   if (faulty()) Faults();
   clock_.Advance(std::chrono::milliseconds(random_.NextBelow(60)));
@@ -69,22 +76,22 @@ void Simulation::Step() {
   for (Worker* worker : all) {
     worker->frozen_for = std::max(0, worker->frozen_for - 1);
     worker->cut_off_for = std::max(0, worker->cut_off_for - 1);
-    if (worker->reachable() && worker->where != Where::kStarting && worker->where != Where::kGone &&
-        Chance(4))
+    if (CanReachCoordinator(*worker) && worker->where != Where::kStarting &&
+        worker->where != Where::kGone && Chance(4))
       Beat(*worker);
   }
   if (!all.empty()) {
     Worker& worker = *all[random_.NextBelow(all.size())];
     if (worker.running()) Act(worker);
   }
-  coordinator_->Tick(clock_.Now());
+  if (coordinator_) coordinator_->Tick(clock_.Now());
   Check();
   std::erase_if(ghosts_, [](const auto& w) { return !w->alive || w->where == Where::kGone; });
 }
 
 // What the launcher does: a process at every place that is wanted.
 void Simulation::Launch() {
-  if (coordinator_->end() || coordinator_->completing()) return;
+  if (!coordinator_ || coordinator_->end() || coordinator_->completing()) return;
   bool any = false;
   for (const auto& [place, worker] : workers_)
     any = any || (worker && worker->alive && worker->where != Where::kGone);
@@ -110,12 +117,22 @@ void Simulation::Faults() {
     if (worker && worker->alive && worker->where != Where::kGone)
       alive.emplace_back(place, worker.get());
   }
+  const auto in_order = [&](const auto& w) {
+    return w.second->where == Where::kTraining && w.second->running();
+  };
+  if (options_.only_the_coordinator) {
+    const bool full = static_cast<int64_t>(alive.size()) == coordinator_options_.job.spec.replicas;
+    if (coordinator_ && full && std::ranges::all_of(alive, in_order) && Chance(100)) Crash();
+    return;
+  }
+  // More often while the members change.
+  if (coordinator_ && Chance(std::ranges::all_of(alive, in_order) ? 800 : 200)) Crash();
   if (alive.empty()) return;
   auto& [place, victim] = alive[random_.NextBelow(alive.size())];
   if (Chance(300)) {
     victim->alive = false;
     ++counts_.lost;
-    if (Chance(2))  // the launcher has seen it at once; else silence will tell
+    if (coordinator_ && Chance(2))  // the launcher has seen it at once; else silence will tell
       coordinator_->WorkerExited(place.group, place.index, 137, "killed",
                                  victim->where != Where::kStarting, clock_.Now());
   } else if (Chance(500)) {
@@ -128,14 +145,31 @@ void Simulation::Faults() {
     victim->aborted = true;  // a peer cannot be reached, or so it seems
   } else if (Chance(1500)) {
     const int64_t replicas = 1 + static_cast<int64_t>(random_.NextBelow(8));
-    if (coordinator_->Scale(replicas).ok()) ++counts_.scaled;
+    if (coordinator_ && coordinator_->Scale(replicas).ok()) {
+      coordinator_options_.job.spec.replicas = replicas;
+      ++counts_.scaled;
+    }
   }
+}
+
+void Simulation::Crash() {
+  ++counts_.crashes;
+  coordinator_.reset();
+  dead_for_ = static_cast<int>(random_.NextBelow(400));
+}
+
+// The next one knows the job, and what is on record or nothing.
+void Simulation::StartCoordinator() {
+  ++coordinator_options_.term;
+  coordinator_options_.takeover.emplace();
+  if (Chance(2)) coordinator_options_.takeover->round = told_round_;
+  coordinator_ = std::make_unique<Coordinator>(coordinator_options_, clock_.Now());
 }
 
 void Simulation::Act(Worker& w) {
   switch (w.where) {
     case Where::kStarting:
-      if (!w.reachable()) return;
+      if (!CanReachCoordinator(w)) return;
       if (coordinator_->Join(w.join, clock_.Now()).ok()) {
         w.where = Where::kWaiting;
         ++counts_.joined;
@@ -144,12 +178,12 @@ void Simulation::Act(Worker& w) {
       }
       return;
     case Where::kWaiting:
-      if (!w.reachable()) return;
-      if (!w.outbox.empty()) return SendReport(w);  // flushed before it asks
+      if (!CanReachCoordinator(w)) return;
+      if (w.unsent()) return SendReport(w);  // flushed before it asks
       return Ask(w);
     case Where::kAligning:
     case Where::kTraining:
-      if (w.reachable() && !w.outbox.empty() && Chance(2)) return SendReport(w);
+      if (CanReachCoordinator(w) && w.unsent() && Chance(2)) return SendReport(w);
       if (w.aborted) return Fail(w);
       if (w.where == Where::kTraining && w.state.ledger.cursor() >= samples_ &&
           w.state.ledger.holes().empty()) {
@@ -159,12 +193,14 @@ void Simulation::Act(Worker& w) {
       w.arrived = true;
       return Collective(w.generation->id);
     case Where::kLeaving:
-      if (!w.reachable()) return;
-      if (!w.outbox.empty()) return SendReport(w);
-      (void)coordinator_->Leave({w.join.worker, w.generation ? w.generation->id : GenerationId{},
-                                 w.state.round, 0, "completed"},
-                                clock_.Now());
-      w.where = Where::kGone;
+      if (!CanReachCoordinator(w)) return;
+      if (w.unsent()) return SendReport(w);
+      if (const Status left =
+              coordinator_->Leave({w.join.worker, w.generation ? w.generation->id : GenerationId{},
+                                   w.state.round, 0, "completed"},
+                                  clock_.Now());
+          left.ok() || left.error().code != ErrorCode::kTransient)
+        w.where = Where::kGone;
       return;
     case Where::kGone:
       return;
@@ -176,39 +212,72 @@ void Simulation::Ask(Worker& w) {
   const auto reply = coordinator_->PollGeneration(
       {w.join.worker, after, w.state.round, "a peer is gone", 1}, clock_.Now());
   if (!reply) return;
-  if (reply->state == MemberState::kFenced) {
+  if (reply->state == MemberState::kUnknown) {
+    Register(w);
+  } else if (reply->state == MemberState::kFenced) {
     w.where = Where::kGone;
   } else if (reply->state == MemberState::kEnded) {
     w.where = Where::kLeaving;
   } else if (reply->generation) {
     w.generation = *reply->generation;
     w.where = Where::kAligning;
-    w.arrived = w.aborted = w.reform = false;
+    w.arrived = w.aborted = w.reform = w.left = false;
+    w.outbox.clear();
+    w.sent = 0;
+    w.settled = w.state.round;
+  }
+}
+
+void Simulation::Register(Worker& w) {
+  RegisterRequest request;
+  request.join = w.join;
+  request.generation = w.generation;
+  request.left = w.left;
+  request.round = w.state.round;
+  request.settled = w.outbox.empty() ? w.settled : w.outbox.front().round - 1;
+  request.reports.assign(w.outbox.begin(), w.outbox.end());
+  const Status taken = coordinator_->Register(request, clock_.Now());
+  ++counts_.registered;
+  if (Chance(8)) return;  // the answer was lost
+  if (taken.ok()) {
+    w.sent = w.outbox.size();
+  } else if (taken.error().code != ErrorCode::kTransient) {
+    w.where = Where::kGone;
   }
 }
 
 // The collective fails on this worker: what it had done stays with it.
 void Simulation::Fail(Worker& w) {
   w.aborted = w.arrived = false;
+  w.left = true;
   w.where = Where::kWaiting;
 }
 
 void Simulation::SendReport(Worker& w) {
-  const Status taken = coordinator_->Report({w.join.worker, w.outbox.front()}, clock_.Now());
+  const RoundReport report = w.outbox[w.sent];
+  const Status taken = coordinator_->Report({w.join.worker, report}, clock_.Now());
   if (!taken.ok() && taken.error().code == ErrorCode::kLostPeer) {
     w.outbox.clear();
+    w.sent = 0;
     w.aborted = true;
     return;
   }
-  const auto reply = coordinator_->ReplyTo(w.outbox.front(), true);
-  if (reply && reply->reform) w.reform = true;
-  if (!Chance(8)) w.outbox.pop_front();  // else the answer was lost
+  if (!taken.ok() || Chance(8)) return;  // or the answer was lost
+  const auto reply = coordinator_->ReplyTo(report, true);
+  if (reply->reform) w.reform = true;
+  ++w.sent;
+  for (; w.sent > 0 && w.outbox.front().round <= reply->committed; --w.sent) {
+    w.settled = w.outbox.front().round;
+    w.outbox.pop_front();
+  }
 }
 
 void Simulation::Beat(Worker& w) {
+  w.last_contact = clock_.Now();
   const GenerationId id = w.generation ? w.generation->id : GenerationId{};
   const HeartbeatReply reply =
       coordinator_->Heartbeat({w.join.worker, id, w.state.round}, clock_.Now());
+  if (reply.state == MemberState::kUnknown) Register(w);
   if (reply.state == MemberState::kReform || reply.state == MemberState::kFenced) w.aborted = true;
   if (reply.reform) w.reform = true;
 }
@@ -328,7 +397,7 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
       local[r] = parts[r].size();
     }
     // The local steps are done; what if a member is lost right now?
-    if (faulty() && Chance(30)) {
+    if (fragile() && Chance(30)) {
       Worker* victim = members[random_.NextBelow(size)];
       victim->alive = false;
       ++counts_.lost;
@@ -343,15 +412,17 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
   after.generation = members.front()->generation->id;
   if (const Status booked = after.ledger.Record(outcome); !booked.ok())
     return Break(booked.error().message);
-  after.digest = Hash64(before.digest, static_cast<uint64_t>(TotalSize(outcome.committed)),
-                        static_cast<uint64_t>(after.generation.counter));
+  after.digest =
+      Hash64(before.digest, static_cast<uint64_t>(TotalSize(outcome.committed)),
+             static_cast<uint64_t>(after.generation.counter + (after.generation.term << 32)));
+  origins_[Hex(after.digest)] = {Hex(before.digest), before.ledger};
   // Of a round that all held.
   if (before.round > 0 && before.round % kCheckpointEvery == 0) {
     checkpoint_ = before;
-    checkpoints_[before.round] = before.ledger;
+    checkpoints_.insert(Hex(before.digest));
   }
 
-  const bool torn = faulty() && Chance(40);
+  const bool torn = fragile() && Chance(40);
   bool reform = false;
   for (const Worker* w : members) reform = reform || w->reform;
   for (size_t r = 0; r < size; ++r) {
@@ -368,7 +439,7 @@ void Simulation::Exchange(std::vector<Worker*>& members, bool completing) {
     report.holes = after.ledger.holes().ranges();
     report.samples = TotalSize(outcome.committed);
     report.local_samples = local[r];
-    report.digest = Format("%016llx", static_cast<unsigned long long>(after.digest));
+    report.digest = Hex(after.digest);
     w.outbox.push_back(report);
     w.state = after;
     w.pending.reset();
@@ -388,6 +459,7 @@ void Simulation::Replace(const WorkerId& id) {
 }
 
 void Simulation::Check() {
+  if (!coordinator_) return;
   for (const Event& event : coordinator_->DrainEvents()) {
     if (const auto* formed = std::get_if<GenerationFormedEvent>(&event.data)) {
       ++counts_.generations;
@@ -398,43 +470,50 @@ void Simulation::Check() {
       }
     }
     if (const auto* lost = std::get_if<WorkerLostEvent>(&event.data)) Replace(lost->worker);
-    const auto* committed = std::get_if<RoundCommittedEvent>(&event.data);
-    if (!committed) continue;
-    const RoundRecord& record = committed->record;
-    const RoundReport& common = record.common();
-    if (common.round <= told_round_) {                      // all were lost: back to the checkpoint
-      const bool last_again = common.round == told_round_;  // it went down with who had it
-      if (!last_again &&
-          common.round - 1 != (common.round - 1) / kCheckpointEvery * kCheckpointEvery)
-        Break(Format("back to round %lld, which is no checkpoint",
-                     static_cast<long long>(common.round - 1)));
-      const auto& known =
-          last_again && told_before_.contains(common.round - 1) ? told_before_ : checkpoints_;
-      told_ = common.round > 1 ? known.at(common.round - 1) : Ledger();
-      told_round_ = common.round - 1;
-    }
-    if (common.round > told_round_ + 1 && checkpoints_.contains(common.round - 1)) {
-      // Trained and saved by workers that were cut off, and died before they could report it.
-      told_ = checkpoints_[common.round - 1];
-      told_round_ = common.round - 1;
-    }
-    if (common.round != told_round_ + 1)
-      Break(Format("round %lld follows round %lld", static_cast<long long>(common.round),
-                   static_cast<long long>(told_round_)));
-    int64_t rank = -1;
-    for (const RoundReport& report : record.reports) {
-      if (report.rank <= rank) Break("ranks are not distinct");
-      rank = report.rank;
-      if (report.generation != common.generation) Break("a round of two generations");
-    }
-    const Status booked = told_.Record({common.committed, common.discarded, common.lost});
-    if (!booked.ok()) Break(booked.error().message);
-    if (const Status law = told_.Check(); !law.ok()) Break(law.error().message);
-    told_round_ = common.round;
-    told_before_[told_round_] = told_;
+    if (const auto* round = std::get_if<RoundCommittedEvent>(&event.data))
+      CheckCommitted(round->record);
   }
   if (coordinator_->end() && coordinator_->end()->outcome == JobOutcome::kFailed)
     Break("the coordinator gave up: " + coordinator_->end()->reason);
+}
+
+void Simulation::CheckCommitted(const RoundRecord& record) {
+  const RoundReport& common = record.common();
+  const auto number = [](int64_t n) { return static_cast<long long>(n); };
+  const Origin& origin = origins_.at(common.digest);
+  // A coordinator that took over without knowing what is on record may tell a round once more.
+  const auto& takeover = coordinator_options_.takeover;
+  const bool again = takeover && takeover->round == 0 && ever_told_.contains(common.digest);
+  if (again) {
+    told_ = origin.before;
+  } else if (origin.parent != told_digest_) {
+    for (const auto& [place, w] : workers_) {
+      const bool in_it = w && w->alive && w->where != Where::kStarting && w->where != Where::kGone;
+      const bool alive =
+          in_it && clock_.Now() - w->last_contact <= coordinator_options_.heartbeat_limit;
+      if (alive && Hex(w->state.digest) == told_digest_)
+        Break(Format("round %lld is taken back, but %s holds it", number(told_round_),
+                     place.Name().c_str()));
+    }
+    // A checkpoint may hold rounds whose workers all died before they could report them.
+    if (!ever_told_.contains(origin.parent) && !checkpoints_.contains(origin.parent))
+      Break(Format("the rounds before round %lld were never told", number(common.round)));
+    told_ = origin.before;
+  } else if (common.round != told_round_ + 1) {
+    Break(Format("round %lld follows round %lld", number(common.round), number(told_round_)));
+  }
+  int64_t rank = -1;
+  for (const RoundReport& report : record.reports) {
+    if (report.rank <= rank) Break("ranks are not distinct");
+    rank = report.rank;
+    if (report.generation != common.generation) Break("a round of two generations");
+  }
+  const Status booked = told_.Record({common.committed, common.discarded, common.lost});
+  if (!booked.ok()) Break(booked.error().message);
+  if (const Status law = told_.Check(); !law.ok()) Break(law.error().message);
+  told_round_ = common.round;
+  told_digest_ = common.digest;
+  ever_told_.insert(told_digest_);
 }
 
 }  // namespace longstride

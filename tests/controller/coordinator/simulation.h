@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ namespace longstride {
 struct SimulationOptions {
   uint64_t seed = 1;
   int fault_steps = 0;  // 0: nothing ever fails
+  // Nothing fails but the coordinator, and that only while every worker trains.
+  bool only_the_coordinator = false;
 };
 
 class Simulation {
@@ -32,6 +35,7 @@ class Simulation {
   //   one
   //     generation with distinct ranks;
   //   - the ledger law over the rounds as the coordinator tells them;
+  //   - a committed round is taken back only when nobody who holds it was heard of lately;
   //   - the coordinator never ends the job as failed;
   //   - once faults have ceased the job completes, with every sample counted once.
   [[nodiscard]] std::string Run();
@@ -45,6 +49,8 @@ class Simulation {
     int completed_rounds = 0;  // pending ones, by the next generation
     int scaled = 0;
     int restarts = 0;  // of all workers, from a checkpoint
+    int crashes = 0;   // of the coordinator
+    int registered = 0;
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
@@ -76,44 +82,65 @@ class Simulation {
     std::optional<Pending> pending;
     bool arrived = false;  // at the collective call
     bool aborted = false;
-    bool reform = false;  // asked by the coordinator
-    std::deque<RoundReport> outbox;
+    bool reform = false;             // asked by the coordinator
+    bool left = false;               // the generation
+    std::deque<RoundReport> outbox;  // reports that are not known to be committed
+    size_t sent = 0;                 // how many of them were taken
+    int64_t settled = 0;
+    TimePoint last_contact;  // with any coordinator
     [[nodiscard]] bool running() const { return alive && frozen_for == 0; }
-    [[nodiscard]] bool reachable() const { return running() && cut_off_for == 0; }
+    [[nodiscard]] bool unsent() const { return sent < outbox.size(); }
+  };
+  // How the state with a digest came about.
+  struct Origin {
+    std::string parent;
+    Ledger before;
   };
 
   void Step();
   void Launch();
   void Act(Worker& worker);
   void Faults();
+  void Crash();
+  void StartCoordinator();
+  [[nodiscard]] bool CanReachCoordinator(const Worker& worker) const {
+    return coordinator_ && worker.running() && worker.cut_off_for == 0;
+  }
   void Ask(Worker& worker);
   void Fail(Worker& worker);
   void Collective(const GenerationId& id);
   void Align(std::vector<Worker*>& members);
   void Exchange(std::vector<Worker*>& members, bool completing);
   void SendReport(Worker& worker);
+  void Register(Worker& worker);
+  void CheckCommitted(const RoundRecord& record);
   void Beat(Worker& worker);
   void Replace(const WorkerId& id);
   void Check();
   void Break(const std::string& what);
   [[nodiscard]] bool Chance(uint64_t in) { return random_.NextBelow(in) == 0; }
   [[nodiscard]] bool faulty() const { return step_ < options_.fault_steps; }
+  [[nodiscard]] bool fragile() const { return faulty() && !options_.only_the_coordinator; }
 
   const SimulationOptions options_;
   SeededRandom random_;
   ManualClock clock_;
-  std::unique_ptr<Coordinator> coordinator_;
+  CoordinatorOptions coordinator_options_;
+  std::unique_ptr<Coordinator> coordinator_;                // null while it is dead
+  int dead_for_ = 0;                                        // steps
   std::map<WorkerPlace, std::unique_ptr<Worker>> workers_;  // the process at each place
   std::vector<std::unique_ptr<Worker>> ghosts_;             // given up for lost, and alive
   std::map<WorkerPlace, int> incarnations_;
   State checkpoint_;
-  std::map<int64_t, Ledger> checkpoints_;  // by round
-  int64_t samples_ = 0;                    // of the whole job
-  int64_t batch_ = 0;                      // samples of a round, a member
+  std::set<std::string> checkpoints_;  // their digests
+  int64_t samples_ = 0;                // of the whole job
+  int64_t batch_ = 0;                  // samples of a round, a member
   int step_ = 0;
-  Ledger told_;  // from the committed rounds
+  std::map<std::string, Origin> origins_;  // by digest
+  Ledger told_;                            // from the committed rounds
   int64_t told_round_ = 0;
-  std::map<int64_t, Ledger> told_before_;  // by round, to go back to
+  std::string told_digest_;
+  std::set<std::string> ever_told_;
   std::string broken_;
   Counts counts_;
 };

@@ -21,6 +21,18 @@ TEST(Simulation, WithoutFaultsEveryJobCompletesInOneGeneration) {
   }
 }
 
+TEST(Simulation, ACoordinatorThatIsStartedAnewBreaksNoGeneration) {
+  int crashes = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Simulation simulation({.seed = seed, .fault_steps = 4000, .only_the_coordinator = true});
+    ASSERT_EQ(simulation.Run(), "") << "seed " << seed;
+    ASSERT_EQ(simulation.counts().generations, 1) << "seed " << seed;
+    ASSERT_EQ(simulation.counts().lost, 0) << "seed " << seed;
+    crashes += simulation.counts().crashes;
+  }
+  EXPECT_GT(crashes, 200);
+}
+
 TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) {
   const int64_t only = FromEnvironment("LONGSTRIDE_SEED", 0);
   const int64_t first = only > 0 ? only : 1;
@@ -38,16 +50,21 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.completed_rounds += c.completed_rounds;
     all.scaled += c.scaled;
     all.restarts += c.restarts;
+    all.crashes += c.crashes;
+    all.registered += c.registered;
   }
   std::printf(
       "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d joined, %d "
-      "generations, %d pending rounds completed, %d times scaled, %d restarts of all\n",
+      "generations, %d pending rounds completed, %d times scaled, %d restarts of all, %d crashes "
+      "of the coordinator, %d registrations\n",
       static_cast<long long>(first), static_cast<long long>(last), all.lost, all.frozen,
-      all.cut_off, all.joined, all.generations, all.completed_rounds, all.scaled, all.restarts);
+      all.cut_off, all.joined, all.generations, all.completed_rounds, all.scaled, all.restarts,
+      all.crashes, all.registered);
   if (only > 0) return;
   EXPECT_GT(all.lost, last) << "the faults must really happen";
   EXPECT_GT(all.completed_rounds, last / 4);
   EXPECT_GT(all.restarts, 0);
+  EXPECT_GT(all.crashes, last);
 }
 
 }  // namespace

@@ -164,6 +164,57 @@ TEST_F(ServiceTest, EventsAreStampedAndHandedOutOnce) {
   EXPECT_TRUE(service_.WaitForEvents({"default", "demo"}, Duration::zero()).empty());
 }
 
+TEST_F(ServiceTest, WhoDoesNotLeadSaysSoWithTheTerm) {
+  service_.StandBy(4);
+  const HttpResponse refused = Answer("join", ToJsonText(MakeJoin(0)));
+  EXPECT_EQ(refused.status, 421);
+  const auto error = ParseErrorReply(refused.body);
+  ASSERT_TRUE(error.ok());
+  EXPECT_EQ(error->code, ErrorCode::kTransient);
+  EXPECT_EQ(error->term, 4);
+  service_.Lead();
+  EXPECT_EQ(Answer("join", ToJsonText(MakeJoin(0))).status, 200);
+}
+
+// Gives the verdict that it is told to.
+class FixedAuthenticator final : public Authenticator {
+ public:
+  void Authenticate(const JobKey&, const std::string&, Done done) override { done(verdict); }
+  Verdict verdict;
+};
+
+TEST_F(ServiceTest, AWorkerSpeaksForItselfOnly) {
+  const auto authenticator = std::make_shared<FixedAuthenticator>();
+  CoordinatorOptions options;
+  options.job = MakeJob(2);
+  ASSERT_TRUE(service_.AddJob({"default", "two"}, authenticator, "{}", options).ok());
+  const auto join = [&](int64_t index) {
+    HttpResponse response;
+    service_.Handle({"POST", "/v1/jobs/default/two/join", "Bearer x", ToJsonText(MakeJoin(index))},
+                    [&](HttpResponse r) { response = std::move(r); });
+    return response.status;
+  };
+  authenticator->verdict = {.kind = Verdict::Kind::kAllowed, .place = WorkerPlace{"worker", 1}};
+  EXPECT_EQ(join(0), 403);
+  EXPECT_EQ(join(1), 200);
+  authenticator->verdict = {.kind = Verdict::Kind::kForbidden};
+  EXPECT_EQ(join(1), 403);
+  authenticator->verdict = {.kind = Verdict::Kind::kUnavailable};
+  EXPECT_EQ(join(1), 503);
+  authenticator->verdict = {};
+  EXPECT_EQ(join(1), 401);
+}
+
+TEST_F(ServiceTest, AnEventIsOnRecordBeforeAnyWorkerHearsOfIt) {
+  int recorded = 0;
+  ASSERT_TRUE(service_.SetEventSink({"default", "demo"}, [&](const Event&) { ++recorded; }));
+  int recorded_at_answer = -1;
+  service_.Handle({"POST", "/v1/jobs/default/demo/join", "Bearer secret", ToJsonText(MakeJoin(0))},
+                  [&](const HttpResponse&) { recorded_at_answer = recorded; });
+  EXPECT_EQ(recorded_at_answer, 3);  // joined, planIssued, generationFormed
+  EXPECT_TRUE(service_.WaitForEvents({"default", "demo"}, Duration::zero()).empty());
+}
+
 TEST_F(ServiceTest, AJobNeedsATokenAndAKeyOfItsOwn) {
   EXPECT_FALSE(service_.AddJob({"default", "open"}, "", "{}", {}).ok());
   EXPECT_FALSE(service_.AddJob({"default", "demo"}, "secret", "{}", {}).ok());

@@ -34,6 +34,14 @@ class Echo final : public HttpHandler {
     if (later) later({200, "later", "text/plain"});
     respond({200, request.authorization + "|" + std::to_string(request.body.size()), "text/plain"});
   }
+  void AnswerParked() {
+    Respond later;
+    {
+      const std::lock_guard lock(mutex_);
+      later = std::move(later_);
+    }
+    later({200, "later", "text/plain"});
+  }
   // Until a request for /later has arrived.
   void AwaitParked() {
     std::unique_lock lock(mutex_);
@@ -142,6 +150,24 @@ TEST_F(HttpServerTest, AnswersLaterFromAnotherRequest) {
   echo_.AwaitParked();
   Exchange(Post("/now", "", ""));
   EXPECT_THAT(waiting.ReadAll(), HasSubstr("later"));
+}
+
+TEST_F(HttpServerTest, RefusesRequestsBeyondTheBoundAndTakesThemAgainAfterwards) {
+  HttpServerOptions options;
+  options.max_requests = 1;
+  server_ = std::move(*HttpServer::Start(options, echo_));
+  {
+    Connection waiting(server_->port());
+    ASSERT_TRUE(waiting.Write(Post("/later", "", "")));
+    echo_.AwaitParked();
+    EXPECT_THAT(Exchange(Post("/", "", "")), StartsWith("HTTP/1.1 503"));
+    echo_.AnswerParked();
+    EXPECT_THAT(waiting.ReadAll(), HasSubstr("later"));
+  }
+  std::string answer;
+  for (int i = 0; i < 1000 && !answer.starts_with("HTTP/1.1 200"); ++i)
+    answer = Exchange(Post("/", "", ""));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpServerTest, TwoServersGetPortsOfTheirOwn) {

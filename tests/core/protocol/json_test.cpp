@@ -70,14 +70,19 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   same(GenerationReply{MemberState::kEnded, {}, true, "worker worker-1 was lost"},
        ParseGenerationReply);
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
-  same(RoundReply{{plan}, true, "suspended", true}, ParseRoundReply);
+  same(RoundReply{{plan}, true, "suspended", true, 17}, ParseRoundReply);
+  const WorkerTotals totals{9, 900, 3, {0.1, 2, 0.3, 0, 0, 0}, 2.5, {1, 2}, {3, 4}};
+  same(RegisterRequest{MakeJoin(), formed.generation, true, 9, 7, totals, {MakeReport()}},
+       ParseRegisterRequest);
+  same(RegisterRequest{MakeJoin(), {}, false, 0, 0, {}, {}}, ParseRegisterRequest);
   same(HeartbeatRequest{worker, {1, 2}, 9, true}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
   same(StoreReadRequest{{1, 2}, 4, 20}, ParseStoreReadRequest);
   same(StoreReply{{{"a", {1}}, {"b", {}}}}, ParseStoreReply);
-  same(ErrorReply{ErrorCode::kLostPeer, "fenced"}, ParseErrorReply);
+  same(ErrorReply{ErrorCode::kLostPeer, "fenced", {}}, ParseErrorReply);
+  same(ErrorReply{ErrorCode::kTransient, "not the leader", 7}, ParseErrorReply);
 }
 
 TEST(ProtocolJson, NumbersKeepTheirBits) {
@@ -121,10 +126,10 @@ TEST(ProtocolJson, MembersThatTheReaderDoesNotKnowAreIgnored) {
 }
 
 TEST(ProtocolJson, AJoinInAnotherVersionIsReadAsFarAsItsVersion) {
-  const auto read = ParseJoinRequest(R"({"protocol": 3, "whatThatVersionSays": 1})");
+  const auto read = ParseJoinRequest(R"({"protocol": 4, "whatThatVersionSays": 1})");
   ASSERT_TRUE(read.ok()) << read.error().message;
-  EXPECT_EQ(read->protocol, 3);
-  EXPECT_FALSE(ParseJoinRequest(R"({"protocol": 2, "whatThatVersionSays": 1})").ok());
+  EXPECT_EQ(read->protocol, 4);
+  EXPECT_FALSE(ParseJoinRequest(R"({"protocol": 3, "whatThatVersionSays": 1})").ok());
 }
 
 struct Broken {

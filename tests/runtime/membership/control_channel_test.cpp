@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/protocol/json.h"
 #include "runtime/membership/coordinator_store.h"
 #include "tests/controller/coordinator/samples.h"
 #include "tests/runtime/membership/fake_client.h"
@@ -24,7 +25,7 @@ class ControlChannelTest : public ::testing::Test {
   }
   std::unique_ptr<QueuedControlChannel> MakeChannel() {
     return std::make_unique<QueuedControlChannel>(
-        client_, MakeJoin(0).worker,
+        client_, MakeJoin(0),
         [this](const HeartbeatReply& reply) {
           const std::lock_guard lock(mutex_);
           over_.push_back(reply);
@@ -45,7 +46,7 @@ class ControlChannelTest : public ::testing::Test {
 
 TEST_F(ControlChannelTest, SendsReportsInOrderAndAgainUntilTheyAreTaken) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->FailReports(1, TransientError("refused"));
   for (int64_t round = 1; round <= 5; ++round) channel->Report(MakeReport({1, 1}, round, 0, 1));
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
@@ -56,7 +57,7 @@ TEST_F(ControlChannelTest, SendsReportsInOrderAndAgainUntilTheyAreTaken) {
 TEST_F(ControlChannelTest, KnowsThePlansOfItsGenerationAndThoseThatRepliesBring) {
   auto channel = MakeChannel();
   const Plan one{1, 1, {}, 0}, two{2, 5, {}, 0}, three{3, 3, {}, 0};
-  channel->Enter(MakeGeneration(1, {one, two}));
+  channel->Enter(MakeGeneration(1, {one, two}), 0);
   client_->AnswerReports({{two, three}, false, ""});
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
@@ -67,10 +68,10 @@ TEST_F(ControlChannelTest, KnowsThePlansOfItsGenerationAndThoseThatRepliesBring)
 
 TEST_F(ControlChannelTest, TellsOfTheEndOfAGenerationOnce) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->AnswerHeartbeats({MemberState::kReform, false, "", false, "a member was lost"});
   ASSERT_TRUE(AwaitOver(1));
-  channel->Enter(MakeGeneration(2));  // the next one's end is told again, and only then
+  channel->Enter(MakeGeneration(2), 0);  // the next one's end is told again, and only then
   ASSERT_TRUE(AwaitOver(2));
   channel.reset();
   ASSERT_EQ(over_.size(), 2u);
@@ -79,7 +80,7 @@ TEST_F(ControlChannelTest, TellsOfTheEndOfAGenerationOnce) {
 
 TEST_F(ControlChannelTest, AFencedReportEndsTheGenerationAndEmptiesTheQueue) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->FailReports(1, LostPeerError("this generation is over"));
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
   ASSERT_TRUE(AwaitOver(1));
@@ -91,10 +92,10 @@ TEST_F(ControlChannelTest, AFencedReportEndsTheGenerationAndEmptiesTheQueue) {
 
 TEST_F(ControlChannelTest, ARefusalOfAnEarlierGenerationsReportDoesNotTouchThePresentOne) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->FailReports(1, TransientError("refused"));
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
-  channel->Enter(MakeGeneration(2));
+  channel->Enter(MakeGeneration(2), 0);
   channel->Report(MakeReport({1, 2}, 2, 0, 1));
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
   channel.reset();
@@ -104,7 +105,7 @@ TEST_F(ControlChannelTest, ARefusalOfAnEarlierGenerationsReportDoesNotTouchThePr
 
 TEST_F(ControlChannelTest, BringsTheRequestToStop) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   EXPECT_EQ(channel->Requested(), BoundaryRequest::kNone);
   client_->AnswerReports({{}, true, "suspended"});
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
@@ -115,18 +116,58 @@ TEST_F(ControlChannelTest, BringsTheRequestToStop) {
 
 TEST_F(ControlChannelTest, ARequestToReformEndsWithTheGenerationThatItIsAbout) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->AnswerReports({{}, false, "", true});
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
   EXPECT_EQ(channel->Requested(), BoundaryRequest::kReform);
-  channel->Enter(MakeGeneration(2));
+  channel->Enter(MakeGeneration(2), 0);
   EXPECT_EQ(channel->Requested(), BoundaryRequest::kNone);
+}
+
+TEST_F(ControlChannelTest, RegistersWithACoordinatorThatDoesNotKnowTheWorkerAndTrainsOn) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1, {{1, 1, {}, 0}}), 4);
+  client_->AnswerReports({{{2, 9, {}, 0}}, false, "", false, /*committed=*/5});
+  channel->Report(MakeReport({1, 1}, 5, 0, 1));
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  channel->Report(MakeReport({1, 1}, 6, 0, 1));  // taken, and not known to be committed
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  client_->FailReports(1 << 30, TransientError("refused"));
+  channel->Report(MakeReport({1, 1}, 7, 0, 1));
+  client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
+  const RegisterRequest told = client_->AwaitRegistration();
+  EXPECT_EQ(told.join.worker, MakeJoin(0).worker);
+  ASSERT_TRUE(told.generation.has_value());
+  EXPECT_EQ(told.generation->id, (GenerationId{1, 1}));
+  EXPECT_EQ(told.generation->plans.size(), 2u);
+  EXPECT_FALSE(told.left);
+  EXPECT_EQ(told.round, 7);
+  EXPECT_EQ(told.settled, 5);
+  ASSERT_EQ(told.reports.size(), 2u);
+  EXPECT_EQ(told.reports[0].round, 6);
+  EXPECT_EQ(told.totals.rounds, 3);
+  EXPECT_EQ(told.totals.samples, 3 * 1024);
+  EXPECT_TRUE(channel->Flush(seconds(20)).ok()) << "registering has taken the report along";
+  channel.reset();
+  EXPECT_TRUE(over_.empty());
+}
+
+TEST_F(ControlChannelTest, GivesUpTheOldestReportsRatherThanGrow) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1), 0);
+  client_->FailReports(1 << 30, TransientError("refused"));
+  const auto many = static_cast<int64_t>(kMaxUnsettledReports) + 10;
+  for (int64_t round = 1; round <= many; ++round) channel->Report(MakeReport({1, 1}, round, 0, 1));
+  client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
+  const RegisterRequest told = client_->AwaitRegistration();
+  EXPECT_EQ(told.reports.size(), kMaxUnsettledReports);
+  EXPECT_EQ(told.settled, 10);
 }
 
 TEST_F(ControlChannelTest, EndsAtOnceThoughReportsAreWaiting) {
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   client_->FailReports(1 << 30, TransientError("refused"));
   channel->Report(MakeReport({1, 1}, 1, 0, 1));
   EXPECT_EQ(channel->Flush(milliseconds(1)).error().code, ErrorCode::kTransient);

@@ -1,9 +1,13 @@
 // The coordinator's server and the workers' client on loopback, in one process: what the worker
 // program does, without training.
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
 #include <thread>
 
+#include "controller/http/certificates.h"
 #include "controller/http/coordinator_server.h"
 #include "core/spec/to_json.h"
 #include "runtime/membership/control_channel.h"
@@ -58,10 +62,10 @@ int64_t RunWorker(std::shared_ptr<CoordinatorClient> client, int64_t index, int6
   const JoinRequest join = MakeJoin(index);
   const Status joined = client->Join(join);
   EXPECT_TRUE(joined.ok()) << joined.error().message;
-  QueuedControlChannel channel(client, join.worker, nullptr);
+  QueuedControlChannel channel(client, join, nullptr);
   const auto generation = client->AwaitGeneration(join.worker, {}, 0, "", kNever);
   EXPECT_TRUE(generation.ok()) << generation.error().message;
-  channel.Enter(*generation);
+  channel.Enter(*generation, 0);
   EXPECT_EQ(channel.Plans().size(), 1u);
 
   const auto size = static_cast<int64_t>(generation->members.size());
@@ -102,6 +106,92 @@ TEST_F(EndToEnd, FourWorkersJoinMeetReportAndLeave) {
   EXPECT_EQ(Of<EndedEvent>(events)[0].end.outcome, JobOutcome::kCompleted);
 }
 
+// A server with a certificate, and a file of the authorities that its clients trust.
+class OverTls : public EndToEnd {
+ protected:
+  void SetUp() override {
+    clock_now_ = clock_.UnixSeconds();
+    authority_ = *MakeAuthority("one", Days(300));
+    certificate_ = *ServerCertificate::Make(Leaf(authority_));
+    Trust(authority_.certificate);
+    HttpServerOptions options;
+    options.certificate = certificate_;
+    auto server = CoordinatorServer::Start(options, clock_);
+    ASSERT_TRUE(server.ok()) << server.error().message;
+    server_ = std::move(*server);
+    CoordinatorOptions coordinator;
+    coordinator.job = MakeJob(2);
+    ASSERT_TRUE(server_->service()
+                    .AddJob(key_, "secret", ToJson(coordinator.job).dump(), coordinator)
+                    .ok());
+  }
+  void TearDown() override { std::remove(ca_file_.c_str()); }
+  [[nodiscard]] Validity Days(double days) const {
+    return {clock_now_ - 300, clock_now_ + days * 86400};
+  }
+  [[nodiscard]] CertificateAndKey Leaf(const CertificateAndKey& authority,
+                                       const std::string& address = "127.0.0.1") const {
+    return *MakeLeaf(authority, {"coordinator", {}, {address}, Days(30)});
+  }
+  void Trust(const std::string& bundle) { std::ofstream(ca_file_) << bundle; }
+  std::shared_ptr<CoordinatorClient> TlsClient() {
+    return MakeHttpCoordinatorClient({server_->UrlOf(key_), "secret", "", ca_file_});
+  }
+  // One attempt.
+  bool Reaches(CoordinatorClient& client) {
+    return client.Heartbeat({MakeJoin(0).worker, {}, 0}).ok();
+  }
+
+  double clock_now_ = 0;
+  const std::string ca_file_ =
+      ::testing::TempDir() + "longstride-ca-" + std::to_string(getpid()) + ".pem";
+  CertificateAndKey authority_;
+  std::shared_ptr<ServerCertificate> certificate_;
+};
+
+TEST_F(OverTls, AWorkerLivesOverHttps) {
+  EXPECT_THAT(server_->UrlOf(key_), HasSubstr("https://"));
+  const auto job = TlsClient()->FetchJob();
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_TRUE(TlsClient()->Join(MakeJoin(0)).ok());
+}
+
+TEST_F(OverTls, AServerThatNobodyTrustedSignedForIsNotSpokenTo) {
+  const CertificateAndKey stranger = *MakeAuthority("stranger", Days(300));
+  Trust(stranger.certificate);
+  EXPECT_FALSE(Reaches(*TlsClient()));
+}
+
+TEST_F(OverTls, ACertificateForAnotherAddressIsRefused) {
+  ASSERT_TRUE(certificate_->Replace(Leaf(authority_, "10.1.2.3")).ok());
+  EXPECT_FALSE(Reaches(*TlsClient()));
+}
+
+TEST_F(OverTls, AClientFollowsARotationThroughTheBundleFile) {
+  const auto client = TlsClient();
+  ASSERT_TRUE(Reaches(*client));
+  const CertificateAndKey next = *MakeAuthority("two", Days(300));
+  Trust(authority_.certificate + next.certificate);
+  ASSERT_TRUE(certificate_->Replace(Leaf(next)).ok());
+  EXPECT_TRUE(Reaches(*client)) << "on its old connection or a new one";
+  EXPECT_TRUE(Reaches(*TlsClient())) << "a new connection sees the new certificate";
+  Trust(next.certificate);
+  EXPECT_TRUE(Reaches(*TlsClient()));
+  Trust(authority_.certificate);
+  EXPECT_FALSE(Reaches(*TlsClient())) << "the old certificate is not shown any more";
+}
+
+TEST_F(EndToEnd, ATokenFileIsReadAgainWhenTheTokenIsRefused) {
+  Host(1);
+  const std::string path = ::testing::TempDir() + "longstride-token-" + std::to_string(getpid());
+  std::ofstream(path) << "outdated";
+  const auto client = MakeHttpCoordinatorClient({server_->UrlOf(key_), "", path, ""});
+  EXPECT_EQ(client->Join(MakeJoin(0)).error().code, ErrorCode::kUser);
+  std::ofstream(path) << "secret";
+  EXPECT_TRUE(client->Join(MakeJoin(0)).ok());
+  std::remove(path.c_str());
+}
+
 TEST_F(EndToEnd, AWrongTokenIsAUserErrorAtOnce) {
   Host(1);
   const Status joined = Client("guess")->Join(MakeJoin(0));
@@ -119,7 +209,7 @@ TEST_F(EndToEnd, SurvivorsHearOfALostWorkerThroughTheirHeartbeats) {
   std::condition_variable told;
   std::optional<HeartbeatReply> over;
   QueuedControlChannel survivor(
-      client, MakeJoin(0).worker,
+      client, MakeJoin(0),
       [&](const HeartbeatReply& reply) {
         const std::lock_guard lock(mutex);
         over = reply;
@@ -128,7 +218,7 @@ TEST_F(EndToEnd, SurvivorsHearOfALostWorkerThroughTheirHeartbeats) {
       std::chrono::milliseconds(20));
   const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok()) << generation.error().message;
-  survivor.Enter(*generation);
+  survivor.Enter(*generation, 0);
   server_->service().WithJob(key_, [](Coordinator& coordinator, TimePoint now) {
     coordinator.WorkerExited("worker", 1, 137, "was killed by signal 9", true, now);
   });
@@ -149,10 +239,10 @@ TEST_F(EndToEnd, AStopReachesTheEngineThroughTheChannel) {
   Host(1);
   auto client = Client();
   ASSERT_TRUE(client->Join(MakeJoin(0)).ok());
-  QueuedControlChannel channel(client, MakeJoin(0).worker, nullptr);
+  QueuedControlChannel channel(client, MakeJoin(0), nullptr);
   const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok());
-  channel.Enter(*generation);
+  channel.Enter(*generation, 0);
   EXPECT_EQ(channel.Requested(), BoundaryRequest::kNone);
   server_->service().WithJob(key_, [](Coordinator& c, TimePoint) { c.RequestStop("suspended"); });
   channel.Report(MakeReport(generation->id, 1, 0, 1));
@@ -193,8 +283,8 @@ TEST_F(EndToEnd, ReportsWaitWhileTheCoordinatorCannotBeReached) {
   const auto generation = client->AwaitGeneration(MakeJoin(0).worker, {}, 0, "", kNever);
   ASSERT_TRUE(generation.ok());
   server_.reset();
-  QueuedControlChannel channel(client, MakeJoin(0).worker, nullptr);
-  channel.Enter(*generation);
+  QueuedControlChannel channel(client, MakeJoin(0), nullptr);
+  channel.Enter(*generation, 0);
   channel.Report(MakeReport(generation->id, 1, 0, 1));
   EXPECT_EQ(channel.Flush(std::chrono::milliseconds(100)).error().code, ErrorCode::kTransient);
   EXPECT_EQ(channel.Plans().size(), 1u);  // and training goes on under the plan that it has

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
@@ -16,6 +17,13 @@ class FakeClient final : public CoordinatorClient {
  public:
   Result<TrainingJob> FetchJob() override { return TrainingJob{}; }
   Status Join(const JoinRequest&) override { return {}; }
+  Status Register(const RegisterRequest& request) override {
+    const std::lock_guard lock(mutex_);
+    registrations_.push_back(request);
+    heartbeat_.state = MemberState::kTraining;  // it is known from now on
+    registered_.notify_all();
+    return {};
+  }
   Result<Generation> AwaitGeneration(const WorkerId&, GenerationId, int64_t, const std::string&,
                                      const std::function<bool()>&) override {
     return TransientError("not in this test");
@@ -62,6 +70,12 @@ class FakeClient final : public CoordinatorClient {
     const std::lock_guard lock(mutex_);
     reply_ = std::move(reply);
   }
+  // The first registration; one without a worker if there is none in time.
+  RegisterRequest AwaitRegistration() {
+    std::unique_lock lock(mutex_);
+    registered_.wait_for(lock, std::chrono::seconds(20), [&] { return !registrations_.empty(); });
+    return registrations_.empty() ? RegisterRequest{} : registrations_.front();
+  }
   std::vector<int64_t> reported() {
     const std::lock_guard lock(mutex_);
     return reported_;
@@ -83,6 +97,8 @@ class FakeClient final : public CoordinatorClient {
   int attempts_ = 0;
   Error failure_;
   std::vector<int64_t> reported_;
+  std::vector<RegisterRequest> registrations_;
+  std::condition_variable registered_;
   std::map<std::string, std::vector<uint8_t>> keys_;
   std::vector<int64_t> reads_;
 };

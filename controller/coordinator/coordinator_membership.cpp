@@ -1,0 +1,187 @@
+// Who takes part: workers join, leave, are lost or released.
+#include <algorithm>
+
+#include "controller/coordinator/coordinator.h"
+#include "controller/coordinator/worker_names.h"
+#include "core/base/format.h"
+
+namespace longstride {
+namespace {
+
+ErrorCode CodeOfExit(int exit_code) {
+  for (const ErrorCode code :
+       {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
+        ErrorCode::kTransient, ErrorCode::kInterrupted, ErrorCode::kBug}) {
+    if (ExitCodeOf(code) == exit_code) return code;
+  }
+  return ErrorCode::kLostPeer;  // a signal, or a code that is not ours
+}
+
+bool IsGoodExit(int exit_code) {
+  return exit_code == 0 || exit_code == ExitCodeOf(ErrorCode::kInterrupted);
+}
+
+}  // namespace
+
+Status Coordinator::CheckKind(const JoinRequest& request) const {
+  if (request.protocol != kProtocolVersion) {
+    return UserError(
+        Format("the worker speaks protocol %d, the coordinator %d: run the same release of "
+               "longstride on both sides",
+               request.protocol, kProtocolVersion));
+  }
+  const std::vector<WorkerGroup>& groups = options_.job.spec.workers;
+  const WorkerId& id = request.worker;
+  if (std::ranges::none_of(groups, [&](const WorkerGroup& g) { return g.name == id.group; })) {
+    return UserError(Format("job %s has no worker group \"%s\"", options_.job.metadata.name.c_str(),
+                            id.group.c_str()));
+  }
+  return {};
+}
+
+bool Coordinator::IsWanted(const WorkerPlace& place) const {
+  const std::vector<WorkerPlace> places = wanted();
+  return std::ranges::find(places, place) != places.end();
+}
+
+Status Coordinator::CheckPlace(const WorkerPlace& place) const {
+  if (IsWanted(place)) return {};
+  const auto of_group = std::ranges::count(wanted(), place.group, &WorkerPlace::group);
+  return UserError(
+      Format("index %lld is out of range: with %lld replicas, group %s has places 0 "
+             "to %lld",
+             static_cast<long long>(place.index), static_cast<long long>(replicas_),
+             place.group.c_str(), static_cast<long long>(of_group) - 1));
+}
+
+Error Coordinator::Ended() const {
+  const bool failed = end_->outcome == JobOutcome::kFailed;
+  return {failed ? end_->code : ErrorCode::kInterrupted, "the job has ended: " + end_->reason};
+}
+
+Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
+  LONGSTRIDE_RETURN_IF_ERROR(CheckKind(request));
+  LONGSTRIDE_RETURN_IF_ERROR(CheckPlace(PlaceOf(request.worker)));
+  if (end_) return Ended();
+  if (stop_reason_ || completed_)
+    return InterruptedError("the job is ending: " + stop_reason_.value_or("it is complete"));
+  return Seat(request, now);
+}
+
+// Gives a newcomer its place, from whoever has it.
+Status Coordinator::Seat(const JoinRequest& request, TimePoint now) {
+  const WorkerPlace place = PlaceOf(request.worker);
+  if (const auto it = workers_.find(place); it != workers_.end()) {
+    Worker& before = it->second;
+    if (before.join.worker == request.worker) {  // sent again: the first answer was lost
+      if (!before.present()) return FencedError();
+      before.last_seen = now;
+      return {};
+    }
+    if (before.present()) Lose(before, ErrorCode::kLostPeer, "it was started anew");
+    if (end_) return Ended();
+  }
+  Worker worker;
+  worker.join = request;
+  worker.last_seen = now;
+  worker.released = !IsWanted(place);
+  workers_[place] = std::move(worker);
+  Emit(JoinedEvent{request});
+  if (generation_id_.counter > 0) AskMembersToReform(NameOf(place) + " joins");
+  FormGeneration();
+  SettleIn();
+  return {};
+}
+
+Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
+  Worker* worker = Find(request.worker);
+  if (!worker) return NotFound(request.worker);
+  if (request.exit_code == 0 && worker->phase == Phase::kMember)
+    completed_round_ = std::max(completed_round_, request.round);
+  Depart(*worker, request.exit_code, request.reason);
+  return {};
+}
+
+void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit_code,
+                               const std::string& detail, bool had_joined, TimePoint) {
+  const WorkerPlace place{group, index};
+  const auto it = workers_.find(place);
+  if (had_joined) {
+    if (it != workers_.end()) {
+      if (it->second.present()) Depart(it->second, exit_code, detail);
+    } else if (options_.takeover && exit_code == 0 && IsWanted(place)) {
+      completed_ = true;  // while no coordinator was there to hear it
+      EndIfAllLeft();
+    }
+    return;
+  }
+  if (end_ || completed_ || stop_reason_ || !IsWanted(place)) return;
+  if (IsGoodExit(exit_code)) {
+    if (generation_id_.counter > 0) return;
+    End(JobOutcome::kStopped, ErrorCode::kInterrupted,
+        NameOf(place) + " left before it joined: " + detail);
+    return;
+  }
+  CountLost(CodeOfExit(exit_code), NameOf(place) + " failed before it joined: " + detail);
+}
+
+void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reason) {
+  const WorkerPlace place = PlaceOf(worker.join.worker);
+  if (!IsGoodExit(exit_code) && !end_) {
+    Lose(worker, CodeOfExit(exit_code), reason);
+    return;
+  }
+  const bool member = worker.phase == Phase::kMember;
+  worker.phase = Phase::kLeft;
+  fenced_.insert(worker.join.worker);
+  Emit(WorkerLeftEvent{worker.join.worker, exit_code, reason});
+  if (end_) return;
+  if (exit_code == 0 && !worker.released) completed_ = completed_ || member;
+  // Its generation goes on without it only if it told the others at a round boundary.
+  if (member && !completed_ && !stop_reason_) AskMembersToReform(NameOf(place) + " left");
+  EndIfAllLeft(exit_code == 0 ? "" : NameOf(place) + " was interrupted");
+  FormGeneration();
+}
+
+void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason) {
+  const bool member = worker.phase == Phase::kMember || worker.phase == Phase::kDetached;
+  worker.phase = Phase::kLost;
+  fenced_.insert(worker.join.worker);
+  Emit(WorkerLostEvent{worker.join.worker, reason});
+  const std::string when =
+      generation_id_.counter == 0
+          ? std::string("before training began")
+          : Format("after round %lld", static_cast<long long>(ledger_.round()));
+  const std::string what = Format("%s was lost %s: %s", NameOf(PlaceOf(worker.join.worker)).c_str(),
+                                  when.c_str(), reason.c_str());
+  if (completed_ || stop_reason_) {  // it is not needed any more
+    if (member) BreakGeneration(what);
+    EndIfAllLeft();
+    FormGeneration();
+    return;
+  }
+  CountLost(code, what);
+  if (end_) return;
+  if (member) BreakGeneration(what);
+  FormGeneration();
+}
+
+Status Coordinator::Scale(int64_t replicas) {
+  LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(options_.job.spec, replicas));
+  if (end_) return UserError("the job has ended: " + end_->reason);
+  if (replicas == replicas_) return {};
+  replicas_ = replicas;
+  Emit(ScaledEvent{replicas});
+  const std::vector<WorkerPlace> places = wanted();
+  bool leaving = false;
+  for (auto& [place, worker] : workers_) {
+    worker.released = std::ranges::find(places, place) == places.end();
+    leaving = leaving || (worker.released && worker.phase == Phase::kMember);
+  }
+  if (leaving)
+    AskMembersToReform(Format("scaled to %lld workers", static_cast<long long>(replicas)));
+  FormGeneration();
+  return {};
+}
+
+}  // namespace longstride
