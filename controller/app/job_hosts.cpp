@@ -11,6 +11,8 @@ namespace {
 
 // How long the workers of a job that was taken over have to come back before they are missed.
 constexpr Duration kSettle = std::chrono::seconds(8);
+// Images may be pulled on some nodes and be there on others.
+constexpr Duration kStartWait = std::chrono::seconds(30);
 // Coordinators of one term; a job's generations are named by both, so no name comes twice.
 constexpr int64_t kMostInTerm = int64_t{1} << 24;
 
@@ -73,6 +75,7 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
   // Limits and deadlines are the controller's to judge: it knows which ends count.
   options.job.spec.run_policy.backoff_limit = 1'000'000;
   options.job.spec.run_policy.active_deadline_seconds = 0;
+  options.start_wait = kStartWait;
   options.term = term_ * kMostInTerm + ++count_;
   TrainingJob shown = options.job;
   for (WorkerGroup& group : shown.spec.workers) group.pod_template = nlohmann::json::object();
