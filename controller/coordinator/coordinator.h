@@ -57,6 +57,9 @@ struct CoordinatorOptions {
   int64_t term = 1;
   // Set when the job may have workers that another coordinator knew.
   std::optional<Takeover> takeover;
+  // How long after the first worker is there training waits for the others, if the groups'
+  // minReplicas are; absent: until all are there.
+  std::optional<Duration> start_wait;
   CoordinatorMode mode = CoordinatorMode::kTrain;
   // When a run is resumed or replayed: its plans as they took effect (PlanHistory) and its last
   // round.

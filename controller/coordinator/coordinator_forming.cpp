@@ -60,8 +60,10 @@ void Coordinator::FormGeneration() {
     return;
   }
   if (!survivors && count < replicas_) {
-    if (generation_id_.counter == 0 && !options_.takeover) return;
-    if (!restart_deadline_) restart_deadline_ = last_tick_ + kRestartWait;
+    const bool start = generation_id_.counter == 0 && !options_.takeover;
+    if (start && !options_.start_wait) return;
+    if (!restart_deadline_)
+      restart_deadline_ = last_tick_ + (start ? *options_.start_wait : kRestartWait);
     if (count == 0 || last_tick_ < *restart_deadline_) return;
   }
   if (count < least) {

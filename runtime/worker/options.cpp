@@ -35,6 +35,14 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->envname("LONGSTRIDE_INDEX")
       ->check(CLI::NonNegativeNumber)
       ->type_name("I");
+  app.add_option("--incarnation", o.incarnation,
+                 "name of this process, unique among all that ever have its place; default: random")
+      ->envname("LONGSTRIDE_INCARNATION")
+      ->type_name("NAME");
+  app.add_option("--address", o.address,
+                 "IP address that peers reach it at; default: the one that faces the coordinator")
+      ->envname("LONGSTRIDE_ADDRESS")
+      ->type_name("IP");
   app.add_option("--out", o.out, "checkpoints are written to DIR/checkpoints")
       ->required()
       ->envname("LONGSTRIDE_OUT")
@@ -42,6 +50,9 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
   app.add_option("--resume", o.resume, "continue from the newest checkpoint in DIR/checkpoints")
       ->envname("LONGSTRIDE_RESUME")
       ->type_name("DIR");
+  app.add_flag("--resume-if-any", o.resume_if_any,
+               "with --resume: start anew if DIR has no checkpoint yet")
+      ->envname("LONGSTRIDE_RESUME_IF_ANY");
   app.add_option("--metrics-port", o.metrics_port,
                  "serve /metrics on this port of every address; default: a free port of loopback")
       ->envname("LONGSTRIDE_METRICS_PORT")

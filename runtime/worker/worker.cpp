@@ -6,6 +6,7 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "runtime/checkpoint/checkpoint_directory.h"
 #include "runtime/collective/address.h"
 #ifdef LONGSTRIDE_CUDA
 #include "runtime/collective/nccl.h"
@@ -30,6 +31,11 @@ constexpr Duration kLastFlushTimeout = std::chrono::minutes(2);
 std::string NewIncarnation() {
   std::random_device random;
   return Format("%08x%08x", random(), random());
+}
+
+bool HasCheckpoint(const std::string& directory) {
+  const auto rounds = checkpoint::CheckpointDirectory(directory).List();
+  return !rounds.ok() || !rounds->empty();  // what cannot be read is Resume's to report
 }
 
 // The engine's channel to the coordinator, with the metrics and this process's signals on the way.
@@ -89,7 +95,8 @@ class Worker::AbortSwitch {
 
 Worker::Worker(const WorkerOptions& options)
     : options_(options),
-      id_{options.group, options.index, NewIncarnation()},
+      id_{options.group, options.index,
+          options.incarnation.empty() ? NewIncarnation() : options.incarnation},
       abort_(std::make_shared<AbortSwitch>()) {}
 
 Worker::~Worker() {
@@ -123,7 +130,10 @@ Status Worker::Prepare() {
   client_ =
       MakeHttpCoordinatorClient({options_.coordinator, "", options_.token_file, options_.ca_file});
   LONGSTRIDE_ASSIGN_OR_RETURN(job_, client_->FetchJob());
-  LONGSTRIDE_ASSIGN_OR_RETURN(address_, AddressTowards(coordinator.host, coordinator.port));
+  address_ = options_.address;
+  if (address_.empty()) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(address_, AddressTowards(coordinator.host, coordinator.port));
+  }
 
   const auto seed = static_cast<uint64_t>(job_.spec.seed);
   LONGSTRIDE_ASSIGN_OR_RETURN(DatasetPair data, OpenOwnDatasets(job_.spec, id_.group, id_.index));
@@ -137,8 +147,9 @@ Status Worker::Prepare() {
   engine.checkpoint_directory = options_.out + "/checkpoints";
   LONGSTRIDE_ASSIGN_OR_RETURN(
       engine_, MakeEngine(std::move(engine), train_, std::move(data.evaluation), std::move(model)));
-  if (!options_.resume.empty())
-    LONGSTRIDE_RETURN_IF_ERROR(engine_->Resume(options_.resume + "/checkpoints"));
+  if (const std::string from = options_.resume + "/checkpoints";
+      !options_.resume.empty() && (!options_.resume_if_any || HasCheckpoint(from)))
+    LONGSTRIDE_RETURN_IF_ERROR(engine_->Resume(from));
   return Status();
 }
 

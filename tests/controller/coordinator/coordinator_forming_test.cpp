@@ -134,5 +134,19 @@ TEST_F(CoordinatorTest, ABatchThatCannotBeSplitEndsTheJobAsAUserError) {
   EXPECT_EQ(End().code, ErrorCode::kUser);
 }
 
+TEST_F(CoordinatorTest, WithAStartWaitTrainingBeginsWithTheLeastThatTheGroupsAllow) {
+  CoordinatorOptions options;
+  options.job = MakeJob(3);
+  options.job.spec.workers[0].min_replicas = 2;
+  options.start_wait = std::chrono::seconds(10);
+  Make(3, options);
+  ASSERT_TRUE(Join(0).ok());
+  Pass(std::chrono::seconds(11), {0});
+  EXPECT_FALSE(Poll(0)) << "one is too few";
+  ASSERT_TRUE(Join(1).ok());
+  ASSERT_TRUE(Poll(0));
+  EXPECT_EQ(Poll(0)->generation->members.size(), 2U);
+}
+
 }  // namespace
 }  // namespace longstride

@@ -1,0 +1,58 @@
+// What the coordinators' authenticator asks: which pods live, from the cache's handlers, and what a
+// token proves, from the API server.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "controller/http/token_review.h"
+#include "controller/kube/cache.h"
+#include "controller/kube/client.h"
+
+namespace longstride {
+
+// The jobs' live pods by UID. Thread-safe.
+class PodIndex final : public LivePods {
+ public:
+  // For the pods' cache, before its reflector starts.
+  [[nodiscard]] kube::CacheHandlers Handlers();
+  [[nodiscard]] std::optional<LivePod> Find(const std::string& uid) const override;
+
+ private:
+  void Put(const kube::ObjectPtr& pod);
+  void Erase(const std::string& uid);
+
+  mutable std::mutex mutex_;
+  std::map<std::string, LivePod> pods_;
+};
+
+// Asks the API server, a few tokens at a time, on threads of its own. `client` must outlive it.
+// What is not asked yet when it is destroyed is answered with kInterrupted.
+class ApiTokenReviewer final : public TokenReviewer {
+ public:
+  ApiTokenReviewer(kube::Client& client, int threads);
+  ~ApiTokenReviewer() override;
+  void Review(const std::string& token, const std::string& audience, Done done) override;
+
+ private:
+  struct Question {
+    std::string token;
+    std::string audience;
+    Done done;
+  };
+  void Run(const std::stop_token& stop);
+
+  kube::Client& client_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<Question> questions_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace longstride

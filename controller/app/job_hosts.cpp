@@ -1,0 +1,121 @@
+#include "controller/app/job_hosts.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/spec/to_json.h"
+
+namespace longstride {
+namespace {
+
+// How long the workers of a job that was taken over have to come back before they are missed.
+constexpr Duration kSettle = std::chrono::seconds(8);
+// Images may be pulled on some nodes and be there on others.
+constexpr Duration kStartWait = std::chrono::seconds(30);
+// Coordinators of one term; a job's generations are named by both, so no name comes twice.
+constexpr int64_t kMostInTerm = int64_t{1} << 24;
+
+}  // namespace
+
+JobHosts::~JobHosts() {
+  for (const auto& [key, hosted] : hosted_) service_.RemoveJob(key);
+}
+
+std::optional<CoordinatorView> JobHosts::View(const JobKey& key, const std::string& uid) {
+  CoordinatorView view;
+  bool takeover = false;
+  TimePoint since;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = hosted_.find(key);
+    if (it == hosted_.end()) return std::nullopt;
+    if (it->second.uid != uid) {
+      service_.RemoveJob(key);
+      hosted_.erase(it);
+      return std::nullopt;
+    }
+    view = it->second.monitor.View();
+    takeover = it->second.takeover;
+    since = it->second.since;
+  }
+  service_.WithJob(key, [&](Coordinator& coordinator, TimePoint) {
+    view.wanted = static_cast<int64_t>(coordinator.wanted().size());
+    view.completing = coordinator.completing();
+  });
+  view.settling = takeover && view.present() == 0 && clock_.Now() - since < kSettle;
+  return view;
+}
+
+Status JobHosts::Carry(const JobKey& key, const Observed& o, const CoordinatorOrders& orders) {
+  using Hosting = CoordinatorOrders::Hosting;
+  if (orders.hosting == Hosting::kRelease) {
+    Release(key);
+    return {};
+  }
+  if (orders.hosting == Hosting::kHost) LONGSTRIDE_RETURN_IF_ERROR(Host(key, o));
+  Status status;
+  service_.WithJob(key, [&](Coordinator& coordinator, TimePoint now) {
+    for (const WorkerExit& exit : orders.exits) {
+      coordinator.WorkerExited(exit.place.group, exit.place.index, exit.exit_code, exit.detail,
+                               /*had_joined=*/true, now);
+    }
+    if (orders.replicas) status = coordinator.Scale(*orders.replicas);
+    if (!orders.stop.empty()) coordinator.RequestStop(orders.stop);
+  });
+  return status;
+}
+
+Status JobHosts::Host(const JobKey& key, const Observed& o) {
+  const std::lock_guard lock(mutex_);
+  if (hosted_.contains(key)) return {};
+  CoordinatorOptions options;
+  options.job.metadata = o.metadata;
+  options.job.spec = *o.spec;
+  // Limits and deadlines are the controller's to judge: it knows which ends count.
+  options.job.spec.run_policy.backoff_limit = 1'000'000;
+  options.job.spec.run_policy.active_deadline_seconds = 0;
+  options.start_wait = kStartWait;
+  options.term = term_ * kMostInTerm + ++count_;
+  TrainingJob shown = options.job;
+  for (WorkerGroup& group : shown.spec.workers) group.pod_template = nlohmann::json::object();
+  const bool takeover = o.status.Holds(kRunning) || o.status.Holds(kRestarting);
+  if (takeover) {
+    Takeover& known = options.takeover.emplace();
+    known.round = o.status.progress.round;
+    known.samples = o.status.progress.samples;
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(
+      service_.AddJob(key, authenticator_, ToJson(shown).dump(), std::move(options)));
+  hosted_.emplace(key, Hosted{o.uid, JobMonitor(o.status), takeover, clock_.Now()});
+  LogInfo("hosts", key.namespace_ + "/" + key.name +
+                       (takeover ? ": taken over" : ": its coordinator is hosted here"));
+  return {};
+}
+
+void JobHosts::Release(const JobKey& key) {
+  const std::lock_guard lock(mutex_);
+  if (hosted_.erase(key) == 0) return;
+  service_.RemoveJob(key);
+}
+
+void JobHosts::Poll(const std::function<void(const JobKey& key, bool progress)>& wake) {
+  std::vector<std::pair<JobKey, bool>> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [key, hosted] : hosted_) {
+      bool urgent = false;
+      const std::vector<Event> events = service_.WaitForEvents(key, Duration::zero());
+      for (const Event& event : events) urgent = hosted.monitor.Note(event) || urgent;
+      if (!events.empty()) changed.emplace_back(key, !urgent);
+    }
+  }
+  for (const auto& [key, progress] : changed) wake(key, progress);
+}
+
+size_t JobHosts::size() const {
+  const std::lock_guard lock(mutex_);
+  return hosted_.size();
+}
+
+}  // namespace longstride

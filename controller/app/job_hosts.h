@@ -1,0 +1,64 @@
+// The coordinators that this controller hosts while it leads, one for each job that is to train.
+// Thread-safe.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "controller/http/coordinator_service.h"
+#include "controller/reconcile/desired.h"
+#include "controller/reconcile/job_monitor.h"
+#include "controller/reconcile/observed.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
+
+namespace longstride {
+
+class JobHosts {
+ public:
+  // `term`: of this leadership. `authenticator` decides who is a job's worker. `service` and
+  // `clock` must outlive the hosts.
+  JobHosts(CoordinatorService& service, std::shared_ptr<Authenticator> authenticator, int64_t term,
+           const Clock& clock)
+      : service_(service), authenticator_(std::move(authenticator)), term_(term), clock_(clock) {}
+  ~JobHosts();
+
+  // What the job's coordinator knows now; nullopt when it is not hosted. A job of that name with
+  // another UID is one that was deleted: its hosting ends.
+  [[nodiscard]] std::optional<CoordinatorView> View(const JobKey& key, const std::string& uid);
+
+  // Carries out `orders` for the job `o`. kUser when it cannot be hosted.
+  Status Carry(const JobKey& key, const Observed& o, const CoordinatorOrders& orders);
+  void Release(const JobKey& key);
+
+  // Takes in what has happened, in all jobs; `wake` is told of each job whose decision may come out
+  // differently (`progress` false), or that has made progress. Call it about ten times a second.
+  void Poll(const std::function<void(const JobKey& key, bool progress)>& wake);
+
+  [[nodiscard]] size_t size() const;
+
+ private:
+  struct Hosted {
+    std::string uid;
+    JobMonitor monitor;
+    bool takeover = false;
+    TimePoint since;
+  };
+
+  Status Host(const JobKey& key, const Observed& o);
+
+  CoordinatorService& service_;
+  const std::shared_ptr<Authenticator> authenticator_;
+  const int64_t term_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<JobKey, Hosted> hosted_;
+  int64_t count_ = 0;  // coordinators so far, in this term
+};
+
+}  // namespace longstride

@@ -1,0 +1,109 @@
+#include "controller/app/objects.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "controller/kube/resource.h"
+#include "controller/reconcile/labels.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kFirstRetry = 2;
+constexpr double kLastRetry = 60;
+
+void Keep(const json& from, json& to, const char* path) {
+  const json& value = kube::ValueAt(from, path);
+  if (!value.is_null()) to[json::json_pointer(path)] = value;
+}
+
+}  // namespace
+
+json ProjectPod(const json& pod) {
+  json kept = json::object();
+  for (const char* path : {"/metadata/name", "/metadata/uid", "/metadata/creationTimestamp",
+                           "/metadata/deletionTimestamp", "/metadata/ownerReferences",
+                           "/spec/nodeName", "/status/phase", "/status/reason", "/status/message"})
+    Keep(pod, kept, path);
+  for (const char* label : {kJobNameLabel, kGroupLabel, kIndexLabel, kIncarnationLabel}) {
+    const json& labels = kube::ValueAt(pod, "/metadata/labels");
+    if (labels.is_object() && labels.contains(label))
+      kept["metadata"]["labels"][label] = labels[label];
+  }
+  static const std::set<std::string> kConditions = {"Ready", "DisruptionTarget", "PodScheduled"};
+  for (const json& condition : kube::ValueAt(pod, "/status/conditions")) {
+    if (!kConditions.contains(kube::StringAt(condition, "/type"))) continue;
+    json& brief = kept["status"]["conditions"].emplace_back(json::object());
+    for (const char* path : {"/type", "/status", "/reason", "/message"})
+      Keep(condition, brief, path);
+  }
+  for (const json& container : kube::ValueAt(pod, "/status/containerStatuses")) {
+    if (kube::StringAt(container, "/name") != kWorkerContainer) continue;
+    json& brief = kept["status"]["containerStatuses"].emplace_back(json::object());
+    for (const char* path : {"/name", "/state"}) Keep(container, brief, path);
+  }
+  return kept;
+}
+
+json ProjectJob(const json& job) {
+  json kept = json::object();
+  for (const char* path : {"/apiVersion", "/kind", "/metadata/name", "/metadata/namespace",
+                           "/metadata/uid", "/metadata/generation", "/metadata/resourceVersion",
+                           "/metadata/deletionTimestamp", "/spec", "/status"})
+    Keep(job, kept, path);
+  return kept;
+}
+
+bool IsNews(const json& before, const json& after) {
+  const json none;
+  for (const char* path :
+       {"/metadata/uid", "/metadata/generation", "/metadata/deletionTimestamp", "/spec"}) {
+    if (kube::ValueAt(before, path) != kube::ValueAt(after, path)) return true;
+  }
+  return false;
+}
+
+bool IsNewer(const std::string& a, const std::string& b) {
+  // Of decimal numbers without leading zeros the longer is the larger.
+  return a.size() != b.size() ? a.size() > b.size() : a > b;
+}
+
+CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
+                        const WorkerPlace& place, int attempts, double now) {
+  CreateFailure failure;
+  failure.http_status = error.status;
+  failure.reason = kube::ApiReasonName(error.reason);
+  failure.message = error.message;
+  failure.quota = error.reason == kube::ApiReason::kQuotaExceeded;
+  failure.pod = pod;
+  failure.place = place;
+  if (!error.causes.empty()) {
+    failure.field = error.causes.front().field;
+    if (!error.causes.front().message.empty()) failure.message = error.causes.front().message;
+  }
+  failure.retry_at = now + std::min(kLastRetry, kFirstRetry * std::exp2(std::min(attempts, 10)));
+  return failure;
+}
+
+json LeaderSlice(const std::string& namespace_, const std::string& service,
+                 const std::string& address, int port) {
+  const bool v6 = address.find(':') != std::string::npos;
+  return {
+      {"apiVersion", "discovery.k8s.io/v1"},
+      {"kind", "EndpointSlice"},
+      {"metadata",
+       {{"name", service},
+        {"namespace", namespace_},
+        {"labels",
+         {{"kubernetes.io/service-name", service},
+          {"endpointslice.kubernetes.io/managed-by", "longstride-controller"}}}}},
+      {"addressType", v6 ? "IPv6" : "IPv4"},
+      {"endpoints", json::array({json{{"addresses", json::array({address})},
+                                      {"conditions", {{"ready", true}}}}})},
+      {"ports", json::array({json{{"name", "coordinator"}, {"port", port}, {"protocol", "TCP"}}})}};
+}
+
+}  // namespace longstride

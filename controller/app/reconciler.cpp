@@ -1,0 +1,306 @@
+#include "controller/app/reconciler.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "controller/app/objects.h"
+#include "controller/reconcile/decide.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "core/spec/parse.h"
+
+namespace longstride {
+namespace {
+
+using kube::ApiReason;
+using nlohmann::json;
+
+// A pod that we made and that no cache has shown for so long was deleted between two lists.
+constexpr Duration kUnseen = std::chrono::seconds(60);
+// When all jobs together have used up their budget of progress writes.
+constexpr Duration kBudgetWait = std::chrono::seconds(1);
+constexpr Duration kCallDeadline = std::chrono::seconds(15);
+// What a deletion that the cache does not show yet is taken to allow its pod.
+constexpr double kAssumedGrace = 60;
+
+const kube::Resource* ResourceOf(const json& object) {
+  for (const kube::Resource* resource : {&kube::ConfigMaps(), &kube::NetworkPolicies()}) {
+    if (kube::StringAt(object, "/kind") == resource->kind) return resource;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const kube::Cache& jobs,
+                       const kube::Cache& pods, JobHosts& hosts, kube::EventRecorder& recorder,
+                       const Clock& clock)
+    : options_(std::move(options)),
+      client_(client),
+      jobs_(jobs),
+      pods_(pods),
+      hosts_(hosts),
+      recorder_(recorder),
+      clock_(clock),
+      progress_budget_(options_.progress_writes_per_second,
+                       std::max(1.0, options_.progress_writes_per_second)) {}
+
+std::map<kube::ObjectKey, JobStatus> Reconciler::Statuses() const {
+  const std::lock_guard lock(mutex_);
+  return statuses_;
+}
+
+kube::Outcome Reconciler::Forget(const kube::ObjectKey& key) {
+  hosts_.Release({key.namespace_, key.name});
+  const std::lock_guard lock(mutex_);
+  memories_.erase(key);
+  statuses_.erase(key);
+  return kube::Outcome::Done();
+}
+
+Reconciler::Memory& Reconciler::Remember(const kube::ObjectKey& key, const std::string& uid) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Memory>& memory = memories_[key];
+  // A job of the same name that was deleted and made again is another.
+  if (!memory || memory->uid != uid) memory = std::make_unique<Memory>();
+  memory->uid = uid;
+  return *memory;
+}
+
+kube::Outcome Reconciler::Reconcile(const kube::ObjectKey& key, const std::stop_token& stop) {
+  const TimePoint began = clock_.Now();
+  const kube::Outcome outcome = Look(key, stop);
+  times_.Add(clock_.Now() - began, outcome.kind == kube::Outcome::Kind::kRetry);
+  return outcome;
+}
+
+kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token& stop) {
+  const kube::ObjectPtr cached = jobs_.Find(key);
+  if (!cached) return Forget(key);
+  Memory& memory = Remember(key, cached->uid);
+  const json& job = !memory.written.is_null() && IsNewer(kube::ResourceVersionOf(memory.written),
+                                                         cached->resource_version)
+                        ? memory.written
+                        : cached->value;
+  const Observed o = Observe(job, memory);
+  Desired desired = Decide(o);
+
+  const kube::CallOptions call{kCallDeadline, stop};
+  bool done = true;
+  // Pods need what they mount, and a coordinator to join.
+  if (const Status hosted = hosts_.Carry({key.namespace_, key.name}, o, desired.coordinator);
+      !hosted.ok()) {
+    LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
+    done = false;
+  }
+  done = ApplyObjects(desired, memory, call) && done;
+  done = RemovePods(o, desired, memory, call) && done;
+  done = CreatePods(o, desired, memory, call) && done;
+  Duration progress_wait{};
+  if (desired.status) {
+    const auto wait = WriteStatus(job, o, *desired.status, memory, call);
+    if (!wait.ok()) {
+      // Whoever wrote before us is in the cache soon; what was decided is decided again.
+      if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
+      LogWarning("reconcile", key.Text() + ": " + wait.error().message);
+      return kube::Outcome::Retry();
+    }
+    progress_wait = *wait;
+    const std::lock_guard lock(mutex_);
+    statuses_[key] = *desired.status;
+  }
+  RecordEvents(o, desired);
+  if (desired.delete_job) {
+    kube::DeleteOptions options;
+    options.uid = memory.uid;
+    const auto deleted = client_.Delete(kube::TrainingJobs(), key, options, call);
+    done = (deleted.ok() || deleted.error().reason == ApiReason::kNotFound) && done;
+  }
+  if (!done) return kube::Outcome::Retry();
+  Duration wait = progress_wait;
+  if (desired.requeue_at > 0) {
+    const Duration until = FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds()));
+    wait = wait > Duration::zero() ? std::min(wait, until) : until;
+  }
+  return wait > Duration::zero() ? kube::Outcome::After(wait) : kube::Outcome::Done();
+}
+
+Observed Reconciler::Observe(const json& job, Memory& memory) {
+  Observed o;
+  o.uid = memory.uid;
+  o.now = clock_.UnixSeconds();
+  const json& generation = kube::ValueAt(job, "/metadata/generation");
+  o.generation = generation.is_number_integer() ? generation.get<int64_t>() : 0;
+  o.deleting = !kube::StringAt(job, "/metadata/deletionTimestamp").empty();
+  o.managed_by = kube::StringAt(job, "/spec/runPolicy/managedBy");
+  if (memory.parsed_generation != o.generation) {
+    json manifest = {{"apiVersion", kApiVersion}, {"kind", kKind}};
+    manifest["metadata"] = {{"name", kube::StringAt(job, "/metadata/name")},
+                            {"namespace", kube::StringAt(job, "/metadata/namespace")}};
+    manifest["spec"] = kube::ValueAt(job, "/spec");
+    ParsedJob parsed = ParseTrainingJobJson(manifest);
+    memory.parsed_generation = o.generation;
+    memory.metadata.name = kube::StringAt(job, "/metadata/name");
+    memory.metadata.namespace_ = kube::StringAt(job, "/metadata/namespace");
+    memory.spec = parsed.ok() ? std::optional(std::move(parsed.job->spec)) : std::nullopt;
+    memory.faults = parsed.ok() ? "" : ToError(parsed.faults).message;
+    memory.create_failure.reset();  // it may be mended
+  }
+  o.metadata = memory.metadata;
+  o.spec = memory.spec;
+  o.spec_faults = memory.faults;
+  o.status = StatusFromJson(kube::ValueAt(job, "/status"));
+  o.defaults = options_.defaults;
+  o.defaults.ca_bundle = options_.ca_bundle();
+  o.create_failure = memory.create_failure;
+  o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
+  ObservePods(memory.uid, memory, o);
+  return o;
+}
+
+void Reconciler::ObservePods(const std::string& uid, Memory& memory, Observed& o) {
+  std::set<std::string> seen;
+  for (const kube::ObjectPtr& pod : pods_.ByOwner(uid)) {
+    if (std::optional<PodView> view = ViewOfPod(pod->value, uid)) {
+      memory.made.erase(view->name);
+      if (memory.deleting.contains(view->uid) && view->deleted == 0)
+        view->deleted = o.now + kAssumedGrace;
+      seen.insert(view->uid);
+      o.pods.push_back(std::move(*view));
+    }
+  }
+  std::erase_if(memory.made,
+                [&](const auto& made) { return clock_.Now() - made.second.since > kUnseen; });
+  for (const auto& [name, made] : memory.made) {
+    o.pods.push_back(made.view);
+    seen.insert(made.view.uid);
+  }
+  std::erase_if(memory.deleting, [&](const std::string& each) { return !seen.contains(each); });
+}
+
+bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
+                              const kube::CallOptions& call) {
+  bool done = true;
+  for (const json& object : desired.apply) {
+    const std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();
+    const size_t hash = std::hash<json>{}(object);
+    if (const auto it = memory.applied.find(name); it != memory.applied.end() && it->second == hash)
+      continue;
+    const kube::Resource* resource = ResourceOf(object);
+    const auto applied = client_.Apply(*resource, object, /*force=*/true, call);
+    if (applied.ok()) {
+      memory.applied[name] = hash;
+    } else {
+      LogWarning("reconcile", applied.error().message);
+      done = done && applied.error().reason == ApiReason::kNamespaceTerminating;
+    }
+  }
+  return done;
+}
+
+bool Reconciler::RemovePods(const Observed& o, const Desired& desired, Memory& memory,
+                            const kube::CallOptions& call) {
+  bool done = true;
+  for (const PodToDelete& pod : desired.remove) {
+    kube::DeleteOptions options;
+    options.uid = pod.uid;
+    const auto deleted =
+        client_.Delete(kube::Pods(), {o.metadata.namespace_, pod.name}, options, call);
+    // A conflict is about the UID: that pod is gone.
+    if (deleted.ok() || deleted.error().reason == ApiReason::kNotFound ||
+        deleted.error().reason == ApiReason::kConflict) {
+      memory.deleting.insert(pod.uid);
+      LogInfo("reconcile", o.metadata.namespace_ + "/" + pod.name + " deleted: " + pod.why);
+    } else {
+      LogWarning("reconcile", deleted.error().message);
+      done = false;
+    }
+  }
+  return done;
+}
+
+bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
+                            const kube::CallOptions& call) {
+  // Where one was refused the others would be too.
+  size_t made = 0;
+  while (made < desired.create.size() && CreatePod(o, desired.create[made], memory, call)) ++made;
+  RecordCreated(made, desired);
+  if (made < desired.create.size()) return false;
+  const bool over = memory.create_failure && o.now >= memory.create_failure->retry_at;
+  if (!desired.create.empty() || over) {
+    memory.create_failure.reset();
+    memory.create_failures = 0;
+  }
+  return true;
+}
+
+bool Reconciler::CreatePod(const Observed& o, const PodToCreate& pod, Memory& memory,
+                           const kube::CallOptions& call) {
+  auto made = client_.Create(kube::Pods(), pod.body, call);
+  if (!made.ok() && made.error().reason == ApiReason::kAlreadyExists) {
+    // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
+    auto there = client_.Get(kube::Pods(), {o.metadata.namespace_, pod.name}, call);
+    if (there.ok() && kube::ControllerUidOf(*there) == o.uid) made = std::move(there);
+  }
+  if (made.ok()) {
+    if (auto view = ViewOfPod(*made, o.uid))
+      memory.made[pod.name] = {std::move(*view), clock_.Now()};
+    return true;
+  }
+  const kube::ApiError& error = made.error();
+  LogWarning("reconcile", error.message);
+  if (error.Transient() || error.reason == ApiReason::kInterrupted) return false;
+  memory.create_failure =
+      FailureOf(error, pod.name, pod.place, memory.create_failures++, clock_.UnixSeconds());
+  return false;
+}
+
+Duration Reconciler::UntilProgress(const Observed& o, Memory& memory) {
+  const TimePoint now = clock_.Now();
+  if (memory.progress_at > now) return memory.progress_at - now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!progress_budget_.TryTake(now)) return kBudgetWait;
+  }
+  // Between 0.8 and 1.2 of the period, so that jobs that began together do not stay together.
+  const uint64_t word =
+      Hash64(std::hash<std::string>{}(o.uid), static_cast<uint64_t>(o.status.progress.round));
+  const double jitter = 0.8 + 0.4 * static_cast<double>(word >> 11) * 0x1p-53;
+  memory.progress_at = now + FromSeconds(ToSeconds(options_.progress_period) * jitter);
+  return Duration::zero();
+}
+
+kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,
+                                                  const JobStatus& status, Memory& memory,
+                                                  const kube::CallOptions& call) {
+  if (status == o.status) return Duration::zero();
+  if (!DiffersAtOnce(o.status, status)) {
+    if (const Duration wait = UntilProgress(o, memory); wait > Duration::zero()) return wait;
+  }
+  const json object = {{"apiVersion", kApiVersion},
+                       {"kind", kKind},
+                       {"metadata",
+                        {{"name", o.metadata.name},
+                         {"namespace", o.metadata.namespace_},
+                         {"uid", o.uid},
+                         {"resourceVersion", kube::ResourceVersionOf(job)}}},
+                       {"spec", kube::ValueAt(job, "/spec")},
+                       {"status", ToJson(status)}};
+  auto written = client_.UpdateStatus(kube::TrainingJobs(), object, call);
+  if (!written.ok()) return written.error();
+  memory.written = ProjectJob(*written);
+  return Duration::zero();
+}
+
+void Reconciler::RecordEvents(const Observed& o, const Desired& desired) {
+  for (const EventToWrite& event : desired.events) {
+    kube::EventText text;
+    text.about = {kApiVersion, kKind, {o.metadata.namespace_, o.metadata.name}, o.uid, ""};
+    text.warning = event.warning;
+    text.reason = event.reason;
+    text.message = event.message;
+    recorder_.Record(std::move(text));
+  }
+}
+
+}  // namespace longstride

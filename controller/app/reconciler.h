@@ -1,0 +1,104 @@
+// Observe, decide, act, for one job at a time: puts together what is known of it, and carries out
+// what Decide wants. Holds between two looks only what the caches do not show yet (our own writes)
+// and what limits our rates.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "controller/app/job_hosts.h"
+#include "controller/app/reconcile_times.h"
+#include "controller/kube/cache.h"
+#include "controller/kube/client.h"
+#include "controller/kube/event_recorder.h"
+#include "controller/kube/token_bucket.h"
+#include "controller/kube/work_queue.h"
+#include "controller/reconcile/desired.h"
+#include "controller/reconcile/observed.h"
+#include "core/base/clock.h"
+
+namespace longstride {
+
+struct ReconcilerOptions {
+  WorkerDefaults defaults;  // without the CA bundle, which changes
+  std::function<std::string()> ca_bundle = [] { return std::string(); };
+  // Progress alone is written this often at most, for one job (jittered by a fifth) and for all.
+  Duration progress_period = std::chrono::seconds(10);
+  double progress_writes_per_second = 20;
+};
+
+// Thread-safe, for different jobs at once; never the same one, which the work queue sees to. All
+// references must outlive it.
+class Reconciler {
+ public:
+  Reconciler(ReconcilerOptions options, kube::Client& client, const kube::Cache& jobs,
+             const kube::Cache& pods, JobHosts& hosts, kube::EventRecorder& recorder,
+             const Clock& clock);
+
+  [[nodiscard]] kube::Outcome Reconcile(const kube::ObjectKey& key, const std::stop_token& stop);
+
+  // The status of every job that was looked at and is still there, for the metrics.
+  [[nodiscard]] std::map<kube::ObjectKey, JobStatus> Statuses() const;
+  [[nodiscard]] ReconcileCounts times() const { return times_.Read(); }
+
+ private:
+  // A pod that was made and that the cache does not show yet.
+  struct Made {
+    PodView view;
+    TimePoint since;
+  };
+  struct Memory {
+    std::string uid;
+    int64_t parsed_generation = -1;
+    ObjectMeta metadata;
+    std::optional<TrainingJobSpec> spec;
+    std::string faults;
+    nlohmann::json written;  // the job as our last status write left it
+    std::map<std::string, Made> made;
+    std::set<std::string> deleting;  // UIDs
+    std::map<std::string, size_t> applied;
+    std::optional<CreateFailure> create_failure;
+    int create_failures = 0;  // in a row
+    TimePoint progress_at{};
+  };
+
+  Memory& Remember(const kube::ObjectKey& key, const std::string& uid);
+  [[nodiscard]] Observed Observe(const nlohmann::json& job, Memory& memory);
+  void ObservePods(const std::string& uid, Memory& memory, Observed& o);
+  [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
+  // True when all was carried out.
+  bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
+  bool RemovePods(const Observed& o, const Desired& desired, Memory& memory,
+                  const kube::CallOptions& call);
+  bool CreatePods(const Observed& o, Desired& desired, Memory& memory,
+                  const kube::CallOptions& call);
+  bool CreatePod(const Observed& o, const PodToCreate& pod, Memory& memory,
+                 const kube::CallOptions& call);
+  // How long to wait before what is left may be written; zero when nothing is.
+  [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
+                                                      const JobStatus& status, Memory& memory,
+                                                      const kube::CallOptions& call);
+  [[nodiscard]] Duration UntilProgress(const Observed& o, Memory& memory);
+  void RecordEvents(const Observed& o, const Desired& desired);
+  [[nodiscard]] kube::Outcome Forget(const kube::ObjectKey& key);
+
+  const ReconcilerOptions options_;
+  kube::Client& client_;
+  const kube::Cache& jobs_;
+  const kube::Cache& pods_;
+  JobHosts& hosts_;
+  kube::EventRecorder& recorder_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;  // guards what follows, but not what is in one Memory
+  std::map<kube::ObjectKey, std::unique_ptr<Memory>> memories_;
+  std::map<kube::ObjectKey, JobStatus> statuses_;
+  kube::TokenBucket progress_budget_;
+  ReconcileTimes times_;
+};
+
+}  // namespace longstride

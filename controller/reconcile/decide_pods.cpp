@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "controller/reconcile/decision.h"
+#include "controller/reconcile/labels.h"
+#include "controller/reconcile/pod_builder.h"
+
+namespace longstride {
+
+void Decision::Delete(const PodView& pod, const std::string& why) {
+  if (pod.deleted == 0) d_.remove.push_back({pod.name, pod.uid, why});
+}
+
+void Decision::DeleteAll(const WorkerTable& workers, const std::string& why) {
+  for (const WorkerEntry& worker : workers.all()) {
+    if (worker.pod != nullptr) Delete(*worker.pod, why);
+    for (const PodView* pod : worker.older) Delete(*pod, why);
+  }
+}
+
+void Decision::RemovePods(const WorkerTable& workers) {
+  const auto& view = o_.coordinator;
+  for (const WorkerEntry& worker : workers.all()) {
+    // The newest that has ended stays, for its log; of a worker that is still wanted.
+    bool keep = worker.wanted && !(worker.pod != nullptr && worker.end);
+    for (const PodView* pod : worker.older) {
+      if (keep && pod->terminal()) {
+        keep = false;
+      } else {
+        Delete(*pod, "another pod has taken its place");
+      }
+    }
+    if (worker.pod == nullptr) continue;
+    if (worker.end) {
+      if (!worker.pod->terminal()) Delete(*worker.pod, worker.end->reason);
+      if (!worker.wanted) Delete(*worker.pod, "the job was scaled down");
+      continue;
+    }
+    if (worker.wanted) continue;
+    // It leaves at a round boundary, once its coordinator lets it go.
+    const MemberView* member = view ? view->Find(worker.place) : nullptr;
+    const bool at_work = member != nullptr && member->pod_uid == worker.pod->uid &&
+                         member->state <= MemberView::State::kMember;
+    if (view && !view->settling && !at_work) Delete(*worker.pod, "the job was scaled down");
+  }
+}
+
+void Decision::CreatePods(const WorkerTable& workers) {
+  if (o_.create_failure && o_.now < o_.create_failure->retry_at) {
+    RequeueAt(o_.create_failure->retry_at);
+    return;
+  }
+  for (const WorkerEntry& worker : workers.all()) {
+    if (!worker.wanted || worker.alive()) continue;
+    if (worker.record.failures > 0) {
+      const double at =
+          static_cast<double>(worker.record.ended_at) + RestartPause(worker.record.failures);
+      if (o_.now < at) {
+        RequeueAt(at);
+        continue;
+      }
+    }
+    PodToCreate pod;
+    pod.place = worker.place;
+    pod.incarnation = worker.record.incarnation + 1;
+    pod.name = PodName(o_.metadata.name, pod.place, pod.incarnation);
+    pod.body = BuildPod(o_, pod.place, pod.incarnation);
+    d_.create.push_back(std::move(pod));
+  }
+}
+
+}  // namespace longstride

@@ -1,0 +1,55 @@
+// What a job's coordinator has told, as decisions and the status need it: events in, a
+// CoordinatorView out. Pure; not thread-safe.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "controller/coordinator/events.h"
+#include "controller/reconcile/observed.h"
+
+namespace longstride {
+
+class JobMonitor {
+ public:
+  // `known`: the job's status when its hosting began, for totals that go on.
+  explicit JobMonitor(const JobStatus& known) : known_(known.progress) {}
+
+  // True if a decision may come out differently, or the status should say so at once; rounds are
+  // mere progress.
+  bool Note(const Event& event);
+
+  // All but `wanted`, `completing` and `settling`, which the coordinator itself knows.
+  [[nodiscard]] CoordinatorView View() const;
+
+ private:
+  struct Known {
+    JoinRequest join;
+    GenerationId generation;  // that it came back with
+    MemberView::State state = MemberView::State::kJoined;
+    std::string reason;
+  };
+
+  void Join(const JoinRequest& join);
+  void Register(const RegisteredEvent& registered);
+  void Form(const GenerationFormedEvent& formed);
+  void Commit(const RoundRecord& record);
+  void End(const WorkerId& worker, MemberView::State state, const std::string& reason);
+  [[nodiscard]] std::vector<GroupProfile> Profiles() const;
+
+  const TrainingProgress known_;
+  std::map<WorkerPlace, Known> workers_;
+  std::map<std::string, double> batches_;  // of each group's workers together, last round or plan
+  std::vector<int64_t> planned_batches_;   // by rank
+  bool planned_ = false;
+  GenerationId adopted_;  // newest that workers came back with
+  int64_t train_samples_ = 0;
+  int64_t discarded_ = 0;
+  double worker_seconds_ = 0;
+  double communication_seconds_ = 0;
+  double bytes_sent_ = 0;
+  CoordinatorView view_;
+};
+
+}  // namespace longstride

@@ -1,0 +1,108 @@
+#include "controller/reconcile/observed.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "controller/reconcile/labels.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+const json& At(const json& from, const char* key) {
+  static const json kNone;
+  if (!from.is_object()) return kNone;
+  const auto it = from.find(key);
+  return it == from.end() ? kNone : *it;
+}
+std::string Text(const json& from, const char* key) {
+  const json& value = At(from, key);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+std::optional<int64_t> LabelNumber(const json& labels, const char* key) {
+  const std::string text = Text(labels, key);
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
+}
+
+void ReadConditions(const json& conditions, PodView& view) {
+  for (const json& condition : conditions) {
+    const std::string type = Text(condition, "type");
+    const bool holds = Text(condition, "status") == "True";
+    if (type == "Ready") view.ready = holds;
+    if (type == "DisruptionTarget") view.disrupted = holds;
+    if (type == "PodScheduled" && !holds) {
+      view.unscheduled_reason = Text(condition, "reason");
+      view.unscheduled_message = Text(condition, "message");
+    }
+  }
+}
+
+void ReadWorkerContainer(const json& statuses, PodView& view) {
+  for (const json& status : statuses) {
+    if (Text(status, "name") != kWorkerContainer) continue;
+    const json& state = At(status, "state");
+    const json& waiting = At(state, "waiting");
+    const json& terminated = At(state, "terminated");
+    view.worker = PodView::Container::kWaiting;
+    if (At(state, "running").is_object()) view.worker = PodView::Container::kRunning;
+    const json& at = terminated.is_object() ? terminated : waiting;
+    view.worker_reason = Text(at, "reason");
+    view.worker_message = Text(at, "message");
+    if (!terminated.is_object()) continue;
+    view.worker = PodView::Container::kTerminated;
+    if (const json& code = At(terminated, "exitCode"); code.is_number_integer())
+      view.exit_code = code;
+    view.finished = FromTime(Text(terminated, "finishedAt"));
+  }
+}
+
+}  // namespace
+
+std::optional<PodView> ViewOfPod(const json& pod, const std::string& job_uid) {
+  const json& metadata = At(pod, "metadata");
+  const json& labels = At(metadata, "labels");
+  const auto index = LabelNumber(labels, kIndexLabel);
+  const auto incarnation = LabelNumber(labels, kIncarnationLabel);
+  PodView view;
+  view.name = Text(metadata, "name");
+  view.place.group = Text(labels, kGroupLabel);
+  if (!index || !incarnation || view.place.group.empty() || view.name.empty()) return std::nullopt;
+  view.uid = Text(metadata, "uid");
+  view.place.index = *index;
+  view.incarnation = *incarnation;
+  for (const json& owner : At(metadata, "ownerReferences")) {
+    const json& controller = At(owner, "controller");
+    if (controller.is_boolean() && controller.get<bool>())
+      view.ours = Text(owner, "uid") == job_uid;
+  }
+  view.created = FromTime(Text(metadata, "creationTimestamp"));
+  view.deleted = FromTime(Text(metadata, "deletionTimestamp"));
+  view.node = Text(At(pod, "spec"), "nodeName");
+  const json& status = At(pod, "status");
+  view.phase = Text(status, "phase");
+  view.pod_reason = Text(status, "reason");
+  view.pod_message = Text(status, "message");
+  ReadConditions(At(status, "conditions"), view);
+  ReadWorkerContainer(At(status, "containerStatuses"), view);
+  return view;
+}
+
+int64_t CoordinatorView::present() const {
+  return std::ranges::count_if(
+      members, [](const MemberView& m) { return m.state <= MemberView::State::kMember; });
+}
+
+int64_t CoordinatorView::training() const {
+  return std::ranges::count(members, MemberView::State::kMember, &MemberView::state);
+}
+
+const MemberView* CoordinatorView::Find(const WorkerPlace& place) const {
+  const auto it = std::ranges::find(members, place, &MemberView::place);
+  return it == members.end() ? nullptr : &*it;
+}
+
+}  // namespace longstride

@@ -1,0 +1,215 @@
+#include "controller/reconcile/pod_builder.h"
+
+#include <algorithm>
+
+#include "controller/reconcile/labels.h"
+#include "controller/reconcile/owned_objects.h"
+#include "core/spec/parse.h"
+#include "core/spec/quantity.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kIdentityVolume = "longstride-identity";
+constexpr const char* kStateVolume = "longstride-state";
+constexpr const char* kShmVolume = "longstride-shm";
+constexpr int64_t kShmBytes = int64_t{256} << 20;
+// For the end of a round and a checkpoint after SIGTERM.
+constexpr int kGraceSeconds = 60;
+constexpr int64_t kStartupPeriod = 2;  // seconds between two looks whether a worker has started
+constexpr int64_t kLongestStart = 86400;
+
+// Makes `object[key]` an object or array, whatever the template said there.
+json& Object(json& object, const char* key) {
+  json& member = object[key];
+  if (!member.is_object()) member = json::object();
+  return member;
+}
+json& List(json& object, const char* key) {
+  json& member = object[key];
+  if (!member.is_array()) member = json::array();
+  return member;
+}
+void SetIfAbsent(json& object, const char* key, json value) {
+  if (!object.contains(key) || object[key].is_null()) object[key] = std::move(value);
+}
+json* FindNamed(json& list, const std::string& name) {
+  for (json& each : list) {
+    if (each.is_object() && each.value("name", json()) == name) return &each;
+  }
+  return nullptr;
+}
+// Replaces the entry of that name, or adds it.
+void Put(json& list, json entry) {
+  if (json* same = FindNamed(list, entry["name"])) {
+    *same = std::move(entry);
+  } else {
+    list.push_back(std::move(entry));
+  }
+}
+bool Mounts(json& container, const std::string& path) {
+  for (const json& mount : List(container, "volumeMounts")) {
+    if (mount.is_object() && mount.value("mountPath", json()) == path) return true;
+  }
+  return false;
+}
+json Env(const std::string& name, const std::string& value) {
+  return {{"name", name}, {"value", value}};
+}
+json EnvFromField(const std::string& name, const std::string& field) {
+  return {{"name", name}, {"valueFrom", {{"fieldRef", {{"fieldPath", field}}}}}};
+}
+
+// Half of the container's memory limit, at most kShmBytes: pages there count against that limit.
+std::string ShmSize(const json& container) {
+  int64_t bytes = kShmBytes;
+  json limit = container;
+  for (const char* key : {"resources", "limits", "memory"})
+    limit = limit.is_object() ? limit.value(key, json()) : json();
+  if (limit.is_string()) {
+    if (const auto parsed = ParseQuantity(limit.get<std::string>()); parsed.ok() && *parsed > 1)
+      bytes = std::min(bytes, *parsed / 2);
+  }
+  return FormatQuantity(bytes);
+}
+
+void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container) {
+  json& env = List(container, "env");
+  const std::string out =
+      std::string(kStateMount) + "/" + o.metadata.name + "-" + o.uid.substr(0, 8);
+  Put(env, Env("LONGSTRIDE_COORDINATOR", o.defaults.coordinator_url + "/v1/jobs/" +
+                                             o.metadata.namespace_ + "/" + o.metadata.name));
+  Put(env, Env("LONGSTRIDE_TOKEN_FILE", std::string(kIdentityMount) + "/token"));
+  Put(env, Env("LONGSTRIDE_CA_FILE", std::string(kIdentityMount) + "/ca.crt"));
+  Put(env, Env("LONGSTRIDE_GROUP", place.group));
+  Put(env, Env("LONGSTRIDE_INDEX", std::to_string(place.index)));
+  Put(env, EnvFromField("LONGSTRIDE_INCARNATION", "metadata.uid"));
+  Put(env, EnvFromField("LONGSTRIDE_ADDRESS", "status.podIP"));
+  Put(env, Env("LONGSTRIDE_OUT", out));
+  // Also in a first pod: a checkpoint may be there that no controller has heard of.
+  if (o.spec->checkpoint.storage) {
+    Put(env, Env("LONGSTRIDE_RESUME", out));
+    Put(env, Env("LONGSTRIDE_RESUME_IF_ANY", "true"));
+  }
+  Put(env, Env("LONGSTRIDE_METRICS_PORT", std::to_string(kMetricsPort)));
+}
+
+void AddVolumes(const Observed& o, json& spec, json& container) {
+  json& volumes = List(spec, "volumes");
+  json& mounts = List(container, "volumeMounts");
+  const auto& storage = o.spec->checkpoint.storage;
+  Put(volumes,
+      {{"name", kIdentityVolume},
+       {"projected",
+        {{"sources",
+          {{{"serviceAccountToken",
+             {{"audience", kTokenAudience}, {"expirationSeconds", 3600}, {"path", "token"}}}},
+           {{"configMap",
+             {{"name", ConfigMapName(o.metadata.name)},
+              {"items", {{{"key", "ca.crt"}, {"path", "ca.crt"}}}}}}}}}}}});
+  Put(mounts, {{"name", kIdentityVolume}, {"mountPath", kIdentityMount}, {"readOnly", true}});
+  if (storage) {
+    Put(volumes,
+        {{"name", kStateVolume}, {"persistentVolumeClaim", {{"claimName", storage->claim_name}}}});
+  } else {
+    Put(volumes, {{"name", kStateVolume}, {"emptyDir", json::object()}});
+  }
+  json state = {{"name", kStateVolume}, {"mountPath", kStateMount}};
+  if (storage && !storage->sub_path.empty()) state["subPath"] = storage->sub_path;
+  Put(mounts, std::move(state));
+  if (!Mounts(container, "/dev/shm")) {
+    Put(volumes, {{"name", kShmVolume},
+                  {"emptyDir", {{"medium", "Memory"}, {"sizeLimit", ShmSize(container)}}}});
+    Put(mounts, {{"name", kShmVolume}, {"mountPath", "/dev/shm"}});
+  }
+}
+
+void AddProbes(const Observed& o, json& container) {
+  json& ports = List(container, "ports");
+  Put(ports, {{"name", "metrics"}, {"containerPort", kMetricsPort}, {"protocol", "TCP"}});
+  const json look = {{"path", "/metrics"}, {"port", kMetricsPort}};
+  // The worker serves its metrics once it has measured itself and joined.
+  const int64_t timeout = o.spec->run_policy.start_timeout_seconds;
+  const int64_t start = timeout > 0 ? timeout : kLongestStart;
+  SetIfAbsent(container, "startupProbe",
+              {{"httpGet", look},
+               {"periodSeconds", kStartupPeriod},
+               {"timeoutSeconds", 2},
+               {"failureThreshold", std::max<int64_t>(1, start / kStartupPeriod)}});
+  SetIfAbsent(container, "readinessProbe",
+              {{"httpGet", look}, {"periodSeconds", 10}, {"timeoutSeconds", 5}});
+  // A worker that cannot answer for a minute is stuck; its coordinator mostly notices before.
+  SetIfAbsent(
+      container, "livenessProbe",
+      {{"httpGet", look}, {"periodSeconds", 10}, {"timeoutSeconds", 5}, {"failureThreshold", 6}});
+}
+
+// The restricted Pod Security Standard, in what the user has not decided.
+void AddSecurity(json& spec, json& container) {
+  json& pod = Object(spec, "securityContext");
+  SetIfAbsent(pod, "runAsNonRoot", true);
+  SetIfAbsent(pod, "seccompProfile", {{"type", "RuntimeDefault"}});
+  json& own = Object(container, "securityContext");
+  // The API server refuses the combination.
+  const bool privileged = own.value("privileged", json()) == true;
+  if (!privileged) SetIfAbsent(own, "allowPrivilegeEscalation", false);
+  if (!privileged) SetIfAbsent(own, "capabilities", {{"drop", {"ALL"}}});
+}
+
+}  // namespace
+
+json OwnerReference(const Observed& o) {
+  return {{"apiVersion", kApiVersion}, {"kind", kKind},
+          {"name", o.metadata.name},   {"uid", o.uid},
+          {"controller", true},        {"blockOwnerDeletion", true}};
+}
+
+json JobLabels(const Observed& o, const std::string& component) {
+  return {{"app.kubernetes.io/name", "longstride"},
+          {"app.kubernetes.io/instance", o.metadata.name},
+          {"app.kubernetes.io/component", component},
+          {"app.kubernetes.io/part-of", "longstride"},
+          {"app.kubernetes.io/managed-by", "longstride-controller"},
+          {kJobNameLabel, o.metadata.name}};
+}
+
+json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) {
+  const auto group = std::ranges::find(o.spec->workers, place.group, &WorkerGroup::name);
+  json pod = group->pod_template.is_object() ? group->pod_template : json::object();
+  pod["apiVersion"] = "v1";
+  pod["kind"] = "Pod";
+  json& metadata = Object(pod, "metadata");
+  // The template's own name and namespace mean nothing.
+  metadata.erase("generateName");
+  metadata["name"] = PodName(o.metadata.name, place, incarnation);
+  metadata["namespace"] = o.metadata.namespace_;
+  metadata["ownerReferences"] = json::array({OwnerReference(o)});
+  json& labels = Object(metadata, "labels");
+  labels.update(JobLabels(o, "worker"));
+  labels[kGroupLabel] = place.group;
+  labels[kIndexLabel] = std::to_string(place.index);
+  labels[kIncarnationLabel] = std::to_string(incarnation);
+
+  json& spec = Object(pod, "spec");
+  spec["restartPolicy"] = "Never";
+  SetIfAbsent(spec, "automountServiceAccountToken", false);
+  SetIfAbsent(spec, "enableServiceLinks", false);
+  SetIfAbsent(spec, "terminationGracePeriodSeconds", kGraceSeconds);
+  json& containers = List(spec, "containers");
+  if (FindNamed(containers, kWorkerContainer) == nullptr)
+    containers.push_back({{"name", kWorkerContainer}});
+  json& container = *FindNamed(containers, kWorkerContainer);
+  SetIfAbsent(container, "image", o.defaults.image);
+  if (!container.contains("command") && !container.contains("args"))
+    container["command"] = {"longstride-worker"};
+  SetIfAbsent(container, "terminationMessagePolicy", "FallbackToLogsOnError");
+  AddEnvironment(o, place, container);
+  AddVolumes(o, spec, container);
+  AddProbes(o, container);
+  AddSecurity(spec, container);
+  return pod;
+}
+
+}  // namespace longstride

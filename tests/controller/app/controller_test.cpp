@@ -1,0 +1,220 @@
+// The whole controller but for its main(), against an API server of its own: the tests play
+// kubectl, kubelet and quota.
+#include "controller/app/controller.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "controller/reconcile/labels.h"
+#include "core/spec/parse.h"
+#include "tests/controller/kube/fake_api_server.h"
+
+namespace longstride {
+namespace {
+
+using kube::Json;
+using kube::ObjectKey;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr const char* kJob = R"({
+  "apiVersion": "longstride.dev/v1alpha1", "kind": "TrainingJob",
+  "metadata": {"name": "demo", "namespace": "lab", "generation": 1},
+  "spec": {
+    "replicas": 2,
+    "model": {"name": "mlp"},
+    "data": {"format": "synthetic"},
+    "training": {"maxEpochs": 1, "batch": {"initial": 32}}}})";
+
+class ControllerTest : public ::testing::Test {
+ protected:
+  ControllerTest() : service_(clock_) {
+    auto started = kube::FakeApiServer::Start();
+    if (!started.ok()) throw std::runtime_error(started.error().message);
+    server_ = std::move(*started);
+    client_ = server_->MakeClient(clock_);
+  }
+
+  [[nodiscard]] std::unique_ptr<Controller> Start(const std::string& identity = "first") {
+    ControllerConfig config;
+    config.leadership.threads = 2;
+    config.leadership.poll = std::chrono::milliseconds(10);
+    config.leadership.reconciler.defaults = {"https://coordinator:8443", "worker:1", ""};
+    config.leadership.reconciler.ca_bundle = [] { return std::string("PEM"); };
+    config.lease.key = {"operators", "longstride"};
+    config.lease.identity = identity;
+    config.lease.retry_period = std::chrono::milliseconds(50);
+    config.service = "longstride-coordinator";
+    config.address = "10.0.0.7";
+    config.port = 8443;
+    return std::make_unique<Controller>(config, *client_, service_, clock_);
+  }
+
+  void PutJob(const std::function<void(Json&)>& change = [](Json&) {}) {
+    Json job = Json::parse(kJob);
+    change(job);
+    server_->Put(kube::TrainingJobs(), job);
+  }
+  [[nodiscard]] Json Job() const {
+    return server_->Get(kube::TrainingJobs(), {"lab", "demo"}).value_or(Json());
+  }
+  [[nodiscard]] Json Condition(const std::string& type) const {
+    const Json job = Job();
+    for (const Json& each : kube::ValueAt(job, "/status/conditions")) {
+      if (each.at("type") == type) return each;
+    }
+    return Json();
+  }
+  [[nodiscard]] bool Holds(const std::string& type, const std::string& reason) const {
+    const Json condition = Condition(type);
+    return condition.is_object() && condition["status"] == "True" && condition["reason"] == reason;
+  }
+  [[nodiscard]] std::vector<std::string> PodNames() const {
+    std::vector<std::string> names;
+    for (const Json& pod : server_->List(kube::Pods()))
+      names.push_back(kube::StringAt(pod, "/metadata/name"));
+    std::ranges::sort(names);
+    return names;
+  }
+  // What the kubelet says of a pod's worker.
+  void Say(const std::string& pod_name, const std::string& phase, const Json& worker_state) {
+    Json pod = *server_->Get(kube::Pods(), {"lab", pod_name});
+    pod["status"] = {
+        {"phase", phase},
+        {"containerStatuses", Json::array({Json{{"name", "worker"}, {"state", worker_state}}})}};
+    server_->Put(kube::Pods(), pod);
+  }
+  void Exit(const std::string& pod_name, int code) {
+    Say(pod_name, code == 0 ? "Succeeded" : "Failed",
+        {{"terminated", {{"exitCode", code}, {"reason", code == 0 ? "Completed" : "Error"}}}});
+  }
+  [[nodiscard]] bool Eventually(const std::function<bool()>& met) const {
+    return server_->WaitFor(met);
+  }
+
+  SystemClock clock_;
+  std::unique_ptr<kube::FakeApiServer> server_;
+  std::unique_ptr<kube::Client> client_;
+  CoordinatorService service_;
+};
+
+TEST_F(ControllerTest, AJobGetsItsPodsAndIsCompleteWhenTheirWorkersAre) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1"));
+  EXPECT_TRUE(server_->Get(kube::ConfigMaps(), {"lab", "demo-longstride"}))
+      << "pods need what they mount";
+  Exit("demo-worker-0-1", 0);
+  Exit("demo-worker-1-1", 0);
+  ASSERT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));
+  EXPECT_EQ(Job()["status"]["state"], "Complete");
+  EXPECT_EQ(Job()["spec"]["replicas"], 2) << "a status write changes no spec";
+  EXPECT_TRUE(Eventually([&] { return !server_->List(kube::Events()).empty(); }));
+}
+
+TEST_F(ControllerTest, ALostWorkerIsReplacedUnderTheNextName) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  Exit("demo-worker-0-1", 7);
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-0-2", "demo-worker-1-1"));
+}
+
+TEST_F(ControllerTest, AUsersMistakeFailsTheJobAndTheOthersPodsGo) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  Say("demo-worker-1-1", "Running", {{"running", Json::object()}});
+  Exit("demo-worker-0-1", 2);
+  ASSERT_TRUE(Eventually([&] { return Holds("Failed", "UserError"); }));
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 1; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1")) << "its log tells why";
+}
+
+TEST_F(ControllerTest, AnInvalidSpecFailsItsJobAndDelaysNoOther) {
+  const auto controller = Start();
+  PutJob([](Json& job) { job["spec"]["training"].erase("maxEpochs"); });
+  PutJob([](Json& job) { job["metadata"]["name"] = "good"; });
+  ASSERT_TRUE(Eventually([&] { return Holds("Failed", "InvalidSpec"); }));
+  EXPECT_THAT(Condition("Failed")["message"], HasSubstr("spec.training"));
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+}
+
+TEST_F(ControllerTest, ATemplateThatIsRefusedIsNamed) {
+  server_->SetAdmission([](const std::string& plural, const Json&) {
+    kube::FakeApiServer::Refusal refusal;
+    if (plural != "pods") return refusal;
+    refusal = {422, "Invalid", "Pod is invalid", Json::array()};
+    refusal.causes.push_back({{"field", "spec.containers[0].image"},
+                              {"reason", "FieldValueRequired"},
+                              {"message", "Required value"}});
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return Holds("Failed", "InvalidPodTemplate"); }));
+  EXPECT_THAT(Condition("Failed")["message"],
+              HasSubstr("spec.workers[0].template.spec.containers[0].image: Required value"));
+}
+
+TEST_F(ControllerTest, APodOfSomebodyElseUnderItsNameIsLeftAlone) {
+  server_->Put(kube::Pods(), {{"apiVersion", "v1"},
+                              {"kind", "Pod"},
+                              {"metadata", {{"name", "demo-worker-0-1"}, {"namespace", "lab"}}}});
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "NameConflict";
+  }));
+}
+
+TEST_F(ControllerTest, TheNextLeaderMakesNoPodTwice) {
+  auto first = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  const Json before = *server_->Get(kube::Pods(), {"lab", "demo-worker-0-1"});
+  first->Stop();
+  first.reset();
+  const auto second = Start("second");
+  Exit("demo-worker-1-1", 7);
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
+  EXPECT_EQ(kube::UidOf(*server_->Get(kube::Pods(), {"lab", "demo-worker-0-1"})),
+            kube::UidOf(before));
+}
+
+TEST_F(ControllerTest, TheServiceLeadsToTheLeader) {
+  const auto controller = Start();
+  const ObjectKey key{"operators", "longstride-coordinator"};
+  ASSERT_TRUE(Eventually([&] { return server_->Get(kube::EndpointSlices(), key).has_value(); }));
+  const Json slice = *server_->Get(kube::EndpointSlices(), key);
+  EXPECT_EQ(slice["endpoints"][0]["addresses"][0], "10.0.0.7");
+  EXPECT_EQ(slice["metadata"]["labels"]["kubernetes.io/service-name"], "longstride-coordinator");
+}
+
+TEST_F(ControllerTest, ItTellsOfItsHealthAndOfItsJobs) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  ASSERT_TRUE(Eventually([&] { return controller->ready() && controller->leading(); }));
+  const auto health = MakeHealthHandler(*controller);
+  const auto get = [&](const std::string& path) {
+    HttpResponse answer;
+    health->Handle({"GET", path, "", ""}, [&](HttpResponse r) { answer = std::move(r); });
+    return answer;
+  };
+  EXPECT_EQ(get("/healthz").status, 200);
+  EXPECT_EQ(get("/readyz").status, 200);
+  EXPECT_EQ(get("/other").status, 404);
+  EXPECT_THAT(get("/metrics").body, HasSubstr("leader_election_master_status{"));
+  EXPECT_TRUE(Eventually([&] {
+    return get("/metrics").body.find("longstride_job_replicas{job_namespace=\"lab\"") !=
+           std::string::npos;
+  }));
+}
+
+}  // namespace
+}  // namespace longstride

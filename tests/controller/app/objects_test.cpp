@@ -1,0 +1,76 @@
+#include "controller/app/objects.h"
+
+#include <gmock/gmock.h>
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
+  const json pod = json::parse(R"({
+    "metadata": {"name": "demo-worker-0-1", "uid": "p", "labels": {
+        "longstride.dev/job-name": "demo", "longstride.dev/group": "worker",
+        "longstride.dev/index": "0", "longstride.dev/incarnation": "1", "team": "vision"},
+      "annotations": {"large": "..."}, "creationTimestamp": "2026-11-24T13:00:00Z",
+      "ownerReferences": [{"uid": "job", "controller": true}]},
+    "spec": {"nodeName": "node-1", "containers": [{"name": "worker"}]},
+    "status": {"phase": "Running", "podIP": "10.0.0.1",
+      "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "x"},
+                     {"type": "Initialized", "status": "True"}],
+      "containerStatuses": [{"name": "worker", "state": {"running": {}}, "image": "i"},
+                            {"name": "sidecar", "state": {"running": {}}}]}})");
+  const json kept = ProjectPod(pod);
+  EXPECT_FALSE(kept["spec"].contains("containers"));
+  EXPECT_FALSE(kept["metadata"].contains("annotations"));
+  EXPECT_EQ(kept["status"]["containerStatuses"].size(), 1U);
+  EXPECT_EQ(kept["status"]["conditions"].size(), 1U);
+  const auto view = ViewOfPod(kept, "job");
+  ASSERT_TRUE(view);
+  EXPECT_TRUE(view->ready);
+  EXPECT_TRUE(view->ours);
+  EXPECT_EQ(view->worker, PodView::Container::kRunning);
+  EXPECT_EQ(ProjectPod(kept), kept);
+}
+
+TEST(IsNews, OurOwnStatusWritesAreNone) {
+  const json before = json::parse(R"({"metadata": {"generation": 1, "resourceVersion": "7"},
+    "spec": {"replicas": 2}, "status": {"state": "Starting"}})");
+  json after = before;
+  after["status"]["state"] = "Running";
+  after["metadata"]["resourceVersion"] = "8";
+  EXPECT_FALSE(IsNews(before, after));
+  after["spec"]["replicas"] = 3;
+  EXPECT_TRUE(IsNews(before, after));
+  after = before;
+  after["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:00Z";
+  EXPECT_TRUE(IsNews(before, after));
+}
+
+TEST(IsNewer, ComparesNumbersNotText) {
+  EXPECT_TRUE(IsNewer("10", "9"));
+  EXPECT_FALSE(IsNewer("9", "10"));
+  EXPECT_FALSE(IsNewer("10", "10"));
+}
+
+TEST(FailureOf, NamesTheFirstCauseAndBacksOff) {
+  kube::ApiError error;
+  error.status = 422;
+  error.reason = kube::ApiReason::kInvalid;
+  error.message = "Pod \"x\" is invalid: ...";
+  error.causes = {{"spec.containers[0].image", "FieldValueRequired", "Required value"}};
+  const CreateFailure failure = FailureOf(error, "x", {"worker", 0}, 0, 100);
+  EXPECT_EQ(failure.field, "spec.containers[0].image");
+  EXPECT_EQ(failure.message, "Required value");
+  EXPECT_EQ(failure.retry_at, 102);
+  EXPECT_EQ(FailureOf(error, "x", {"worker", 0}, 3, 100).retry_at, 116);
+  EXPECT_EQ(FailureOf(error, "x", {"worker", 0}, 99, 100).retry_at, 160);
+}
+
+TEST(LeaderSlice, KnowsTheFamilyOfItsAddress) {
+  EXPECT_EQ(LeaderSlice("ns", "svc", "10.0.0.1", 8443)["addressType"], "IPv4");
+  EXPECT_EQ(LeaderSlice("ns", "svc", "fd00::1", 8443)["addressType"], "IPv6");
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,164 @@
+// What a job's view shows of what its coordinator told.
+#include "controller/reconcile/job_monitor.h"
+
+#include <gmock/gmock.h>
+
+namespace longstride {
+namespace {
+
+using ::testing::DoubleEq;
+using ::testing::SizeIs;
+
+JoinRequest Join(int64_t index, const std::string& pod = "") {
+  JoinRequest join;
+  join.worker = {"worker", index, pod.empty() ? "pod-" + std::to_string(index) : pod};
+  join.profile.alpha = 0.01 * static_cast<double>(index + 1);
+  join.profile.beta = 0.001;
+  join.profile.micro_batch_cap = 64 / (index + 1);
+  join.train_samples = 1000;
+  return join;
+}
+GenerationFormedEvent Formed(int64_t counter, std::vector<int64_t> indices) {
+  GenerationFormedEvent formed;
+  formed.id = {1, counter};
+  for (const int64_t index : indices) formed.members.push_back({Join(index).worker, ""});
+  return formed;
+}
+RoundRecord Round(int64_t round, int64_t members) {
+  RoundRecord record;
+  for (int64_t i = 0; i < members; ++i) {
+    record.workers.push_back(Join(i).worker);
+    RoundReport& report = record.reports.emplace_back();
+    report.round = round;
+    report.cursor_end = round * 100;
+    report.local_steps = 16;
+    report.global_batch = 32;
+    report.local_batch = i == 0 ? 24 : 8;
+    report.wall_seconds = 2;
+    report.seconds.communication = 0.5;
+    report.bytes_sent = {10, 90};
+  }
+  return record;
+}
+
+class JobMonitorTest : public ::testing::Test {
+ protected:
+  bool Note(auto event) { return monitor_.Note({1000, std::move(event)}); }
+  void Train(int64_t members) {
+    std::vector<int64_t> indices;
+    for (int64_t i = 0; i < members; ++i) {
+      Note(JoinedEvent{Join(i)});
+      indices.push_back(i);
+    }
+    PlanIssuedEvent plan;
+    plan.prediction.emplace().batches = std::vector<int64_t>(static_cast<size_t>(members), 16);
+    Note(plan);
+    Note(Formed(1, indices));
+  }
+  [[nodiscard]] MemberView::State StateOf(int64_t index) const {
+    return monitor_.View().Find({"worker", index})->state;
+  }
+
+  static JobStatus Known() {
+    JobStatus known;
+    known.progress.round = 3;
+    known.progress.bytes_sent = 5000;
+    known.progress.accuracy = 0.5;
+    return known;
+  }
+  JobMonitor monitor_{Known()};
+};
+
+TEST_F(JobMonitorTest, MembersAreWhoIsInTheGeneration) {
+  EXPECT_TRUE(Note(JoinedEvent{Join(0)}));
+  EXPECT_EQ(monitor_.View().training(), 0);
+  EXPECT_EQ(monitor_.View().present(), 1);
+  Train(2);
+  EXPECT_EQ(monitor_.View().training(), 2);
+  Note(JoinedEvent{Join(2)});
+  EXPECT_EQ(StateOf(2), MemberView::State::kJoined);
+  Note(Formed(2, {0, 2}));
+  EXPECT_EQ(StateOf(1), MemberView::State::kJoined);
+  EXPECT_EQ(monitor_.View().generation, 2);
+}
+
+TEST_F(JobMonitorTest, WhoLeftOrWasLostIsNoMember) {
+  Train(2);
+  Note(WorkerLostEvent{Join(0).worker, "no heartbeat"});
+  Note(WorkerLeftEvent{Join(1).worker, 7, "stopped"});
+  EXPECT_EQ(StateOf(0), MemberView::State::kLost);
+  EXPECT_EQ(monitor_.View().Find({"worker", 0})->reason, "no heartbeat");
+  EXPECT_EQ(StateOf(1), MemberView::State::kLeft);
+}
+
+TEST_F(JobMonitorTest, WhatIsSaidOfAnEarlierPodDoesNotTouchTheNext) {
+  Train(1);
+  Note(JoinedEvent{Join(0, "next")});
+  Note(WorkerLostEvent{Join(0).worker, "it was started anew"});
+  EXPECT_EQ(StateOf(0), MemberView::State::kJoined);
+  EXPECT_EQ(monitor_.View().Find({"worker", 0})->pod_uid, "next");
+}
+
+TEST_F(JobMonitorTest, RoundsAddUpToProgress) {
+  Train(2);
+  EXPECT_FALSE(monitor_.View().progress) << "nothing is known yet";
+  EXPECT_FALSE(Note(RoundCommittedEvent{Round(4, 2)})) << "progress alone";
+  Note(RoundCommittedEvent{Round(5, 2)});
+  const TrainingProgress progress = *monitor_.View().progress;
+  EXPECT_EQ(progress.round, 5);
+  EXPECT_EQ(progress.samples, 500);
+  EXPECT_THAT(progress.epoch, DoubleEq(0.5));
+  EXPECT_EQ(progress.bytes_sent, 5400) << "with those of the coordinator before";
+  EXPECT_THAT(progress.communication_percent, DoubleEq(25));
+  EXPECT_EQ(progress.accuracy, 0.5);
+}
+
+TEST_F(JobMonitorTest, SamplesThatDoNotCountAreLeftOut) {
+  Train(1);
+  RoundRecord record = Round(4, 1);
+  record.reports[0].holes = {{390, 400}};
+  record.reports[0].discarded = {{300, 320}};
+  Note(RoundCommittedEvent{record});
+  EXPECT_EQ(monitor_.View().progress->samples, 370);
+}
+
+TEST_F(JobMonitorTest, GroupsAreSummedUp) {
+  Train(2);
+  ASSERT_THAT(monitor_.View().profiles, SizeIs(1));
+  const GroupProfile profile = monitor_.View().profiles[0];
+  EXPECT_THAT(profile.alpha, DoubleEq(0.015));
+  EXPECT_EQ(profile.micro_batch_cap, 32);
+  EXPECT_THAT(profile.share, DoubleEq(1));
+}
+
+TEST_F(JobMonitorTest, WorkersThatComeBackBringTheirGenerationAndRound) {
+  Note(RegisteredEvent{Join(0), {7, 2}, 9, {}});
+  EXPECT_EQ(StateOf(0), MemberView::State::kMember);
+  EXPECT_EQ(monitor_.View().progress->round, 9);
+  EXPECT_EQ(monitor_.View().generation, 2);
+  Note(RegisteredEvent{Join(1), {7, 3}, 9, {}});
+  EXPECT_EQ(StateOf(0), MemberView::State::kJoined) << "its generation was not the newest";
+  EXPECT_EQ(StateOf(1), MemberView::State::kMember);
+  Note(RegisteredEvent{Join(2), {}, 0, {}});
+  EXPECT_EQ(StateOf(2), MemberView::State::kJoined);
+  EXPECT_EQ(monitor_.View().progress->bytes_sent, 5000);
+}
+
+TEST_F(JobMonitorTest, TheFirstCheckpointIsNewsAndTheNextIsNot) {
+  Train(1);
+  Note(RoundCommittedEvent{Round(4, 1)});
+  EXPECT_TRUE(Note(CheckpointEvent{4, 400}));
+  EXPECT_FALSE(Note(CheckpointEvent{4, 400}));
+  EXPECT_EQ(monitor_.View().checkpoint->round, 4);
+  EXPECT_EQ(monitor_.View().checkpoint->samples, 400);
+  EXPECT_EQ(monitor_.View().checkpoint->time, 1000);
+}
+
+TEST_F(JobMonitorTest, TheEndIsToldWithItsTime) {
+  EXPECT_TRUE(Note(EndedEvent{{JobOutcome::kCompleted, ErrorCode::kInterrupted, "done"}}));
+  EXPECT_EQ(monitor_.View().end->reason, "done");
+  EXPECT_EQ(monitor_.View().ended_at, 1000);
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,100 @@
+// Templates and the pods that are made of them, in pods/: <case>.template.json and <case>.pod.json.
+// LONGSTRIDE_UPDATE_GOLDEN=1 writes the latter anew.
+#include "controller/reconcile/pod_builder.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "controller/reconcile/owned_objects.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+std::string PathOf(const std::string& name) {
+  return std::string(LONGSTRIDE_SOURCE_DIR) + "/tests/controller/reconcile/pods/" + name + ".json";
+}
+
+Observed Job(json pod_template) {
+  Observed o;
+  o.metadata.name = "demo";
+  o.metadata.namespace_ = "lab";
+  o.uid = "6f1c2f9e-0000-4000-8000-000000000001";
+  o.defaults = {"https://longstride.operators.svc:8443", "example.org/longstride-worker:1", "PEM"};
+  o.spec.emplace();
+  o.spec->workers[0].pod_template = std::move(pod_template);
+  return o;
+}
+
+struct Case {
+  std::string name;
+  bool claim = false;
+};
+class PodBuilderGolden : public ::testing::TestWithParam<Case> {};
+
+TEST_P(PodBuilderGolden, TheTemplateIsKeptAndCompleted) {
+  Observed o = Job(json::parse(std::ifstream(PathOf(GetParam().name + ".template"))));
+  if (GetParam().claim) o.spec->checkpoint.storage = CheckpointStorage{"checkpoints", "runs/a"};
+  const json pod = BuildPod(o, {"worker", 2}, 3);
+  const std::string path = PathOf(GetParam().name + ".pod");
+  if (std::getenv("LONGSTRIDE_UPDATE_GOLDEN") != nullptr)
+    std::ofstream(path) << pod.dump(2) << "\n";
+  const json expected = json::parse(std::ifstream(path));
+  EXPECT_EQ(pod, expected) << json::diff(expected, pod).dump(2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Pods, PodBuilderGolden,
+                         ::testing::Values(Case{"empty"}, Case{"sidecars", true}, Case{"hardened"},
+                                           Case{"contradicting"}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(PodBuilder, ATemplateOfTheWrongShapeIsLeftToTheServerToRefuse) {
+  for (const char* text : {R"({"spec": 3})", R"({"spec": {"containers": {"name": "worker"}}})",
+                           R"({"metadata": [], "spec": {"containers": [7, null]}})",
+                           R"({"spec": {"containers": [{"name": "worker", "env": "x"}]}})"}) {
+    const json pod = BuildPod(Job(json::parse(text)), {"worker", 0}, 1);
+    EXPECT_EQ(pod["metadata"]["name"], "demo-worker-0-1") << text;
+    EXPECT_EQ(pod["spec"]["restartPolicy"], "Never") << text;
+  }
+}
+
+TEST(PodBuilder, EveryJobWritesItsCheckpointsToAFolderOfItsOwn) {
+  Observed o = Job(json::object());
+  o.spec->checkpoint.storage = CheckpointStorage{"checkpoints", ""};
+  const std::string first = BuildPod(o, {"worker", 0}, 1).dump();
+  EXPECT_THAT(first, HasSubstr("/var/lib/longstride/demo-6f1c2f9e"));
+  o.uid = "0badcafe-0000-4000-8000-000000000001";  // the job was deleted and made again
+  EXPECT_THAT(BuildPod(o, {"worker", 0}, 1).dump(), HasSubstr("/var/lib/longstride/demo-0badcafe"));
+}
+
+TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
+  const Observed o = Job(json::object());
+  const std::vector<json> objects = OwnedObjects(o);
+  ASSERT_EQ(objects.size(), 2U);
+  for (const json& object : objects) {
+    EXPECT_EQ(object["metadata"]["ownerReferences"][0]["uid"], o.uid);
+    EXPECT_EQ(object["metadata"]["namespace"], "lab");
+  }
+  EXPECT_EQ(objects[0]["kind"], "ConfigMap");
+  EXPECT_EQ(objects[0]["data"]["ca.crt"], "PEM");
+  EXPECT_EQ(json::parse(objects[0]["data"]["job.json"].get<std::string>())["kind"], "TrainingJob");
+  const json pod = BuildPod(o, {"worker", 0}, 1);
+  EXPECT_THAT(pod["spec"]["volumes"].dump(), HasSubstr(ConfigMapName("demo")));
+}
+
+TEST(OwnedObjects, WorkersTakeConnectionsFromEachOtherAndOnTheMetricsPort) {
+  const json policy = OwnedObjects(Job(json::object()))[1];
+  EXPECT_EQ(policy["spec"], json::parse(R"({
+    "podSelector": {"matchLabels": {"longstride.dev/job-name": "demo"}},
+    "policyTypes": ["Ingress"],
+    "ingress": [
+      {"from": [{"podSelector": {"matchLabels": {"longstride.dev/job-name": "demo"}}}]},
+      {"ports": [{"port": 9464, "protocol": "TCP"}]}]})"));
+}
+
+}  // namespace
+}  // namespace longstride
