@@ -126,7 +126,13 @@ Json StatusSchema() {
        {"completionTime", Time("When the job was complete or failed.")},
        {"lastCheckpoint", Object("The newest complete checkpoint.",
                                  {{"round", Count("Round after which it was written.")},
-                                  {"time", Time("When that was.")}})}});
+                                  {"samples", Count("Training samples in its rounds.")},
+                                  {"time", Time("When that was.")}})},
+       {"specHash", String("Digest of what must not change while the job runs.")},
+       {"waitingSince", Time("Since when the job waits for workers to train with.")},
+       {"startAttempts", Count("Times that it gave up its pods for want of workers.")},
+       {"retryTime", Time("When it tries again after that.")},
+       {"stopRequestedTime", Time("When its workers were told to stop for a suspend.")}});
 }
 
 }  // namespace longstride
