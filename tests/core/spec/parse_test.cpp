@@ -182,6 +182,7 @@ TEST(FieldTable, DefaultsKeepTheirOwnBounds) {
   TrainingJob job;
   job.spec.evaluation.target.emplace();
   job.spec.checkpoint.storage.emplace();
+  job.spec.data.partition.emplace();
   for (const Field& field : AllFields()) {
     if (!field.at || field.required) continue;
     const nlohmann::json value = ValueOf(field, job);
