@@ -160,7 +160,14 @@ void Planner::Adopt(const std::vector<JoinRequest>& members, const std::vector<P
   plans_.clear();
   for (auto& [version, plan] : by_version) plans_.push_back(std::move(plan));
   workers_.clear();
-  for (const JoinRequest& member : members) workers_.push_back({member.worker, member.profile, {}});
+  for (size_t r = 0; r < members.size(); ++r) {
+    const WorkerProfile& profile = members[r].profile;
+    workers_.push_back({.id = members[r].worker,
+                        .profile = profile,
+                        .micro_batch_cap = plans_.empty()
+                                               ? profile.micro_batch_cap
+                                               : plans_.back().shares[r].micro_batch_cap});
+  }
   if (!plans_.empty()) last_issue_round_ = plans_.back().first_round;
 }
 

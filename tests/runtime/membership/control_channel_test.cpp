@@ -63,11 +63,11 @@ TEST_F(ControlChannelTest, TellsOfSilentPeersWithTheNextHeartbeatWhichNewsMakeDu
     return cut && id == GenerationId{1, 1} ? std::vector<int64_t>{2} : std::vector<int64_t>{};
   };
   auto channel = MakeChannel();
-  channel->Enter(MakeGeneration(1));
+  channel->Enter(MakeGeneration(1), 0);
   cut = true;
   channel->HeartbeatNow();
   client_->AwaitSilent({2});
-  channel->Enter(MakeGeneration(2));
+  channel->Enter(MakeGeneration(2), 0);
   channel->HeartbeatNow();
   client_->AwaitSilent({});
 }
