@@ -47,10 +47,4 @@ double RunTotals::SentBytesPerWorker() const {
   return workers > 0 ? sent_bytes / static_cast<double>(workers) : 0;
 }
 
-double DataParallelBytesPerWorker(int64_t steps, int64_t workers, int64_t parameters) {
-  if (workers <= 0) return 0;
-  const double m = static_cast<double>(workers);
-  return static_cast<double>(steps) * 2 * (m - 1) / m * 4 * static_cast<double>(parameters);
-}
-
 }  // namespace longstride

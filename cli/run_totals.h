@@ -44,9 +44,4 @@ struct RunTotals {
   [[nodiscard]] double SentBytesPerWorker() const;
 };
 
-// Bytes that each of `workers` would have sent with synchronous data-parallel SGD for the same
-// samples in the same batches: a ring all-reduce of the fp32 gradient in every step,
-//   steps * 2 (M - 1) / M * 4 bytes * parameters.
-[[nodiscard]] double DataParallelBytesPerWorker(int64_t steps, int64_t workers, int64_t parameters);
-
 }  // namespace longstride

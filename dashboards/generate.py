@@ -44,7 +44,7 @@ def communication_cost():
         "longstride-communication-cost", "longstride / Communication cost",
         "What communication costs each job, and what local steps and growing batches save.",
         [
-            ("Totals since the job began", 4, [
+            ("Totals since the leader took the job over", 4, [
                 stat("Sent", "Payload bytes that all workers together sent to each other.", "decbytes",
                      f"{BY_JOB} ({SENT})"),
                 stat("Saved against data-parallel SGD",
@@ -54,7 +54,7 @@ def communication_cost():
                 stat("Share of time", "Communication's share of the workers' time, waiting for peers included.",
                      "percentunit", f"{BY_JOB} ({COMMUNICATION}) / {BY_JOB} ({ACTIVITY})", decimals=1),
                 stat("Sent per sample", "Payload bytes for each training sample.", "decbytes",
-                     f"{BY_JOB} ({SENT}) / {BY_JOB} ({job('samples_total')})"),
+                     f"{BY_JOB} ({SENT}) / {BY_JOB} ({job('worker_samples_total')})"),
             ]),
             ("Bytes", 8, [
                 graph("Sent by purpose",
@@ -62,7 +62,7 @@ def communication_cost():
                       "state for joiners, evaluation.", "Bps",
                       (f"sum by (purpose) (rate({SENT}[{RATE}]))", "{{purpose}}"), stack=True, min=0),
                 graph("Sent, and what data-parallel SGD would have sent",
-                      "Bytes since the job began, on a logarithmic scale: the distance is what is saved.", "decbytes",
+                      "Bytes since the leader took the job over, on a logarithmic scale: the distance is what is saved.", "decbytes",
                       (f"{BY_JOB} ({SENT})", "{{job_name}} sent"),
                       (f"{BY_JOB} ({PARALLEL})", "{{job_name}} data-parallel SGD"), log=True),
             ]),
@@ -79,12 +79,12 @@ def communication_cost():
             ]),
             ("Why it is what it is", 8, [BATCH, LOCAL_STEPS, NORM_TEST, ACCURACY]),
             ("By worker", 8, [
-                bars("Sent by worker", "Payload bytes since the job began.", "decbytes",
+                bars("Sent by worker", "Payload bytes since the leader took the job over.", "decbytes",
                      job("worker_sent_bytes_total"), "{{job_name}} {{worker}}", min=0),
                 bars("Samples by worker", "Share of the job's samples: faster workers take larger batches.",
                      "percentunit",
                      job("worker_samples_total") + " / on (job_namespace, job_name) group_left () "
-                     + job("samples_total"), "{{job_name}} {{worker}}", min=0),
+                     + f"{BY_JOB} ({job('worker_samples_total')})", "{{job_name}} {{worker}}", min=0),
             ]),
         ])
 
@@ -101,7 +101,7 @@ def training_progress():
                 stat("Epochs", "Passes over the training data.", "short", job("epoch"), decimals=2),
                 stat("Accuracy", "On the evaluation data.", "percentunit", job("evaluation_accuracy_ratio"),
                      decimals=2),
-                stat("Workers ready", "Of those that the job has.", "percentunit",
+                stat("Workers ready", "Of those that the job should have.", "percentunit",
                      job("ready_replicas") + " / " + job("replicas")),
             ]),
             ("Learning", 8, [
@@ -132,7 +132,7 @@ def training_progress():
                       (worker("resident_memory_bytes") + " / " + worker("memory_limit_bytes"), "{{pod}}"), min=0),
             ]),
             ("Losses and changes of membership", 8, [
-                graph("Workers", "Ready, and those that the job has.", "short",
+                graph("Workers", "Ready, and those that the job should have.", "short",
                       (job("ready_replicas"), "{{job_name}} ready"), (job("replicas"), "{{job_name}} all"), min=0),
                 graph("Generation", "Grows with every change of membership.", "short", (job("generation"), LEGEND)),
                 graph("Restarts", "Workers lost and replaced since the job began.", "short",
@@ -152,7 +152,7 @@ def fleet():
             ("Jobs", 8, [
                 graph("Jobs by state", "Series of a finished job go five minutes after its end.", "short",
                       ("sum by (state) (longstride_job_state)", "{{state}}"), stack=True, min=0),
-                graph("Workers", "Ready, and those that the jobs have.", "short",
+                graph("Workers", "Ready, and those that the jobs should have.", "short",
                       ("sum(longstride_job_ready_replicas)", "ready"), ("sum(longstride_job_replicas)", "all"), min=0),
                 graph("Workers lost", "And replaced, an hour.", "short",
                       ("topk(10, sum by (job_namespace, job_name) (increase(longstride_job_restarts_total[1h])))",
@@ -171,21 +171,20 @@ def fleet():
                         for q, name in ((0.5, "median"), (0.99, "99 %"))), min=0),
                 graph("Queue", "Jobs that wait to be looked at.", "short",
                       ("sum by (name) (workqueue_depth)", "{{name}}"), min=0),
-                graph("Time in the queue", "99th percentile.", "s",
-                      (f"histogram_quantile(0.99, sum by (name, le) (rate("
-                       f"workqueue_queue_duration_seconds_bucket[{RATE}])))", "{{name}}"), min=0),
+                graph("Queued", "Times a second that a job was put in the queue, and put back after an error.", "ops",
+                      (f"sum(rate(workqueue_adds_total[{RATE}]))", "put in"),
+                      (f"sum(rate(workqueue_retries_total[{RATE}]))", "put back"), min=0),
             ]),
             ("API server and workers", 8, [
                 graph("Requests to the API server", "By HTTP status; 0 = no answer.", "reqps",
                       (f"sum by (method, code) (rate(rest_client_requests_total[{RATE}]))", "{{method}} {{code}}"),
                       min=0),
-                graph("Watches begun again", "After they broke or expired.", "ops",
+                graph("Watches begun again", "As they broke or had their time.", "ops",
                       (f"sum by (kind) (rate(longstride_watch_restarts_total[{RATE}]))", "{{kind}}"), min=0),
                 graph("Requests of workers", "To the coordinator, by HTTP status.", "reqps",
                       (f"sum by (code) (rate(longstride_coordinator_requests_total[{RATE}]))", "{{code}}"), min=0),
-                graph("Answers to workers", "99th percentile, by route.", "s",
-                      (f"histogram_quantile(0.99, sum by (route, le) (rate("
-                       f"longstride_coordinator_request_duration_seconds_bucket[{RATE}])))", "{{route}}"), min=0),
+                graph("Hosted jobs", "Jobs whose coordinator the leader hosts.", "short",
+                      ("sum(longstride_hosted_jobs)", "jobs"), min=0),
             ]),
             ("Replicas", 8, [
                 graph("Leader", "1 for the replica that leads; the sum must be 1.", "short",

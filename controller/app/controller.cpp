@@ -1,6 +1,8 @@
 #include "controller/app/controller.h"
 
+#include <algorithm>
 #include <condition_variable>
+#include <utility>
 
 #include "controller/app/controller_metrics.h"
 #include "controller/app/objects.h"
@@ -155,13 +157,21 @@ void Controller::PublishAddress(const std::stop_token& stop) {
 std::string Controller::Metrics() const {
   ControllerFigures figures;
   figures.leading = leading();
+  figures.threads = config_.leadership.threads;
   figures.api_requests = client_.requests();
+  for (const auto& [resource, reflector] : {std::pair(&kube::TrainingJobs(), job_reflector_.get()),
+                                            std::pair(&kube::Pods(), pod_reflector_.get())}) {
+    // The first watch is no restart.
+    figures.watch_restarts[resource->kind] = std::max<int64_t>(0, reflector->counts().watches - 1);
+  }
+  figures.worker_requests = service_.answers();
   figures.events_dropped = recorder_.dropped();
+  figures.process = ReadProcessUsage();
   {
     const std::lock_guard lock(mutex_);
     if (leadership_ != nullptr) {
-      figures.queue_depth = static_cast<int64_t>(leadership_->queue_depth());
-      figures.hosted_jobs = static_cast<int64_t>(leadership_->hosted());
+      figures.queue = leadership_->queue();
+      figures.hosted = leadership_->hosts().Figures();
       figures.reconciles = leadership_->reconciler().times();
       figures.jobs = leadership_->reconciler().Statuses();
     }

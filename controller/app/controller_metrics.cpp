@@ -3,80 +3,100 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <cassert>
 #include <limits>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#include "controller/metrics/metric_table.h"
 
 namespace longstride {
 namespace {
 
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
 
 constexpr double kKeptSeconds = 300;  // a finished job's series
+constexpr const char* kController = "trainingjob";
 
-using Labels = std::vector<ClientMetric::Label>;
-
-void AddValue(MetricFamily& family, const Labels& labels, double value) {
-  ClientMetric metric;
-  metric.label = labels;
-  if (family.type == MetricType::Counter) {
-    metric.counter.value = value;
-  } else {
-    metric.gauge.value = value;
+prometheus::MetricType TypeOf(controller::MetricType type) {
+  switch (type) {
+    case controller::MetricType::kCounter:
+      return prometheus::MetricType::Counter;
+    case controller::MetricType::kGauge:
+      return prometheus::MetricType::Gauge;
+    case controller::MetricType::kHistogram:
+      return prometheus::MetricType::Histogram;
   }
-  family.metric.push_back(std::move(metric));
+  return prometheus::MetricType::Untyped;
 }
 
-MetricFamily Family(const std::string& name, const std::string& help, MetricType type) {
-  MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  return family;
-}
+using LabelValues = std::vector<std::string>;  // in the table's order
 
-struct JobMetric {
-  const char* name;
-  const char* help;
-  MetricType type;
-  double (*value)(const JobStatus&);
-};
-constexpr JobMetric kJobMetrics[] = {
-    {"longstride_job_round", "Committed rounds.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.progress.round); }},
-    {"longstride_job_samples", "Samples trained on.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.progress.samples); }},
-    {"longstride_job_epoch", "Passes over the training data.", MetricType::Gauge,
-     [](const JobStatus& s) { return s.progress.epoch; }},
-    {"longstride_job_global_batch", "Samples a local step, over all workers.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.progress.global_batch); }},
-    {"longstride_job_local_steps", "Local steps of a round.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.progress.local_steps); }},
-    {"longstride_job_loss", "Training loss of the last round.", MetricType::Gauge,
-     [](const JobStatus& s) { return s.progress.loss.value_or(0); }},
-    {"longstride_job_accuracy", "Accuracy of the last evaluation.", MetricType::Gauge,
-     [](const JobStatus& s) { return s.progress.accuracy.value_or(0); }},
-    {"longstride_job_sent_bytes_total", "Bytes that its workers sent each other.",
-     MetricType::Counter,
-     [](const JobStatus& s) { return static_cast<double>(s.progress.bytes_sent); }},
-    {"longstride_job_communication_ratio", "Share of the workers' time in communication.",
-     MetricType::Gauge, [](const JobStatus& s) { return s.progress.communication_percent / 100; }},
-    {"longstride_job_replicas", "Workers wanted.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.replicas); }},
-    {"longstride_job_ready_replicas", "Workers ready.", MetricType::Gauge,
-     [](const JobStatus& s) { return static_cast<double>(s.ready_replicas); }},
-    {"longstride_job_restarts_total", "Pods that took the place of another.", MetricType::Counter,
-     [](const JobStatus& s) { return static_cast<double>(s.restarts); }},
-    {"longstride_job_discarded_samples_total", "Samples that were lost with all who knew them.",
-     MetricType::Counter,
-     [](const JobStatus& s) { return static_cast<double>(s.discarded_samples); }},
+// A family for each row of a table, in its order.
+class Families {
+ public:
+  // `common`: labels of every series, before the table's.
+  explicit Families(std::span<const controller::MetricDescription> table,
+                    std::vector<std::string> common = {})
+      : table_(table), common_(std::move(common)), families_(table.size()) {
+    for (size_t i = 0; i < table.size(); ++i) {
+      families_[i].name = table[i].name;
+      families_[i].help = table[i].help;
+      families_[i].type = TypeOf(table[i].type);
+    }
+  }
+
+  // Of the common labels, for what is added from now on.
+  void SetCommon(LabelValues values) { common_values_ = std::move(values); }
+
+  void Add(std::string_view name, const LabelValues& labels, double value) {
+    ClientMetric metric;
+    metric.counter.value = value;
+    metric.gauge.value = value;
+    AddMetric(name, labels, std::move(metric));
+  }
+  void Add(std::string_view name, const LabelValues& labels, int64_t value) {
+    Add(name, labels, static_cast<double>(value));
+  }
+  template <typename T>
+  void AddKnown(std::string_view name, const std::optional<T>& value) {
+    if (value) Add(name, {}, *value);
+  }
+
+  // `name` must be one of the table's.
+  void AddMetric(std::string_view name, const LabelValues& labels, ClientMetric metric) {
+    size_t row = 0;
+    while (row < table_.size() && name != table_[row].name) ++row;
+    assert(row < table_.size() && labels.size() == table_[row].labels.size());
+    if (row == table_.size()) return;
+    for (size_t i = 0; i < common_.size(); ++i)
+      metric.label.push_back({common_[i], common_values_[i]});
+    for (size_t i = 0; i < labels.size(); ++i)
+      metric.label.push_back({table_[row].labels[i], labels[i]});
+    families_[row].metric.push_back(std::move(metric));
+  }
+
+  void MoveTo(std::vector<MetricFamily>& all) {
+    for (MetricFamily& family : families_) {
+      if (!family.metric.empty()) all.push_back(std::move(family));
+    }
+  }
+
+ private:
+  std::span<const controller::MetricDescription> table_;
+  const std::vector<std::string> common_;
+  LabelValues common_values_;
+  std::vector<MetricFamily> families_;
 };
 
-void AddReconciles(const ReconcileCounts& counts, const Labels& labels,
-                   std::vector<MetricFamily>& families) {
+void AddReconciles(const ControllerFigures& figures, Families& to) {
+  const ReconcileCounts& counts = figures.reconciles;
   ClientMetric times;
-  times.label = labels;
   uint64_t total = 0;
   for (size_t i = 0; i < counts.buckets.size(); ++i) {
     total += static_cast<uint64_t>(counts.buckets[i]);
@@ -86,61 +106,98 @@ void AddReconciles(const ReconcileCounts& counts, const Labels& labels,
   }
   times.histogram.sample_count = total;
   times.histogram.sample_sum = counts.seconds;
-  AddValue(families.emplace_back(
-               Family("controller_runtime_reconcile_total", "Looks at jobs.", MetricType::Counter)),
-           labels, static_cast<double>(total));
-  AddValue(
-      families.emplace_back(Family("controller_runtime_reconcile_errors_total",
-                                   "Looks at jobs that have to be repeated.", MetricType::Counter)),
-      labels, static_cast<double>(counts.errors));
-  families
-      .emplace_back(Family("controller_runtime_reconcile_time_seconds", "Time of a look at a job.",
-                           MetricType::Histogram))
-      .metric.push_back(std::move(times));
+  for (size_t i = 0; i < counts.results.size(); ++i) {
+    to.Add("controller_runtime_reconcile_total", {kController, kReconcileResults[i]},
+           counts.results[i]);
+  }
+  to.Add("controller_runtime_reconcile_errors_total", {kController},
+         counts.results[static_cast<size_t>(ReconcileResult::kError)]);
+  to.AddMetric("controller_runtime_reconcile_time_seconds", {kController}, std::move(times));
+  to.Add("controller_runtime_active_workers", {kController}, counts.active);
+  to.Add("controller_runtime_max_concurrent_reconciles", {kController}, figures.threads);
 }
 
-void AddJobs(const ControllerFigures& figures, double now, std::vector<MetricFamily>& families) {
-  std::vector<MetricFamily> own;
-  for (const JobMetric& metric : kJobMetrics)
-    own.push_back(Family(metric.name, metric.help, metric.type));
-  MetricFamily state =
-      Family("longstride_job_state", "1 for the state that the job is in.", MetricType::Gauge);
-  for (const auto& [key, status] : figures.jobs) {
-    if (status.completion_time > 0 && now - status.completion_time > kKeptSeconds) continue;
-    const Labels labels = {{"job_namespace", key.namespace_}, {"job_name", key.name}};
-    for (size_t i = 0; i < own.size(); ++i) AddValue(own[i], labels, kJobMetrics[i].value(status));
-    Labels with_state = labels;
-    with_state.push_back({"state", status.state});
-    AddValue(state, with_state, 1);
+void AddController(const ControllerFigures& figures, Families& to) {
+  AddReconciles(figures, to);
+  to.Add("workqueue_depth", {kController}, figures.queue.depth);
+  to.Add("workqueue_adds_total", {kController}, figures.queue.adds);
+  to.Add("workqueue_retries_total", {kController}, figures.queue.retries);
+  for (const auto& [request, count] : figures.api_requests) {
+    const auto& [method, code] = request;
+    to.Add("rest_client_requests_total", {std::to_string(code), method}, count);
   }
-  own.push_back(std::move(state));
-  for (MetricFamily& family : own) {
-    if (!family.metric.empty()) families.push_back(std::move(family));
+  to.Add("leader_election_master_status", {"longstride-controller"}, figures.leading ? 1.0 : 0.0);
+  for (const auto& [kind, count] : figures.watch_restarts)
+    to.Add("longstride_watch_restarts_total", {kind}, count);
+  for (const auto& [code, count] : figures.worker_requests)
+    to.Add("longstride_coordinator_requests_total", {std::to_string(code)}, count);
+  to.Add("longstride_hosted_jobs", {}, static_cast<int64_t>(figures.hosted.size()));
+  to.Add("longstride_events_dropped_total", {}, figures.events_dropped);
+  to.AddKnown("process_resident_memory_bytes", figures.process.resident_bytes);
+  to.Add("process_cpu_seconds_total", {}, figures.process.cpu_seconds);
+}
+
+void AddStatus(const JobStatus& status, Families& to) {
+  const TrainingProgress& progress = status.progress;
+  if (!status.state.empty()) to.Add("longstride_job_state", {status.state}, 1.0);
+  to.Add("longstride_job_replicas", {}, status.replicas);
+  to.Add("longstride_job_ready_replicas", {}, status.ready_replicas);
+  to.Add("longstride_job_round", {}, progress.round);
+  to.Add("longstride_job_samples_total", {}, progress.samples);
+  to.Add("longstride_job_epoch", {}, progress.epoch);
+  if (progress.global_batch > 0)
+    to.Add("longstride_job_global_batch_samples", {}, progress.global_batch);
+  if (progress.local_steps > 0) to.Add("longstride_job_local_steps", {}, progress.local_steps);
+  to.AddKnown("longstride_job_loss", progress.loss);
+  to.AddKnown("longstride_job_evaluation_accuracy_ratio", progress.accuracy);
+  to.Add("longstride_job_restarts_total", {}, status.restarts);
+  to.Add("longstride_job_discarded_samples_total", {}, status.discarded_samples);
+  if (status.last_checkpoint)
+    to.Add("longstride_job_last_checkpoint_timestamp_seconds", {}, status.last_checkpoint->time);
+}
+
+void AddFigures(const JobFigures& figures, Families& to) {
+  if (figures.generation > 0) to.Add("longstride_job_generation", {}, figures.generation);
+  to.AddKnown("longstride_job_learning_rate", figures.learning_rate);
+  to.AddKnown("longstride_job_evaluation_loss", figures.evaluation_loss);
+  to.AddKnown("longstride_job_noise_scale_samples", figures.noise_scale);
+  to.AddKnown("longstride_job_norm_test_ratio", figures.norm_test_ratio);
+  for (size_t i = 0; i < std::min(figures.sent_bytes.size(), kPurposeNames.size()); ++i)
+    to.Add("longstride_job_sent_bytes_total", {kPurposeNames[i]}, figures.sent_bytes[i]);
+  to.Add("longstride_job_data_parallel_bytes_total", {}, figures.data_parallel_bytes);
+  const ActivitySeconds& seconds = figures.seconds;
+  const std::pair<const char*, double> activities[] = {
+      {"data", seconds.data},
+      {"compute", seconds.compute},
+      {"communication", seconds.communication},
+      {"outer", seconds.outer},
+      {"evaluation", seconds.evaluation},
+      {"checkpoint", seconds.checkpoint},
+  };
+  for (const auto& [activity, value] : activities)
+    to.Add("longstride_job_activity_seconds_total", {activity}, value);
+  for (const auto& [place, worker] : figures.workers) {
+    to.Add("longstride_job_worker_samples_total", {place.Name()}, worker.samples);
+    to.Add("longstride_job_worker_sent_bytes_total", {place.Name()}, worker.sent_bytes);
   }
 }
 
 }  // namespace
 
 std::string MetricsText(const ControllerFigures& figures, double now) {
+  Families own(controller::ControllerMetrics());
+  AddController(figures, own);
+  Families jobs(controller::JobMetrics(), {"job_namespace", "job_name"});
+  for (const auto& [key, status] : figures.jobs) {
+    if (status.completion_time > 0 && now - status.completion_time > kKeptSeconds) continue;
+    jobs.SetCommon({key.namespace_, key.name});
+    AddStatus(status, jobs);
+    const auto hosted = figures.hosted.find({key.namespace_, key.name});
+    if (hosted != figures.hosted.end()) AddFigures(hosted->second, jobs);
+  }
   std::vector<MetricFamily> families;
-  const auto add = [&](const char* name, const char* help, MetricType type, const Labels& labels,
-                       double value) {
-    AddValue(families.emplace_back(Family(name, help, type)), labels, value);
-  };
-  const Labels controller = {{"controller", "trainingjob"}};
-  const Labels queue = {{"name", "trainingjob"}};
-  add("leader_election_master_status", "1 while this replica leads.", MetricType::Gauge,
-      {{"name", "longstride-controller"}}, figures.leading ? 1 : 0);
-  AddReconciles(figures.reconciles, controller, families);
-  add("workqueue_depth", "Jobs that wait to be looked at.", MetricType::Gauge, queue,
-      static_cast<double>(figures.queue_depth));
-  add("rest_client_requests_total", "Requests to the API server.", MetricType::Counter, {},
-      static_cast<double>(figures.api_requests));
-  add("longstride_hosted_jobs", "Jobs whose coordinator is hosted here.", MetricType::Gauge, {},
-      static_cast<double>(figures.hosted_jobs));
-  add("longstride_events_dropped_total", "Events that were not written, for too many waited.",
-      MetricType::Counter, {}, static_cast<double>(figures.events_dropped));
-  AddJobs(figures, now, families);
+  own.MoveTo(families);
+  jobs.MoveTo(families);
   return prometheus::TextSerializer().Serialize(families);
 }
 

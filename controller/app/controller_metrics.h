@@ -1,13 +1,16 @@
-// The controller's /metrics: controller-runtime's names for what every controller has, and
-// longstride_job_* for each job, by the labels job_namespace and job_name. docs/metrics.md has
-// those of the workers.
+// The controller's /metrics: the figures under the names of controller/metrics/metric_table.h.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
+#include "controller/app/process_usage.h"
 #include "controller/app/reconcile_times.h"
-#include "controller/kube/resource.h"
+#include "controller/http/job_key.h"
+#include "controller/kube/client.h"
+#include "controller/kube/work_queue.h"
+#include "controller/reconcile/job_figures.h"
 #include "controller/reconcile/job_status.h"
 
 namespace longstride {
@@ -16,14 +19,19 @@ namespace longstride {
 struct ControllerFigures {
   bool leading = false;
   ReconcileCounts reconciles;
-  int64_t queue_depth = 0;
-  int64_t api_requests = 0;
-  int64_t hosted_jobs = 0;
+  int64_t threads = 0;  // that look at jobs
+  kube::QueueCounts queue;
+  kube::RequestCounts api_requests;
+  std::map<std::string, int64_t> watch_restarts;  // by kind
+  std::map<int, int64_t> worker_requests;         // by HTTP status
   int64_t events_dropped = 0;
+  ProcessUsage process;
   std::map<kube::ObjectKey, JobStatus> jobs;
+  std::map<JobKey, JobFigures> hosted;
 };
 
-// In Prometheus' text format. Series of a job go five minutes after its end. `now`: Unix seconds.
+// In Prometheus' text format. What is not known has no series. Series of a job go five minutes
+// after its end. `now`: Unix seconds.
 [[nodiscard]] std::string MetricsText(const ControllerFigures& figures, double now);
 
 }  // namespace longstride

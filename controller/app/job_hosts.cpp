@@ -113,9 +113,11 @@ void JobHosts::Poll(const std::function<void(const JobKey& key, bool progress)>&
   for (const auto& [key, progress] : changed) wake(key, progress);
 }
 
-size_t JobHosts::size() const {
+std::map<JobKey, JobFigures> JobHosts::Figures() const {
   const std::lock_guard lock(mutex_);
-  return hosted_.size();
+  std::map<JobKey, JobFigures> figures;
+  for (const auto& [key, hosted] : hosted_) figures.emplace(key, hosted.monitor.figures());
+  return figures;
 }
 
 }  // namespace longstride

@@ -40,7 +40,8 @@ class JobHosts {
   // differently (`progress` false), or that has made progress. Call it about ten times a second.
   void Poll(const std::function<void(const JobKey& key, bool progress)>& wake);
 
-  [[nodiscard]] size_t size() const;
+  // What was counted in each job that is hosted here.
+  [[nodiscard]] std::map<JobKey, JobFigures> Figures() const;
 
  private:
   struct Hosted {

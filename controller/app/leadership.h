@@ -42,8 +42,8 @@ class Leadership {
   void JobChanged(const kube::ObjectKey& key) { queue_.Add(key); }
 
   [[nodiscard]] const Reconciler& reconciler() const { return reconciler_; }
-  [[nodiscard]] size_t queue_depth() const { return queue_.depth(); }
-  [[nodiscard]] size_t hosted() const { return hosts_.size(); }
+  [[nodiscard]] const JobHosts& hosts() const { return hosts_; }
+  [[nodiscard]] kube::QueueCounts queue() const { return queue_.counts(); }
 
  private:
   void HadItsTurn(const kube::ObjectKey& key);

@@ -1,4 +1,4 @@
-// How long looks at jobs took, and how many have to be repeated. Thread-safe.
+// How long looks at jobs took, and what came of them. Thread-safe.
 #pragma once
 
 #include <array>
@@ -13,34 +13,43 @@ namespace longstride {
 inline constexpr std::array<double, 10> kReconcileBuckets = {0.0005, 0.001, 0.005, 0.01, 0.05,
                                                              0.1,    0.5,   1,     5,    10};
 
+enum class ReconcileResult { kSuccess, kError, kRequeueAfter };
+inline constexpr std::array<const char*, 3> kReconcileResults = {"success", "error",
+                                                                 "requeue_after"};
+
 struct ReconcileCounts {
   std::array<int64_t, kReconcileBuckets.size() + 1> buckets{};  // not cumulative
   double seconds = 0;
-  int64_t errors = 0;
+  std::array<int64_t, kReconcileResults.size()> results{};  // by ReconcileResult
+  int64_t active = 0;                                       // that have not ended
 };
 
 class ReconcileTimes {
  public:
-  void Add(Duration took, bool error) {
+  void Begin() { ++active_; }
+  void End(Duration took, ReconcileResult result) {
     const double seconds = ToSeconds(took);
     size_t bucket = 0;
     while (bucket < kReconcileBuckets.size() && seconds > kReconcileBuckets[bucket]) ++bucket;
     ++buckets_[bucket];
     nanoseconds_ += took.count();
-    if (error) ++errors_;
+    ++results_[static_cast<size_t>(result)];
+    --active_;
   }
   [[nodiscard]] ReconcileCounts Read() const {
     ReconcileCounts counts;
     for (size_t i = 0; i < buckets_.size(); ++i) counts.buckets[i] = buckets_[i];
     counts.seconds = ToSeconds(Duration(nanoseconds_.load()));
-    counts.errors = errors_;
+    for (size_t i = 0; i < results_.size(); ++i) counts.results[i] = results_[i];
+    counts.active = active_;
     return counts;
   }
 
  private:
   std::array<std::atomic<int64_t>, kReconcileBuckets.size() + 1> buckets_{};
   std::atomic<int64_t> nanoseconds_{0};
-  std::atomic<int64_t> errors_{0};
+  std::array<std::atomic<int64_t>, kReconcileResults.size()> results_{};
+  std::atomic<int64_t> active_{0};
 };
 
 }  // namespace longstride

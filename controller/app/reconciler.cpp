@@ -23,6 +23,19 @@ constexpr Duration kCallDeadline = std::chrono::seconds(15);
 // What a deletion that the cache does not show yet is taken to allow its pod.
 constexpr double kAssumedGrace = 60;
 
+ReconcileResult ResultOf(const kube::Outcome& outcome) {
+  switch (outcome.kind) {
+    case kube::Outcome::Kind::kDone:
+      return ReconcileResult::kSuccess;
+    case kube::Outcome::Kind::kAfter:
+      return ReconcileResult::kRequeueAfter;
+    case kube::Outcome::Kind::kRetry:
+    case kube::Outcome::Kind::kTerminal:
+      break;
+  }
+  return ReconcileResult::kError;
+}
+
 const kube::Resource* ResourceOf(const json& object) {
   for (const kube::Resource* resource : {&kube::ConfigMaps(), &kube::NetworkPolicies()}) {
     if (kube::StringAt(object, "/kind") == resource->kind) return resource;
@@ -69,8 +82,9 @@ Reconciler::Memory& Reconciler::Remember(const kube::ObjectKey& key, const std::
 
 kube::Outcome Reconciler::Reconcile(const kube::ObjectKey& key, const std::stop_token& stop) {
   const TimePoint began = clock_.Now();
+  times_.Begin();
   const kube::Outcome outcome = Look(key, stop);
-  times_.Add(clock_.Now() - began, outcome.kind == kube::Outcome::Kind::kRetry);
+  times_.End(clock_.Now() - began, ResultOf(outcome));
   return outcome;
 }
 

@@ -78,6 +78,13 @@ void CoordinatorService::Lead() {
 
 void CoordinatorService::Handle(HttpRequest request, Respond respond) {
   if (request.path == "/healthz") return respond({200, "ok\n", "text/plain"});
+  respond = [answers = answers_, respond = std::move(respond)](HttpResponse response) {
+    {
+      const std::lock_guard lock(answers->mutex);
+      ++answers->by_status[response.status];
+    }
+    respond(std::move(response));
+  };
   const std::optional<Route> route = ParsePath(request.path);
   Job job;
   std::optional<HttpResponse> refused;
@@ -132,6 +139,11 @@ void CoordinatorService::Close() {
     closed_ = true;
   }
   for (const Job& job : All()) job->Close("the coordinator is stopping");
+}
+
+std::map<int, int64_t> CoordinatorService::answers() const {
+  const std::lock_guard lock(answers_->mutex);
+  return answers_->by_status;
 }
 
 CoordinatorService::Job CoordinatorService::Find(const JobKey& key) const {

@@ -6,6 +6,7 @@
 // no thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -66,7 +67,15 @@ class CoordinatorService final : public HttpHandler {
   // Answers every parked poll with 503 and refuses all later requests. Idempotent.
   void Close();
 
+  // Requests for jobs that were answered so far, by HTTP status.
+  [[nodiscard]] std::map<int, int64_t> answers() const;
+
  private:
+  // Of its own, as answers may come after the service has gone.
+  struct Answers {
+    std::mutex mutex;
+    std::map<int, int64_t> by_status;
+  };
   using Job = std::shared_ptr<HostedJob>;
   [[nodiscard]] Job Find(const JobKey& key) const;  // null if there is none
   [[nodiscard]] std::vector<Job> All() const;
@@ -76,6 +85,7 @@ class CoordinatorService final : public HttpHandler {
   std::map<JobKey, Job> jobs_;
   std::optional<int64_t> standing_by_;  // the term
   bool closed_ = false;
+  const std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();
 };
 
 }  // namespace longstride

@@ -193,8 +193,8 @@ ApiResult<std::monostate> Client::Watch(const Resource& resource, const WatchOpt
   for (bool again = true;; again = false) {
     const Status authorized = Authorize(request, stop);
     if (!authorized.ok()) return FromTransport(authorized.error(), action);
-    ++requests_;
     const auto response = transport_->Stream(request, take, options.timeout + kWatchGrace, stop);
+    Count(request.method, response.ok() ? response->status : 0);
     if (!response.ok()) return FromTransport(response.error(), action);
     if (broken) return *broken;
     if (Answered(response->status)) return std::monostate();
@@ -237,6 +237,16 @@ ApiResult<bool> Client::MayI(const std::string& verb, const Resource& resource,
   return ValueAt(review, "/status/allowed") == Json(true);
 }
 
+RequestCounts Client::requests() const {
+  const std::lock_guard lock(mutex_);
+  return requests_;
+}
+
+void Client::Count(const std::string& method, int code) {
+  const std::lock_guard lock(mutex_);
+  ++requests_[{method, code}];
+}
+
 ApiResult<Json> Client::Call(TransportRequest request, const std::string& action,
                              const CallOptions& call) {
   const TimePoint until = clock_.Now() + call.deadline;
@@ -245,8 +255,8 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
     Status ready = Throttle(until, call.stop);
     if (ready.ok()) ready = Authorize(request, call.stop);
     if (!ready.ok()) return FromTransport(ready.error(), action);
-    ++requests_;
     const auto response = transport_->Send(request, until - clock_.Now(), call.stop);
+    Count(request.method, response.ok() ? response->status : 0);
     if (!response.ok()) return FromTransport(response.error(), action);
     if (Answered(response->status)) {
       Json body = Json::parse(response->body, nullptr, /*allow_exceptions=*/false);

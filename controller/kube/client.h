@@ -9,7 +9,6 @@
 // Thread-safe.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,6 +17,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -87,6 +87,9 @@ struct TokenIdentity {
   std::map<std::string, std::vector<std::string>> extra;
 };
 
+// By HTTP method and status; 0 = there was no answer.
+using RequestCounts = std::map<std::pair<std::string, int>, int64_t>;
+
 class Client {
  public:
   // `credentials` may be null; `clock` must be thread-safe and outlive the client.
@@ -137,8 +140,8 @@ class Client {
                                      const std::string& namespace_, const CallOptions& call = {});
 
   [[nodiscard]] const ClientOptions& options() const { return options_; }
-  // Requests sent so far by any thread, watches included.
-  [[nodiscard]] int64_t requests() const { return requests_.load(); }
+  // Requests that were answered or given up so far, by any thread, watches included.
+  [[nodiscard]] RequestCounts requests() const;
 
  private:
   [[nodiscard]] TransportRequest Request(std::string method, std::string path,
@@ -149,14 +152,15 @@ class Client {
                                     const char* subresource, const CallOptions& call);
   [[nodiscard]] Status Throttle(TimePoint until, const std::stop_token& stop);
   [[nodiscard]] Status Authorize(TransportRequest& request, const std::stop_token& stop);
+  void Count(const std::string& method, int code);
 
   const std::shared_ptr<HttpTransport> transport_;
   const std::shared_ptr<Credentials> credentials_;
   const ClientOptions options_;
   const Clock& clock_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   TokenBucket bucket_;
-  std::atomic<int64_t> requests_{0};
+  RequestCounts requests_;
 };
 
 }  // namespace longstride::kube

@@ -7,6 +7,7 @@ namespace longstride::kube {
 
 void QueueCore::Add(const ObjectKey& key) {
   if (shutting_down_ || !dirty_.insert(key).second) return;
+  ++adds_;
   if (!processing_.contains(key)) queue_.push_back(key);
 }
 
@@ -27,6 +28,7 @@ void QueueCore::AddAfter(const ObjectKey& key, Duration delay, TimePoint now) {
 }
 
 void QueueCore::AddRateLimited(const ObjectKey& key, TimePoint now) {
+  ++retries_;
   const int failures = failures_[key]++;
   const double doubled = ToSeconds(options_.first_retry) * std::ldexp(1.0, std::min(failures, 60));
   const Duration own = FromSeconds(std::min(ToSeconds(options_.longest_retry), doubled));

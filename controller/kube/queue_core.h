@@ -52,6 +52,9 @@ class QueueCore {
   [[nodiscard]] bool drained() const { return queue_.empty() && processing_.empty(); }
   [[nodiscard]] size_t waiting() const { return queue_.size(); }
   [[nodiscard]] size_t delayed() const { return due_.size(); }
+  // So far: keys that Add took, and calls of AddRateLimited.
+  [[nodiscard]] int64_t adds() const { return adds_; }
+  [[nodiscard]] int64_t retries() const { return retries_; }
 
  private:
   QueueOptions options_;
@@ -62,6 +65,8 @@ class QueueCore {
   std::map<ObjectKey, TimePoint> due_;
   std::set<std::pair<TimePoint, ObjectKey>> by_time_;
   std::map<ObjectKey, int> failures_;
+  int64_t adds_ = 0;
+  int64_t retries_ = 0;
   bool shutting_down_ = false;
 };
 

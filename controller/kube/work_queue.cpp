@@ -63,9 +63,9 @@ bool WorkQueue::Drain(Duration deadline) {
   return changed_.wait_for(lock, deadline, [&] { return core_.drained(); });
 }
 
-size_t WorkQueue::depth() const {
+QueueCounts WorkQueue::counts() const {
   const std::lock_guard lock(mutex_);
-  return core_.waiting();
+  return {static_cast<int64_t>(core_.waiting()), core_.adds(), core_.retries()};
 }
 
 Workers::Workers(WorkQueue& queue, int threads, Handle handle)

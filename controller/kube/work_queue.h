@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,13 @@
 #include "core/base/clock.h"
 
 namespace longstride::kube {
+
+// The metrics workqueue_*.
+struct QueueCounts {
+  int64_t depth = 0;    // keys that wait to be handled
+  int64_t adds = 0;     // keys that were added while they did not wait
+  int64_t retries = 0;  // keys that were put back after a failure
+};
 
 // Thread-safe. `clock` must be thread-safe and outlive the queue.
 class WorkQueue {
@@ -31,8 +39,7 @@ class WorkQueue {
   void ShutDown();
   // ShutDown, then waits until all that was added has been handled; false after `deadline`.
   [[nodiscard]] bool Drain(Duration deadline);
-  // How many wait to be handled; the metric workqueue_depth.
-  [[nodiscard]] size_t depth() const;
+  [[nodiscard]] QueueCounts counts() const;
 
  private:
   template <typename Change>

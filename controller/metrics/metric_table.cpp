@@ -63,32 +63,17 @@ std::span<const MetricDescription> ControllerMetrics() {
        kCounter,
        "keys",
        {"name"},
-       "Times that a job was put in the queue."},
+       "Times that a job was put in the queue while it did not wait there."},
       {"workqueue_retries_total",
        kCounter,
        "keys",
        {"name"},
        "Times that a job was put back because of an error."},
-      {"workqueue_queue_duration_seconds",
-       kHistogram,
-       "seconds",
-       {"name"},
-       "How long a job waited in the queue."},
-      {"workqueue_work_duration_seconds",
-       kHistogram,
-       "seconds",
-       {"name"},
-       "How long it was worked on once taken from the queue."},
       {"rest_client_requests_total",
        kCounter,
        "requests",
        {"code", "method"},
-       "Requests to the API server, by HTTP status; code 0 = no answer."},
-      {"rest_client_request_duration_seconds",
-       kHistogram,
-       "seconds",
-       {"verb"},
-       "How long the API server took to answer."},
+       "Requests to the API server, watches included, by HTTP status; code 0 = no answer."},
       {"leader_election_master_status",
        kGauge,
        "",
@@ -98,22 +83,18 @@ std::span<const MetricDescription> ControllerMetrics() {
        kCounter,
        "watches",
        {"kind"},
-       "Watches that broke or expired and were begun again."},
+       "Watches that were begun again, as they broke or had their time (5 to 10 minutes)."},
       {"longstride_coordinator_requests_total",
        kCounter,
        "requests",
-       {"route", "code"},
-       "Requests of workers, by route and HTTP status."},
-      {"longstride_coordinator_request_duration_seconds",
-       kHistogram,
-       "seconds",
-       {"route"},
-       "How long workers waited for an answer that needs no other worker."},
-      {"longstride_coordinator_token_reviews_total",
+       {"code"},
+       "Requests of workers that were answered, by HTTP status."},
+      {"longstride_hosted_jobs", kGauge, "jobs", {}, "Jobs whose coordinator is hosted here."},
+      {"longstride_events_dropped_total",
        kCounter,
-       "reviews",
-       {"result"},
-       "Tokens that were checked: accepted, refused, unavailable."},
+       "events",
+       {},
+       "Kubernetes events that were not written, as too many waited."},
       {"process_resident_memory_bytes", kGauge, "bytes", {}, "Physical memory of this replica."},
       {"process_cpu_seconds_total", kCounter, "seconds", {}, "CPU time of this replica."},
   };
@@ -128,7 +109,7 @@ std::span<const MetricDescription> JobMetrics() {
        "",
        {"state"},
        "1 for the state that the job is in: status.state."},
-      {"longstride_job_replicas", kGauge, "workers", {}, "Workers that the job has."},
+      {"longstride_job_replicas", kGauge, "workers", {}, "Workers that the job should have."},
       {"longstride_job_ready_replicas", kGauge, "workers", {}, "Those of them that are ready."},
       {"longstride_job_round", kGauge, "rounds", {}, "Last committed round."},
       {"longstride_job_samples_total",
@@ -163,12 +144,13 @@ std::span<const MetricDescription> JobMetrics() {
        kGauge,
        "samples",
        {},
-       "Gradient noise scale; batches well below it gain from growing."},
+       "Gradient noise scale; batches well below it gain from growing. Absent until measured."},
       {"longstride_job_norm_test_ratio",
        kGauge,
        "ratio",
        {},
-       "Noise of the batch gradient over what the norm test allows; above 1 the batch grows."},
+       "Noise of the batch gradient over what the norm test allows; above 1 the batch grows. "
+       "Absent until measured."},
       {"longstride_job_sent_bytes_total",
        kCounter,
        "bytes",
@@ -229,10 +211,16 @@ std::string RenderControllerMetricsMarkdown() {
   AddTable(ControllerMetrics(), text);
   text +=
       "\n## Of the jobs\n\n"
-      "Exported by the leader alone, from its ledger, so that a worker's death loses nothing. All "
-      "have the labels `job_name`\n"
-      "and `job_namespace` besides those listed. Series of a job go five minutes after its "
-      "end.\n\n";
+      "Exported by the leader alone, so that a worker's death loses nothing. All have the labels "
+      "`job_name` and\n"
+      "`job_namespace` besides those listed. What is not known yet has no series.\n\n"
+      "What the job's status holds lives on with it, until five minutes after the job's end. The "
+      "rest is what the leader heard\n"
+      "itself: `sent_bytes`, `data_parallel_bytes`, `activity_seconds` and `worker_*` begin at 0 "
+      "when a leader takes the job\n"
+      "over, and these, the generation, learning rate, evaluation loss, noise scale and norm test "
+      "go with the job's hosting,\n"
+      "when it ends or is suspended.\n\n";
   AddTable(JobMetrics(), text);
   return text;
 }

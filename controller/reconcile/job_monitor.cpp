@@ -12,6 +12,15 @@ struct Overloaded : Fs... {
 template <typename... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
+void Add(const ActivitySeconds& from, ActivitySeconds& to) {
+  to.data += from.data;
+  to.compute += from.compute;
+  to.communication += from.communication;
+  to.outer += from.outer;
+  to.evaluation += from.evaluation;
+  to.checkpoint += from.checkpoint;
+}
+
 }  // namespace
 
 bool JobMonitor::Note(const Event& event) {
@@ -40,6 +49,7 @@ bool JobMonitor::Note(const Event& event) {
                         },
                         [&](const EvaluationEvent& e) {
                           if (view_.progress && e.accuracy) view_.progress->accuracy = e.accuracy;
+                          if (e.loss) figures_.evaluation_loss = e.loss;
                           return false;
                         },
                         [&](const CheckpointEvent& e) {
@@ -70,6 +80,7 @@ bool JobMonitor::Note(const Event& event) {
 void JobMonitor::Join(const JoinRequest& join) {
   workers_[{join.worker.group, join.worker.index}] = {join, {}, MemberView::State::kJoined, ""};
   if (join.train_samples > 0) train_samples_ = join.train_samples;
+  if (join.parameters > 0) parameters_ = join.parameters;
 }
 
 // Its generation goes on under this coordinator, if none of the others came back with a newer one.
@@ -80,7 +91,7 @@ void JobMonitor::Register(const RegisteredEvent& registered) {
   known.generation = registered.generation;
   if (registered.generation.counter == 0) return;
   adopted_ = std::max(adopted_, registered.generation);
-  view_.generation = adopted_.counter;
+  view_.generation = figures_.generation = adopted_.counter;
   for (auto& [place, worker] : workers_) {
     if (worker.state > MemberView::State::kMember) continue;
     worker.state =
@@ -91,7 +102,7 @@ void JobMonitor::Register(const RegisteredEvent& registered) {
 }
 
 void JobMonitor::Form(const GenerationFormedEvent& formed) {
-  view_.generation = formed.id.counter;
+  view_.generation = figures_.generation = formed.id.counter;
   for (auto& [place, known] : workers_) {
     if (known.state == MemberView::State::kMember) known.state = MemberView::State::kJoined;
   }
@@ -107,6 +118,7 @@ void JobMonitor::Form(const GenerationFormedEvent& formed) {
 }
 
 void JobMonitor::Commit(const RoundRecord& record) {
+  Count(record);
   const RoundReport& common = record.common();
   discarded_ += TotalSize(common.discarded);
   view_.round_seconds = common.wall_seconds;
@@ -134,6 +146,29 @@ void JobMonitor::Commit(const RoundRecord& record) {
   if (worker_seconds_ > 0)
     progress.communication_percent = 100 * communication_seconds_ / worker_seconds_;
   view_.progress = progress;
+}
+
+void JobMonitor::Count(const RoundRecord& record) {
+  const RoundReport& common = record.common();
+  figures_.learning_rate = common.learning_rate;
+  // Zero: not measured, as nothing depends on it.
+  if (common.noise_scale > 0) figures_.noise_scale = common.noise_scale;
+  if (common.norm_test_ratio > 0) figures_.norm_test_ratio = common.norm_test_ratio;
+  const auto workers = static_cast<int64_t>(record.reports.size());
+  figures_.data_parallel_bytes +=
+      static_cast<double>(workers) *
+      DataParallelBytesPerWorker(common.local_steps, workers, parameters_);
+  for (size_t i = 0; i < record.reports.size(); ++i) {
+    const RoundReport& own = record.reports[i];
+    Add(own.seconds, figures_.seconds);
+    WorkerFigures& worker = figures_.workers[{record.workers[i].group, record.workers[i].index}];
+    if (own.delta_finite) worker.samples += own.local_samples;
+    figures_.sent_bytes.resize(std::max(figures_.sent_bytes.size(), own.bytes_sent.size()));
+    for (size_t purpose = 0; purpose < own.bytes_sent.size(); ++purpose) {
+      figures_.sent_bytes[purpose] += own.bytes_sent[purpose];
+      worker.sent_bytes += own.bytes_sent[purpose];
+    }
+  }
 }
 
 void JobMonitor::End(const WorkerId& worker, MemberView::State state, const std::string& reason) {

@@ -1,5 +1,5 @@
 // What a job's coordinator has told, as decisions and the status need it: events in, a
-// CoordinatorView out. Pure; not thread-safe.
+// CoordinatorView and JobFigures out. Pure; not thread-safe.
 #pragma once
 
 #include <map>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controller/coordinator/events.h"
+#include "controller/reconcile/job_figures.h"
 #include "controller/reconcile/observed.h"
 
 namespace longstride {
@@ -22,6 +23,7 @@ class JobMonitor {
 
   // All but `wanted`, `completing` and `settling`, which the coordinator itself knows.
   [[nodiscard]] CoordinatorView View() const;
+  [[nodiscard]] const JobFigures& figures() const { return figures_; }
 
  private:
   struct Known {
@@ -35,6 +37,7 @@ class JobMonitor {
   void Register(const RegisteredEvent& registered);
   void Form(const GenerationFormedEvent& formed);
   void Commit(const RoundRecord& record);
+  void Count(const RoundRecord& record);
   void End(const WorkerId& worker, MemberView::State state, const std::string& reason);
   [[nodiscard]] std::vector<GroupProfile> Profiles() const;
 
@@ -45,11 +48,13 @@ class JobMonitor {
   bool planned_ = false;
   GenerationId adopted_;  // newest that workers came back with
   int64_t train_samples_ = 0;
+  int64_t parameters_ = 0;
   int64_t discarded_ = 0;
   double worker_seconds_ = 0;
   double communication_seconds_ = 0;
   double bytes_sent_ = 0;
   CoordinatorView view_;
+  JobFigures figures_;
 };
 
 }  // namespace longstride

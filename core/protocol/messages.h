@@ -5,6 +5,7 @@
 // bits.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -106,6 +107,11 @@ struct ActivitySeconds {
   double checkpoint = 0;
 };
 
+// What bytes were sent for, in the order of RoundReport::bytes_sent; the label `purpose` of the
+// traffic metrics.
+inline constexpr std::array<const char*, 6> kPurposeNames = {"model", "statistics", "buffers",
+                                                             "state", "evaluation", "control"};
+
 // A shard's cursor before and after a round, from 0.
 struct ShardAdvance {
   int64_t shard = 0;
@@ -164,7 +170,7 @@ struct RoundReport {
   double wall_seconds = 0;
   std::vector<std::pair<int64_t, double>>
       step_times;                   // (batch, mean seconds of a step) of this round
-  std::vector<int64_t> bytes_sent;  // by purpose, this round
+  std::vector<int64_t> bytes_sent;  // by purpose (kPurposeNames), this round
   std::vector<int64_t> bytes_received;
   int64_t memory_bytes = 0;  // resident
 };

@@ -68,4 +68,10 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
   return record;
 }
 
+double DataParallelBytesPerWorker(int64_t steps, int64_t workers, int64_t parameters) {
+  if (workers <= 0) return 0;
+  const double m = static_cast<double>(workers);
+  return static_cast<double>(steps) * 2 * (m - 1) / m * 4 * static_cast<double>(parameters);
+}
+
 }  // namespace longstride

@@ -20,10 +20,9 @@
 
 namespace longstride {
 
-// What bytes were sent for; the label `purpose` of the traffic metrics.
+// What bytes were sent for, in the order of kPurposeNames (core/protocol/messages.h).
 enum class Purpose { kModel, kStatistics, kBuffers, kState, kEvaluation, kControl };
 inline constexpr int kPurposeCount = 6;
-[[nodiscard]] const char* PurposeName(Purpose purpose);
 
 // Payload bytes that this member put on and took off the network, by purpose.
 struct Traffic {

@@ -4,24 +4,6 @@
 
 namespace longstride {
 
-const char* PurposeName(Purpose purpose) {
-  switch (purpose) {
-    case Purpose::kModel:
-      return "model";
-    case Purpose::kStatistics:
-      return "statistics";
-    case Purpose::kBuffers:
-      return "buffers";
-    case Purpose::kState:
-      return "state";
-    case Purpose::kEvaluation:
-      return "evaluation";
-    case Purpose::kControl:
-      return "control";
-  }
-  return "unknown";
-}
-
 int64_t Traffic::TotalSent() const {
   return std::accumulate(std::begin(sent), std::end(sent), int64_t{0});
 }

@@ -61,11 +61,7 @@ class ObservedChannel final : public ControlChannel {
   std::function<void()> at_boundary_;
 };
 
-std::vector<std::string> PurposeNames() {
-  std::vector<std::string> names;
-  for (int i = 0; i < kPurposeCount; ++i) names.emplace_back(PurposeName(static_cast<Purpose>(i)));
-  return names;
-}
+static_assert(kPurposeNames.size() == kPurposeCount);
 
 }  // namespace
 
@@ -275,7 +271,7 @@ Status Worker::JoinJob(WorkerProfile profile) {
   metrics.device = profile.device;
   metrics.device_name = profile.device_name;
   metrics.memory_limit_bytes = profile.memory_limit_bytes;
-  metrics.purposes = PurposeNames();
+  metrics.purposes.assign(kPurposeNames.begin(), kPurposeNames.end());
   LONGSTRIDE_ASSIGN_OR_RETURN(metrics_, WorkerMetrics::Start(metrics));
   LogInfo("worker",
           Format("step time %s + %s a sample, micro-batches of at most %lld, %lld threads; metrics "

@@ -63,6 +63,12 @@ TEST_F(ServiceTest, RefusesEveryTokenButItsOwn) {
   EXPECT_EQ(response->status, 401);
 }
 
+TEST_F(ServiceTest, CountsItsAnswersByStatus) {
+  (void)Answer("job", "", "GET");
+  (void)Answer("job", "", "GET", "wrong");
+  EXPECT_EQ(service_.answers(), (std::map<int, int64_t>{{200, 1}, {401, 1}}));
+}
+
 TEST_F(ServiceTest, AnswersWithTheStatusThatDocsProtocolNames) {
   EXPECT_EQ(Answer("join", "{").status, 400);
   EXPECT_EQ(Answer("join", "").status, 400);

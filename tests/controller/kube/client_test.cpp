@@ -105,6 +105,17 @@ TEST_F(ClientTest, RepeatsARefusalOnlyWhenTheServerSaysWhen) {
   EXPECT_EQ(ReasonOf(client_->Get(Pods(), {"default", "a"})), ApiReason::kUnavailable);
 }
 
+TEST_F(ClientTest, CountsRequestsByMethodAndStatus) {
+  (void)client_->Create(Pods(), MakePod("a"));
+  server_->AddFault({.method = "GET", .times = 1, .status = 429, .retry_after = 0});
+  (void)client_->Get(Pods(), {"default", "a"});
+  server_->AddFault({.method = "DELETE", .times = -1, .cut = true});
+  (void)client_->Delete(Pods(), {"default", "a"});
+  EXPECT_THAT(client_->requests(),
+              ElementsAre(Pair(Pair("DELETE", 0), 1), Pair(Pair("GET", 200), 1),
+                          Pair(Pair("GET", 429), 1), Pair(Pair("POST", 201), 1)));
+}
+
 TEST_F(ClientTest, DoesNotWaitForARetryBeyondItsDeadline) {
   server_->AddFault({.method = "GET", .times = -1, .status = 429, .retry_after = 3600});
   const auto refused = client_->Get(Pods(), {"default", "a"});

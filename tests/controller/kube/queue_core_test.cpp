@@ -23,6 +23,7 @@ TEST_F(QueueCoreTest, AKeyThatWaitsIsHandledOnce) {
   EXPECT_EQ(queue_.Take(), kA);
   EXPECT_EQ(queue_.Take(), kB);
   EXPECT_EQ(queue_.Take(), std::nullopt);
+  EXPECT_EQ(queue_.adds(), 2);
 }
 
 TEST_F(QueueCoreTest, AKeyAddedWhileItIsHandledIsHandledAgainAfterwardsNeverAtOnce) {
@@ -61,6 +62,7 @@ TEST_F(QueueCoreTest, RetriesOfAKeyDoubleUntilItIsForgotten) {
     queue_.Done(*queue_.Take());
   }
   EXPECT_EQ(queue_.Failures(kA), 30);
+  EXPECT_EQ(queue_.retries(), 30);
   queue_.Forget(kA);
   queue_.AddRateLimited(kA, clock_.Now());
   EXPECT_NEAR(ToSeconds(*queue_.Advance(clock_.Now()) - clock_.Now()), 0.005, 1e-9);

@@ -7,6 +7,7 @@ namespace longstride {
 namespace {
 
 using ::testing::DoubleEq;
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 JoinRequest Join(int64_t index, const std::string& pod = "") {
@@ -16,6 +17,7 @@ JoinRequest Join(int64_t index, const std::string& pod = "") {
   join.profile.beta = 0.001;
   join.profile.micro_batch_cap = 64 / (index + 1);
   join.train_samples = 1000;
+  join.parameters = 10;
   return join;
 }
 GenerationFormedEvent Formed(int64_t counter, std::vector<int64_t> indices) {
@@ -34,6 +36,8 @@ RoundRecord Round(int64_t round, int64_t members) {
     report.local_steps = 16;
     report.global_batch = 32;
     report.local_batch = i == 0 ? 24 : 8;
+    report.local_samples = 16 * report.local_batch;
+    report.learning_rate = 0.1;
     report.wall_seconds = 2;
     report.seconds.communication = 0.5;
     report.bytes_sent = {10, 90};
@@ -120,6 +124,41 @@ TEST_F(JobMonitorTest, SamplesThatDoNotCountAreLeftOut) {
   record.reports[0].discarded = {{300, 320}};
   Note(RoundCommittedEvent{record});
   EXPECT_EQ(monitor_.View().progress->samples, 370);
+}
+
+TEST_F(JobMonitorTest, RoundsAddUpToFiguresForEachWorkerPurposeAndActivity) {
+  Train(2);
+  EXPECT_FALSE(monitor_.figures().learning_rate) << "nothing is known yet";
+  Note(RoundCommittedEvent{Round(4, 2)});
+  RoundRecord record = Round(5, 2);
+  record.reports[1].delta_finite = false;
+  Note(RoundCommittedEvent{record});
+  const JobFigures& figures = monitor_.figures();
+  EXPECT_EQ(figures.generation, 1);
+  EXPECT_EQ(figures.learning_rate, 0.1);
+  EXPECT_FALSE(figures.noise_scale) << "not measured";
+  EXPECT_FALSE(figures.evaluation_loss) << "not evaluated";
+  EXPECT_THAT(figures.sent_bytes, ElementsAre(40, 360));
+  EXPECT_THAT(figures.seconds.communication, DoubleEq(2));
+  EXPECT_EQ(figures.workers.at({"worker", 0}).samples, 2 * 16 * 24);
+  EXPECT_EQ(figures.workers.at({"worker", 1}).samples, 16 * 8)
+      << "what was discarded does not count";
+  EXPECT_EQ(figures.workers.at({"worker", 1}).sent_bytes, 200);
+  // Two rounds of 16 steps: 2 (2 - 1) times 4 bytes for each of 10 parameters.
+  EXPECT_THAT(figures.data_parallel_bytes, DoubleEq(2 * 16 * 2 * 4 * 10));
+}
+
+TEST_F(JobMonitorTest, TheLastEvaluationAndMeasurementStayKnown) {
+  Train(1);
+  RoundRecord measured = Round(4, 1);
+  measured.reports[0].noise_scale = 300;
+  measured.reports[0].norm_test_ratio = 1.5;
+  Note(RoundCommittedEvent{measured});
+  Note(EvaluationEvent{.round = 4, .cursor = 400, .loss = 0.6, .accuracy = 0.8});
+  Note(RoundCommittedEvent{Round(5, 1)});
+  EXPECT_EQ(monitor_.figures().noise_scale, 300);
+  EXPECT_EQ(monitor_.figures().norm_test_ratio, 1.5);
+  EXPECT_EQ(monitor_.figures().evaluation_loss, 0.6);
 }
 
 TEST_F(JobMonitorTest, GroupsAreSummedUp) {

@@ -1,0 +1,16 @@
+// What this process takes of its machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace longstride {
+
+struct ProcessUsage {
+  std::optional<int64_t> resident_bytes;  // absent where /proc does not say
+  double cpu_seconds = 0;                 // of all threads, in user and kernel mode
+};
+
+[[nodiscard]] ProcessUsage ReadProcessUsage();
+
+}  // namespace longstride
