@@ -46,6 +46,8 @@ class QueuedControlChannel final : public ControlChannel {
   void Enter(const Generation& generation, int64_t round);
   // The worker has left the generation, with that many rounds committed.
   void Left(int64_t round);
+  // The worker ends, and goes into no generation any more.
+  void Leaving();
 
   std::vector<Plan> Plans() override;
   BoundaryRequest Requested() override;
@@ -81,6 +83,7 @@ class QueuedControlChannel final : public ControlChannel {
   bool closing_ = false;
   Generation generation_;  // the last one entered; its plans are in plans_
   bool left_ = false;
+  bool leaving_ = false;
   bool over_told_ = true;  // nothing to tell before the first generation
   int64_t round_ = 0;
   bool stop_ = false;

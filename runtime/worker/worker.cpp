@@ -257,6 +257,7 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
 }
 
 void Worker::LeaveJob(const Status& status) {
+  channel_->Leaving();
   const Duration patience = status.ok() ? kLastFlushTimeout : kFlushTimeout;
   if (const Status flushed = channel_->Flush(patience); !flushed.ok()) {
     LogWarning("worker",
