@@ -44,7 +44,9 @@ enum class CoordinatorMode {
 
 // What is on record of a job that another coordinator has begun. All of it may be out of date.
 struct Takeover {
+  // The last committed round on record, and the generation that committed it: not committed again.
   int64_t round = 0;
+  GenerationId generation{};
   int64_t samples = 0;
   int64_t discarded = 0;
   int64_t lost_workers = 0;
@@ -105,7 +107,9 @@ class Coordinator {
                                                   bool now_or_never) const;
 
   // Exit codes 0 and 7 (interrupted) are a good end. A worker with 1, 2, 3 or 4 (bug, user,
-  // data, resource) would fail again and ends the job; with any other it is lost.
+  // data, resource) would fail again and ends the job; with any other it is lost. A member that has
+  // finished the job gets kTransient, to ask again, until its last round is committed: at once when
+  // the others have reported it too, else after two seconds.
   Status Leave(const LeaveRequest& request, TimePoint now);
 
   // The launcher saw the worker's process end. `detail`: "exited with code 3", "was killed by
@@ -165,6 +169,7 @@ class Coordinator {
     int64_t round = 0;            // of kDetached: committed in the state it holds
     std::vector<int64_t> silent;  // of kMember: ranks that do not answer its pings
     bool released = false;        // scaled down: it leaves at the next boundary
+    bool leaving = false;         // it ends, and goes into no generation any more
     GenerationId generation;      // the last one that it was a member of
     int64_t rank = -1;            // there
     bool known = true;            // false: other members name it, and it has not registered
@@ -186,12 +191,14 @@ class Coordinator {
   [[nodiscard]] int64_t CountPresent() const;
   [[nodiscard]] bool Any(Phase phase) const;
   [[nodiscard]] bool HoldsState(const Worker& worker) const;
+  [[nodiscard]] bool MayGo(const Worker& worker) const;
   [[nodiscard]] bool IsWanted(const WorkerPlace& place) const;
   [[nodiscard]] bool StoreIsOpen(const GenerationId& id) const;
   Status CheckKind(const JoinRequest& request) const;
   Status CheckPlace(const WorkerPlace& place) const;
   [[nodiscard]] Error Ended() const;
-  Status Seat(const JoinRequest& request, TimePoint now);
+  Status Finish(const LeaveRequest& request, TimePoint now);
+  Status Seat(const JoinRequest& request, TimePoint now, bool leaving);
   void Adopt(const Generation& generation, TimePoint now);
   Status Readmit(const RegisterRequest& request, TimePoint now);
   void Learn(const RegisterRequest& request);
@@ -242,11 +249,12 @@ class Coordinator {
   TimePoint detached_since_;            // the first member asked; valid while one is detached
   // Nobody is left who holds the state: until when those that come back wait for the others.
   std::optional<TimePoint> restart_deadline_;
-  bool waiting_ = false;         // told of too few workers
-  int64_t lost_ = 0;             // workers, so far
-  bool completed_ = false;       // a member has finished the job
-  int64_t completed_round_ = 0;  // and had committed so many rounds
-  double round_seconds_ = 0;     // of the last committed round
+  bool waiting_ = false;                      // told of too few workers
+  int64_t lost_ = 0;                          // workers, so far
+  bool completed_ = false;                    // a member has finished the job
+  int64_t completed_round_ = 0;               // and had committed so many rounds
+  std::optional<TimePoint> finishing_since_;  // a member has asked to leave with the job finished
+  double round_seconds_ = 0;                  // of the last committed round
   std::optional<std::string> stop_reason_;
   std::optional<JobEnd> end_;
   std::vector<Event> events_;

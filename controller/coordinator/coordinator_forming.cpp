@@ -44,12 +44,24 @@ bool Coordinator::HoldsState(const Worker& worker) const {
           (worker.round >= ledger_.round() && (ledger_.known() || !options_.takeover)));
 }
 
+// It is not wanted any more, and not needed to hand on the state: one who stays has it, or is in a
+// generation with it.
+bool Coordinator::MayGo(const Worker& worker) const {
+  if (!worker.released) return false;
+  if (worker.leaving || !HoldsState(worker)) return true;
+  return std::ranges::any_of(workers_, [this](const auto& w) {
+    const Worker& other = w.second;
+    return other.present() && !other.released &&
+           (other.phase == Phase::kMember || HoldsState(other));
+  });
+}
+
 void Coordinator::FormGeneration() {
   if (end_ || completed_ || !settled_ || Any(Phase::kMember)) return;
   std::vector<Worker*> members;  // in the order of ranks
   bool survivors = false;
   for (auto& [place, worker] : workers_) {
-    if (!worker.present() || worker.released) continue;
+    if (!worker.present() || MayGo(worker)) continue;
     members.push_back(&worker);
     survivors = survivors || HoldsState(worker);
   }
@@ -127,6 +139,8 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
   restart_deadline_.reset();
   ledger_.Begin(static_cast<int64_t>(members_.size()));
   Emit(GenerationFormedEvent{generation_id_, members_, backend_});
+  if (std::ranges::any_of(members, &Worker::released))
+    AskMembersToReform("workers that are not wanted hand on the state first");
 }
 
 std::optional<GenerationReply> Coordinator::PollGeneration(const GenerationRequest& request,
@@ -154,7 +168,8 @@ std::optional<GenerationReply> Coordinator::PollGeneration(const GenerationReque
         Generation{generation_id_, RankOf(request.worker), members_, backend_, planner_.plans()};
     return reply;
   }
-  if (worker->phase != Phase::kMember && (worker->released || completed_)) {
+  if (worker->phase != Phase::kMember && (MayGo(*worker) || completed_)) {
+    worker->leaving = worker->released = true;  // it goes, even if it is wanted again by then
     reply.state = MemberState::kEnded;
     reply.reason = completed_ ? "the job is complete"
                               : Format("the job was scaled down to %lld workers",

@@ -8,6 +8,9 @@
 namespace longstride {
 namespace {
 
+// For which a member that has finished the job waits for the others' reports of its last round.
+constexpr Duration kLastReports = std::chrono::seconds(2);
+
 ErrorCode CodeOfExit(int exit_code) {
   for (const ErrorCode code :
        {ErrorCode::kUser, ErrorCode::kData, ErrorCode::kResource, ErrorCode::kLostPeer,
@@ -65,11 +68,11 @@ Status Coordinator::Join(const JoinRequest& request, TimePoint now) {
   if (end_) return Ended();
   if (stop_reason_ || completed_)
     return InterruptedError("the job is ending: " + stop_reason_.value_or("it is complete"));
-  return Seat(request, now);
+  return Seat(request, now, /*leaving=*/false);
 }
 
 // Gives a newcomer its place, from whoever has it.
-Status Coordinator::Seat(const JoinRequest& request, TimePoint now) {
+Status Coordinator::Seat(const JoinRequest& request, TimePoint now, bool leaving) {
   const WorkerPlace place = PlaceOf(request.worker);
   if (const auto it = workers_.find(place); it != workers_.end()) {
     Worker& before = it->second;
@@ -87,7 +90,8 @@ Status Coordinator::Seat(const JoinRequest& request, TimePoint now) {
   profile.micro_batch_cap =
       std::min(profile.micro_batch_cap, MicroBatchLimit(place).value_or(INT64_MAX));
   worker.last_seen = now;
-  worker.released = !IsWanted(place);
+  worker.leaving = leaving;
+  worker.released = leaving || !IsWanted(place);
   Emit(JoinedEvent{worker.join});
   workers_[place] = std::move(worker);
   if (generation_id_.counter > 0) AskMembersToReform(NameOf(place) + " joins");
@@ -96,12 +100,24 @@ Status Coordinator::Seat(const JoinRequest& request, TimePoint now) {
   return {};
 }
 
-Status Coordinator::Leave(const LeaveRequest& request, TimePoint) {
+Status Coordinator::Leave(const LeaveRequest& request, TimePoint now) {
   Worker* worker = Find(request.worker);
   if (!worker) return NotFound(request.worker);
-  if (request.exit_code == 0 && worker->phase == Phase::kMember)
-    completed_round_ = std::max(completed_round_, request.round);
+  if (request.exit_code == 0 && worker->phase == Phase::kMember && !end_)
+    LONGSTRIDE_RETURN_IF_ERROR(Finish(request, now));
   Depart(*worker, request.exit_code, request.reason);
+  return {};
+}
+
+// A member that has finished the job is gone when this is answered, so what it did must be on
+// record by then.
+Status Coordinator::Finish(const LeaveRequest& request, TimePoint now) {
+  completed_round_ = std::max(completed_round_, request.round);
+  if (request.round <= ledger_.round() && settled_) return {};
+  if (!finishing_since_) finishing_since_ = now;
+  if (!settled_ || now - *finishing_since_ < kLastReports)
+    return TransientError("the last round's reports are not all in yet");
+  CommitAll(ledger_.Close(request.round));
   return {};
 }
 
@@ -154,7 +170,7 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
   if (exit_code == 0 && !worker.released) completed_ = completed_ || member;
   // Its generation goes on without it only if it told the others at a round boundary.
   if (member && !completed_ && !stop_reason_) AskMembersToReform(NameOf(place) + " left");
-  EndIfAllLeft(exit_code == 0 ? "" : NameOf(place) + " was interrupted");
+  EndIfAllLeft(exit_code == 0 || worker.released ? "" : NameOf(place) + " was interrupted");
   FormGeneration();
 }
 
@@ -190,7 +206,7 @@ Status Coordinator::Scale(int64_t replicas) {
   const std::vector<WorkerPlace> places = wanted();
   bool leaving = false;
   for (auto& [place, worker] : workers_) {
-    worker.released = std::ranges::find(places, place) == places.end();
+    worker.released = worker.leaving || std::ranges::find(places, place) == places.end();
     leaving = leaving || (worker.released && worker.phase == Phase::kMember);
   }
   if (leaving)

@@ -19,13 +19,15 @@ Status Coordinator::Register(const RegisterRequest& request, TimePoint now) {
     if (of == generation_id_) TakeReports(request);
     return {};
   }
-  if (of.counter == 0) return Seat(request.join, now);
+  // One that was waiting for its first generation may be in it, and not have heard of it.
+  if (of.counter == 0 && RankOf(id) < 0) return Seat(request.join, now, request.leaving);
   if (of.term >= options_.term && of > generation_id_) {
     return TransientError(
         Format("the worker's generation is of a coordinator of term %lld; this one has term %lld",
                static_cast<long long>(of.term), static_cast<long long>(options_.term)));
   }
-  if (generation_id_.counter == 0 || of > generation_id_) Adopt(*request.generation, now);
+  if (of.counter > 0 && (generation_id_.counter == 0 || of > generation_id_))
+    Adopt(*request.generation, now);
   return Readmit(request, now);
 }
 
@@ -96,8 +98,9 @@ Status Coordinator::Readmit(const RegisterRequest& request, TimePoint now) {
   worker.known = true;
   worker.last_seen = now;
   worker.round = request.round;
-  worker.released = !IsWanted(place);
-  const GenerationId of = request.generation->id;
+  worker.leaving = request.left && request.leaving;
+  worker.released = worker.leaving || !IsWanted(place);
+  const GenerationId of = request.generation ? request.generation->id : GenerationId{};
   Emit(RegisteredEvent{request.join, of, request.round, request.totals});
   Learn(request);
   if (end_) return {};
@@ -129,11 +132,14 @@ void Coordinator::SettleIn() {
 // The books and the plans, from what the worker knows of them.
 void Coordinator::Learn(const RegisterRequest& request) {
   ledger_.KnowDiscarded(request.totals.discarded);
+  if (!request.generation) return;
   // Who has not trained since it joined knows nothing of what others committed.
   if (request.round > request.join.round) {
-    const int64_t recorded = options_.takeover ? options_.takeover->round : 0;
-    const int64_t settled =
-        std::max(request.settled, recorded <= request.round ? recorded : int64_t{0});
+    // What is on record may be of a state that was lost since.
+    const bool recorded = options_.takeover &&
+                          options_.takeover->generation == request.generation->id &&
+                          options_.takeover->round <= request.round;
+    const int64_t settled = std::max(request.settled, recorded ? options_.takeover->round : 0);
     if (!CommitAll(ledger_.Resume(settled))) return;
   }
   if (request.generation->id != generation_id_) return;

@@ -206,6 +206,7 @@ void Fields(auto& v, Message<RegisterRequest> auto& m) {
   v.Object("join", m.join);
   v.Object("generation", m.generation);
   v.Flag("left", m.left);
+  v.Flag("leaving", m.leaving);
   v.Integer("round", m.round, 0, kMaxCount);
   v.Integer("settled", m.settled, 0, kMaxCount);
   v.Object("totals", m.totals);

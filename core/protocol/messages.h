@@ -233,7 +233,8 @@ struct RegisterRequest {
   JoinRequest join;  // as it joined
   // The last generation that it was a member of, with every plan that it has; absent if none.
   std::optional<Generation> generation;
-  bool left = false;    // it has left that generation and asks for the next
+  bool left = false;     // it has left that generation
+  bool leaving = false;  // it ends: a next one is not for it
   int64_t round = 0;    // committed in the state that it holds
   int64_t settled = 0;  // up to here it has no report to give: committed, as far as it knows
   WorkerTotals totals;

@@ -75,6 +75,11 @@ void QueuedControlChannel::Left(int64_t round) {
   round_ = round;
 }
 
+void QueuedControlChannel::Leaving() {
+  const std::lock_guard lock(mutex_);
+  leaving_ = true;
+}
+
 std::vector<Plan> QueuedControlChannel::Plans() {
   const std::lock_guard lock(mutex_);
   return plans_;
@@ -192,6 +197,7 @@ void QueuedControlChannel::Register() {
       request.generation->plans = plans_;
     }
     request.left = left_;
+    request.leaving = leaving_;
     request.round = round_;
     request.settled = settled_;
     request.totals = totals_;

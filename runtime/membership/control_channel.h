@@ -48,6 +48,8 @@ class QueuedControlChannel final : public ControlChannel {
   void Enter(const Generation& generation, int64_t round);
   // The worker has left the generation, with that many rounds committed.
   void Left(int64_t round);
+  // The worker ends, and goes into no generation any more.
+  void Leaving();
 
   // The next heartbeat is due now: there is news.
   void HeartbeatNow();
@@ -88,6 +90,7 @@ class QueuedControlChannel final : public ControlChannel {
   bool heartbeat_now_ = false;
   Generation generation_;  // the last one entered; its plans are in plans_
   bool left_ = false;
+  bool leaving_ = false;
   bool over_told_ = true;  // nothing to tell before the first generation
   int64_t round_ = 0;
   bool stop_ = false;

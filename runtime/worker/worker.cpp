@@ -367,6 +367,7 @@ Result<std::unique_ptr<Collective>> Worker::Connect(const Generation& generation
 }
 
 void Worker::LeaveJob(const Status& status) {
+  channel_->Leaving();
   const Duration patience = status.ok() ? kLastFlushTimeout : kFlushTimeout;
   if (const Status flushed = channel_->Flush(patience); !flushed.ok()) {
     LogWarning("worker",

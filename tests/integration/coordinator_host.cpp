@@ -22,10 +22,11 @@ namespace {
 
 std::atomic<bool> stop_asked{false};
 
-// The last round on record.
-int64_t Recorded(const std::string& path) {
+Takeover OnRecord(const std::string& path) {
   const auto history = ReadRoundLog(path);
-  return history.ok() && !history->rounds.empty() ? history->rounds.back().common().round : 0;
+  if (!history.ok() || history->rounds.empty()) return {};
+  const RoundReport& last = history->rounds.back().common();
+  return {.round = last.round, .generation = last.generation};
 }
 
 int Fail(const Error& error) {
@@ -37,12 +38,12 @@ int Host(const std::string& manifest, const std::string& directory, int port, in
   const auto job = LoadTrainingJob(manifest);
   if (!job.ok()) return Fail(job.error());
   const std::string rounds_path = directory + "/rounds.jsonl";
-  const int64_t recorded = Recorded(rounds_path);
+  const Takeover record = OnRecord(rounds_path);
   auto rounds = LineFile::OpenForAppend(rounds_path);
   auto events = LineFile::OpenForAppend(directory + "/events.jsonl");
   if (!rounds.ok()) return Fail(rounds.error());
   if (!events.ok()) return Fail(events.error());
-  RoundLogWriter writer(std::move(*rounds), recorded);
+  RoundLogWriter writer(std::move(*rounds), record.round);
 
   const SystemClock clock;
   HttpServerOptions http;
@@ -55,7 +56,7 @@ int Host(const std::string& manifest, const std::string& directory, int port, in
   CoordinatorOptions options;
   options.job = *job;
   options.term = term;
-  if (term > 1) options.takeover = Takeover{.round = recorded};
+  if (term > 1) options.takeover = record;
   if (const Status added = service.AddJob(key, "secret", ToJson(*job).dump(), options); !added.ok())
     return Fail(added.error());
   service.SetEventSink(key, [&](const Event& event) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "cli/round_log.h"
+#include "core/base/clock.h"
 #include "core/schedule/ledger.h"
 #include "tests/cli/temporary_directory.h"
 #include "tests/integration/program.h"

@@ -93,7 +93,7 @@ TEST_F(TakeoverTest, TakesTheReportsThatTheOneBeforeDidNotCommit) {
 }
 
 TEST_F(TakeoverTest, DoesNotCommitAgainWhatIsOnRecord) {
-  TakeOver(1, {.round = 6, .samples = 6 * 1024});
+  TakeOver(1, {.round = 6, .generation = kEarlier, .samples = 6 * 1024});
   RegisterRequest request = Member(0, 1, 7);
   request.settled = 5;
   request.reports = {MakeReport(kEarlier, 6, 0, 1), MakeReport(kEarlier, 7, 0, 1)};
@@ -101,6 +101,16 @@ TEST_F(TakeoverTest, DoesNotCommitAgainWhatIsOnRecord) {
   ASSERT_TRUE(Register(request).ok());
   ASSERT_EQ(Of<RoundCommittedEvent>(events_).size(), 1u);
   EXPECT_EQ(coordinator_->ledger().samples(), 7 * 1024);
+}
+
+TEST_F(TakeoverTest, WhatIsOnRecordOfAStateThatWasLostSinceDoesNotCount) {
+  TakeOver(1, {.round = 6, .generation = {6, 2}});
+  RegisterRequest request = Member(0, 1, 7);
+  request.settled = 4;  // everybody was lost, and the next began from a checkpoint
+  for (int64_t round = 5; round <= 7; ++round)
+    request.reports.push_back(MakeReport(kEarlier, round, 0, 1));
+  ASSERT_TRUE(Register(request).ok());
+  EXPECT_EQ(Of<RoundCommittedEvent>(events_).size(), 3u);
 }
 
 TEST_F(TakeoverTest, DeclaresNobodyDeadBeforeClientsCanHaveComeBack) {
@@ -168,6 +178,20 @@ TEST_F(TakeoverTest, AMemberThatNeverHeardOfTheNewestGenerationBreaksIt) {
   ASSERT_TRUE(Register(asking).ok());
   ASSERT_TRUE(Register(Member(0, 2, 4)).ok());
   EXPECT_EQ(BeatOf(0).state, MemberState::kReform);
+}
+
+TEST_F(TakeoverTest, ANewcomerThatNeverHeardOfItsFirstGenerationBreaksIt) {
+  for (const bool comes_first : {false, true}) {
+    TakeOver(2);
+    RegisterRequest newcomer;
+    newcomer.join = MakeJoin(1);
+    const RegisterRequest member = Member(0, 2, 5);
+    for (const RegisterRequest* next :
+         {comes_first ? &newcomer : &member, comes_first ? &member : &newcomer})
+      ASSERT_TRUE(Register(*next).ok());
+    EXPECT_EQ(BeatOf(0).state, MemberState::kReform);
+    EXPECT_EQ(BeatOf(1).state, MemberState::kWaiting);
+  }
 }
 
 TEST_F(TakeoverTest, ANewcomerWaitsForTheNextBoundary) {

@@ -169,7 +169,10 @@ void Simulation::Crash() {
 void Simulation::StartCoordinator() {
   ++coordinator_options_.term;
   coordinator_options_.takeover.emplace();
-  if (Chance(2)) coordinator_options_.takeover->round = told_round_;
+  if (Chance(2)) {
+    coordinator_options_.takeover->round = told_round_;
+    coordinator_options_.takeover->generation = told_generation_;
+  }
   coordinator_ = std::make_unique<Coordinator>(coordinator_options_, clock_.Now());
 }
 
@@ -202,10 +205,10 @@ void Simulation::Act(Worker& w) {
     case Where::kLeaving:
       if (!CanReachCoordinator(w)) return;
       if (w.unsent()) return SendReport(w);
-      if (const Status left =
-              coordinator_->Leave({w.join.worker, w.generation ? w.generation->id : GenerationId{},
-                                   w.state.round, 0, "completed"},
-                                  clock_.Now());
+      if (const Status left = coordinator_->Leave(
+              {w.join.worker, w.generation ? w.generation->id : GenerationId{}, w.state.round,
+               w.generation ? 0 : ExitCodeOf(ErrorCode::kInterrupted), "completed"},
+              clock_.Now());
           left.ok() || left.error().code != ErrorCode::kTransient)
         w.where = Where::kGone;
       return;
@@ -240,6 +243,7 @@ void Simulation::Register(Worker& w) {
   request.join = w.join;
   request.generation = w.generation;
   request.left = w.left;
+  request.leaving = w.where == Where::kLeaving;
   request.round = w.state.round;
   request.settled = w.outbox.empty() ? w.settled : w.outbox.front().round - 1;
   request.reports.assign(w.outbox.begin(), w.outbox.end());
@@ -536,6 +540,7 @@ void Simulation::CheckCommitted(const RoundRecord& record) {
   if (!booked.ok()) Break(booked.error().message);
   if (const Status law = told_.Check(); !law.ok()) Break(law.error().message);
   told_round_ = common.round;
+  told_generation_ = common.generation;
   told_digest_ = common.digest;
   ever_told_.insert(told_digest_);
 }

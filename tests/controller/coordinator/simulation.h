@@ -142,6 +142,7 @@ class Simulation {
   std::map<std::string, Origin> origins_;  // by digest
   Ledger told_;                            // from the committed rounds
   int64_t told_round_ = 0;
+  GenerationId told_generation_;
   std::string told_digest_;
   std::set<std::string> ever_told_;
   std::string broken_;

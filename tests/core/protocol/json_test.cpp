@@ -75,9 +75,9 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
   same(RoundReply{{plan}, true, "suspended", true, 17}, ParseRoundReply);
   const WorkerTotals totals{9, 900, 3, {0.1, 2, 0.3, 0, 0, 0}, 2.5, {1, 2}, {3, 4}};
-  same(RegisterRequest{MakeJoin(), formed.generation, true, 9, 7, totals, {MakeReport()}},
+  same(RegisterRequest{MakeJoin(), formed.generation, true, true, 9, 7, totals, {MakeReport()}},
        ParseRegisterRequest);
-  same(RegisterRequest{MakeJoin(), {}, false, 0, 0, {}, {}}, ParseRegisterRequest);
+  same(RegisterRequest{MakeJoin(), {}, false, false, 0, 0, {}, {}}, ParseRegisterRequest);
   same(HeartbeatRequest{worker, {1, 2}, 9, true, {0, 3}}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);

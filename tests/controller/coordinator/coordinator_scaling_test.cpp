@@ -1,0 +1,75 @@
+// Scaling while the members change for other reasons; found by the simulation.
+#include "tests/controller/coordinator/coordinator_fixture.h"
+
+namespace longstride {
+namespace {
+
+class ScalingTest : public CoordinatorTest {
+ protected:
+  static constexpr GenerationId kSecond{7, 2};
+
+  std::optional<GenerationReply> PollAs(const std::string& incarnation, int64_t index,
+                                        GenerationId after, int64_t round) {
+    return coordinator_->PollGeneration(
+        {MakeJoin(index, "worker", incarnation).worker, after, round, "", 1}, clock_.Now());
+  }
+};
+
+TEST_F(ScalingTest, WhoIsNotWantedHandsOnTheStateBeforeItGoes) {
+  Make(2);
+  JoinAll();
+  ReportAll(1);
+  coordinator_->WorkerExited("worker", 0, 137, "was killed by signal 9", true, clock_.Now());
+  ASSERT_TRUE(coordinator_->Join(MakeJoin(0, "worker", "2"), clock_.Now()).ok());
+  ASSERT_TRUE(coordinator_->Scale(1).ok());
+  // Only worker 1, which is to go, holds round 1.
+  const auto reply = Poll(1, kFirst, 1);
+  ASSERT_TRUE(reply && reply->generation);
+  EXPECT_EQ(reply->generation->members.size(), 2u);
+  const auto beat = coordinator_->Heartbeat({MakeJoin(1).worker, kSecond, 1}, clock_.Now());
+  EXPECT_TRUE(beat.reform) << "and it goes at the next boundary";
+  ASSERT_FALSE(PollAs("2", 0, kSecond, 2).has_value());
+  EXPECT_EQ(Poll(1, kSecond, 2)->state, MemberState::kEnded);
+  EXPECT_EQ(PollAs("2", 0, kSecond, 2)->generation->members.size(), 1u);
+  EXPECT_EQ(coordinator_->ledger().round(), 2);
+}
+
+TEST_F(ScalingTest, WhoWasToldToGoGoesEvenIfItsPlaceIsWantedAgain) {
+  Make(2);
+  JoinAll();
+  ASSERT_TRUE(coordinator_->Scale(1).ok());
+  ASSERT_FALSE(Poll(0, kFirst, 1).has_value());
+  ASSERT_EQ(Poll(1, kFirst, 1)->state, MemberState::kEnded);
+  ASSERT_TRUE(coordinator_->Scale(2).ok());
+  EXPECT_EQ(Poll(0, kFirst, 1)->generation->members.size(), 1u);
+  Leave(1, 0, "completed");
+  EXPECT_FALSE(coordinator_->end().has_value());
+  EXPECT_FALSE(coordinator_->completing());
+  EXPECT_TRUE(coordinator_->Join(MakeJoin(1, "worker", "2"), clock_.Now()).ok());
+}
+
+TEST_F(ScalingTest, AMemberThatHasFinishedLeavesOnceItsLastRoundIsOnRecord) {
+  Make(2);
+  JoinAll();
+  ASSERT_TRUE(Report(MakeReport(kFirst, 1, 0, 2)).ok());
+  const LeaveRequest leave{MakeJoin(0).worker, kFirst, 1, 0, "completed"};
+  EXPECT_EQ(coordinator_->Leave(leave, clock_.Now()).error().code, ErrorCode::kTransient);
+  ASSERT_TRUE(Report(MakeReport(kFirst, 1, 1, 2)).ok());
+  EXPECT_TRUE(coordinator_->Leave(leave, clock_.Now()).ok());
+}
+
+TEST_F(ScalingTest, AMemberThatHasFinishedDoesNotWaitForLongForOneThatCannotReport) {
+  Make(2);
+  JoinAll();
+  ASSERT_TRUE(Report(MakeReport(kFirst, 1, 0, 2)).ok());
+  const LeaveRequest leave{MakeJoin(0).worker, kFirst, 1, 0, "completed"};
+  EXPECT_FALSE(coordinator_->Leave(leave, clock_.Now()).ok());
+  clock_.Advance(std::chrono::seconds(2));
+  EXPECT_TRUE(coordinator_->Leave(leave, clock_.Now()).ok());
+  Collect();
+  ASSERT_EQ(Of<RoundCommittedEvent>(events_).size(), 1u);
+  EXPECT_EQ(Of<RoundCommittedEvent>(events_)[0].record.reports.size(), 1u);
+}
+
+}  // namespace
+}  // namespace longstride
