@@ -97,7 +97,7 @@ def longest_pause(pod, until):
 
 
 class OperatorTest(harness.ClusterTest):
-    deadline_seconds = 420
+    deadline_seconds = 600
 
     @classmethod
     def setUpClass(cls):
