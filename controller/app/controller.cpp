@@ -141,10 +141,15 @@ void Controller::PublishAddress(const std::stop_token& stop) {
     Duration wait = kPublishPeriod;
     if (!config_.address.empty()) {
       // Again and again, as a leader before us may write late.
-      const auto applied = client_.Apply(
-          kube::EndpointSlices(),
-          LeaderSlice(config_.lease.key.namespace_, config_.service, config_.address, config_.port),
-          /*force=*/true, {std::chrono::seconds(5), stop});
+      const std::string& namespace_ = config_.lease.key.namespace_;
+      const kube::CallOptions call{std::chrono::seconds(5), stop};
+      const auto service = client_.Get(kube::Services(), {namespace_, config_.service}, call);
+      const auto applied =
+          client_.Apply(kube::EndpointSlices(),
+                        LeaderSlice(namespace_, config_.service,
+                                    service.ok() ? kube::UidOf(*service) : std::string(),
+                                    config_.address, config_.port),
+                        /*force=*/true, call);
       if (!applied.ok() && !stop.stop_requested()) {
         LogWarning("controller", applied.error().message);
         wait = kPublishRetry;

@@ -89,9 +89,9 @@ CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
 }
 
 json LeaderSlice(const std::string& namespace_, const std::string& service,
-                 const std::string& address, int port) {
+                 const std::string& service_uid, const std::string& address, int port) {
   const bool v6 = address.find(':') != std::string::npos;
-  return {
+  json slice = {
       {"apiVersion", "discovery.k8s.io/v1"},
       {"kind", "EndpointSlice"},
       {"metadata",
@@ -104,6 +104,12 @@ json LeaderSlice(const std::string& namespace_, const std::string& service,
       {"endpoints", json::array({json{{"addresses", json::array({address})},
                                       {"conditions", {{"ready", true}}}}})},
       {"ports", json::array({json{{"name", "coordinator"}, {"port", port}, {"protocol", "TCP"}}})}};
+  if (!service_uid.empty()) {
+    const json owner = {
+        {"apiVersion", "v1"}, {"kind", "Service"}, {"name", service}, {"uid", service_uid}};
+    slice["metadata"]["ownerReferences"] = json::array({owner});
+  }
+  return slice;
 }
 
 }  // namespace longstride

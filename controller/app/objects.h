@@ -23,8 +23,10 @@ namespace longstride {
 [[nodiscard]] CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
                                       const WorkerPlace& place, int attempts, double now);
 
-// The EndpointSlice that leads the coordinators' Service to the leader at `address`.
+// The EndpointSlice that leads the coordinators' Service to the leader at `address`. It goes with
+// the Service, if that one's UID is given.
 [[nodiscard]] nlohmann::json LeaderSlice(const std::string& namespace_, const std::string& service,
-                                         const std::string& address, int port);
+                                         const std::string& service_uid, const std::string& address,
+                                         int port);
 
 }  // namespace longstride

@@ -31,9 +31,9 @@ trap 'exit 143' TERM
 step scripts/install-deps.sh cluster
 in_background tests/cluster/build.sh
 kit=$!
-step scripts/build.sh release longstride longstride-worker
-step images/build.sh worker worker-fashion-mnist
+step scripts/build.sh release longstride longstride-worker longstride-controller kubectl-longstride
+step images/build.sh
 wait "$kit"
 step tests/cluster/up.sh
-step tests/cluster/load.sh build/images/{worker,worker-fashion-mnist}.tar
+step tests/cluster/load.sh build/images/{controller,worker,worker-fashion-mnist}.tar
 step tests/cluster/run.py "$@"

@@ -82,7 +82,7 @@ def heal(node):
     run(["ip", "link", "set", f"lscv{node}", "up"])
 
 
-def wait_for(what, attempt, timeout=COMMAND_SECONDS):
+def wait_for(what, attempt, timeout=COMMAND_SECONDS, every=0.1):
     """Calls attempt() until it returns something true, which is returned; AssertionErrors count as not yet."""
     end = time.monotonic() + timeout
     while True:
@@ -94,7 +94,7 @@ def wait_for(what, attempt, timeout=COMMAND_SECONDS):
             failure = error
         if time.monotonic() > end:
             raise AssertionError(f"no {what} within {timeout} s" + (f": {failure}" if failure else ""))
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 class ClusterTest(unittest.TestCase):
@@ -222,4 +222,4 @@ def describe(test):
             parts.append(test.kubectl(*arguments))
         except CommandFailed as failure:
             parts.append(str(failure))
-    return "\n".join(parts)
+    return "\n".join([*parts, *getattr(test, "describe", tuple)()])

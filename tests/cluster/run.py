@@ -18,6 +18,7 @@ class Report(unittest.TestResult):
     def __init__(self):
         super().__init__()
         self.passed = 0
+        self.began = time.monotonic()  # what fails before its first scenario (setUpClass) has one, too
 
     def startTest(self, test):
         super().startTest(test)

@@ -4,6 +4,9 @@ from harness import restricted_pod
 
 
 class ImagesTest(harness.ClusterTest):
+    def test_the_controller_starts(self):
+        self.assert_helps("longstride/controller", "longstride-controller")
+
     def test_the_worker_starts(self):
         self.assert_helps("longstride/worker", "longstride-worker")
 

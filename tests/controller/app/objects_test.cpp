@@ -68,8 +68,15 @@ TEST(FailureOf, NamesTheFirstCauseAndBacksOff) {
 }
 
 TEST(LeaderSlice, KnowsTheFamilyOfItsAddress) {
-  EXPECT_EQ(LeaderSlice("ns", "svc", "10.0.0.1", 8443)["addressType"], "IPv4");
-  EXPECT_EQ(LeaderSlice("ns", "svc", "fd00::1", 8443)["addressType"], "IPv6");
+  EXPECT_EQ(LeaderSlice("ns", "svc", "", "10.0.0.1", 8443)["addressType"], "IPv4");
+  EXPECT_EQ(LeaderSlice("ns", "svc", "", "fd00::1", 8443)["addressType"], "IPv6");
+}
+
+TEST(LeaderSlice, GoesWithItsService) {
+  const auto owned = LeaderSlice("ns", "svc", "u1", "10.0.0.1", 8443);
+  EXPECT_EQ(owned["metadata"]["ownerReferences"][0]["uid"], "u1");
+  EXPECT_FALSE(
+      LeaderSlice("ns", "svc", "", "10.0.0.1", 8443)["metadata"].contains("ownerReferences"));
 }
 
 }  // namespace
