@@ -235,8 +235,8 @@ struct RegisterRequest {
   std::optional<Generation> generation;
   bool left = false;     // it has left that generation
   bool leaving = false;  // it ends: a next one is not for it
-  int64_t round = 0;    // committed in the state that it holds
-  int64_t settled = 0;  // up to here it has no report to give: committed, as far as it knows
+  int64_t round = 0;     // committed in the state that it holds
+  int64_t settled = 0;   // up to here it has no report to give: committed, as far as it knows
   WorkerTotals totals;
   std::vector<RoundReport> reports;  // of that generation, of rounds after `settled`, in order
 };
