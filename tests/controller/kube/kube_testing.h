@@ -36,7 +36,7 @@ class FakeApiTest : public ::testing::Test {
     client_ = server_->MakeClient(clock_);
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::unique_ptr<FakeApiServer> server_;
   std::unique_ptr<Client> client_;
 };

@@ -13,7 +13,7 @@ const ObjectKey kA{"ns", "a"};
 
 class WorkQueueTest : public ::testing::Test {
  protected:
-  const SystemClock clock_;
+  const SystemClock clock_{};
   WorkQueue queue_{clock_};
 };
 
