@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
@@ -12,7 +11,6 @@
 #include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
 #include "runtime/training/alignment.h"
-#include "runtime/training/evaluation.h"
 #include "runtime/training/shard_agreement.h"
 
 namespace longstride {
@@ -21,7 +19,6 @@ namespace {
 // Streams of the job's seed, unrelated to each other and to the order of samples (SampleOrderSeed).
 enum SeedStream : uint64_t { kDropoutSeed = 2, kSketchSeed = 3 };
 
-constexpr int64_t kEvaluationBatch = 256;
 constexpr int64_t kWastedRoundsAllowed = 10;
 constexpr int64_t kStrikesAllowed = 3;
 constexpr int kLoadAttempts = 3;
@@ -456,152 +453,6 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   report.rank = rank;
   report.delta_finite = exchange.slots[rank].finite;
   return {};
-}
-
-template <typename T>
-Status RoundEngine<T>::FinishBoundary(Context& context, const RoundSettings& settings,
-                                      const Exchange& exchange, bool stop, Stopwatch& watch,
-                                      RoundReport& report) {
-  if (!context.transfer.complete()) {
-    // Without all members neither can be done; both are made up for when they are there.
-    if (!stop && !Finished()) {
-      context.checkpoint_overdue = context.checkpoint_overdue || CheckpointDue();
-      return {};
-    }
-    LONGSTRIDE_RETURN_IF_ERROR(Align(context.collective, false));
-    model_digest_ = replica_.ModelDigest();
-    report.digest = Format("%016lx", model_digest_);
-    watch.Lap(report.seconds.communication);
-  }
-  LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, settings, report));
-  watch.Lap(report.seconds.evaluation);
-  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, settings, exchange, stop, report));
-  watch.Lap(report.seconds.checkpoint);
-  return {};
-}
-
-template <typename T>
-bool RoundEngine<T>::CheckpointDue() const {
-  const int64_t every = options_.job.spec.checkpoint.every_rounds;
-  return every > 0 && state_.round % every == 0;
-}
-
-template <typename T>
-Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
-                                RoundReport& report) {
-  const EvaluationSpec& spec = options_.job.spec.evaluation;
-  const int64_t marks = EvaluationMarks(spec, EpochSamples(), state_.ledger.cursor());
-  if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished()))
-    return {};
-  // A round completed after its generation has the plan of other members.
-  int64_t cap = gradients_.memory_cap();
-  if (settings.plan.shares.size() == context.generation.members.size())
-    cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
-  replica_.flat().ToDevice();
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const EvaluationResult result,
-      longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
-                           std::min(kEvaluationBatch, cap), context.collective));
-  state_.evaluations = marks;
-  report.evaluation_loss = result.loss;
-  report.evaluation_accuracy = result.accuracy;
-  if (spec.target) {
-    const bool by_accuracy = spec.target->metric == TargetMetric::kAccuracy;
-    state_.target_reached =
-        by_accuracy ? result.accuracy >= spec.target->value : result.loss <= spec.target->value;
-  }
-  report.target_reached = state_.target_reached;
-  return {};
-}
-
-template <typename T>
-Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings,
-                                  const Exchange& exchange, bool stop, RoundReport& report) {
-  const int rank = context.options.rank;
-  const bool last = stop || Finished();
-  const bool due = last || CheckpointDue() || context.checkpoint_overdue;
-  // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
-  // later round say so; when the next checkpoint or the end comes first, all wait. What could not
-  // be written is given up, unless it was to be the last.
-  const auto complete_now = [&](bool must_succeed) -> Status {
-    const Status written = saver_->Finish();
-    if (!written.ok()) {
-      if (must_succeed) return written;
-      LogWarning("training", "a checkpoint could not be written: " + written.error().message);
-    }
-    const auto ok = static_cast<std::byte>(written.ok());
-    std::vector<std::byte> all(static_cast<size_t>(context.collective.size()));
-    LONGSTRIDE_RETURN_IF_ERROR(
-        context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
-    if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
-    saver_->AbandonPending();
-    return {};
-  };
-  if (saver_->pending()) {
-    if (std::ranges::all_of(exchange.slots, [](const RankSlot& s) { return s.saved; })) {
-      LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
-    } else if (due) {
-      LONGSTRIDE_RETURN_IF_ERROR(complete_now(false));
-    }
-  }
-  if (!due) return {};
-  context.checkpoint_overdue = false;
-  report.checkpointed = true;
-  LONGSTRIDE_RETURN_IF_ERROR(
-      saver_->Save(replica_, state_, settings, rank, context.collective.size()));
-  if (!last) return {};
-  LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
-  return saver_->Finish();
-}
-
-template <typename T>
-Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
-  if (batch < 1 || micro_batch < 1) return BugError("a step needs at least one sample");
-  const OptimizerSpec& optimizer = options_.job.spec.training.optimizer;
-  FlatState<T>& flat = replica_.flat();
-  const std::vector<T> buffers(flat.buffers().begin(), flat.buffers().end());
-  const std::vector<int64_t> integers = flat.ReadIntegers();
-  const int64_t memory_cap = gradients_.memory_cap();
-  const int64_t steps = replica_.inner().steps();
-  const auto restore = [&] {
-    flat.ClearGradients();
-    std::ranges::copy(buffers, flat.buffers().begin());
-    flat.WriteIntegers(integers);
-    gradients_.set_memory_cap(memory_cap);
-    replica_.inner().set_steps(steps);
-  };
-  try {
-    std::vector<int64_t> indices(static_cast<size_t>(batch));
-    std::iota(indices.begin(), indices.end(), int64_t{0});
-    for (int64_t& i : indices) i %= train_->size();
-    Batch samples;
-    train_->Read(indices, samples);
-    flat.ToDevice();
-    AlignedBuffer<T> scratch(replica_.size());
-    InnerOptimizer<T> inner(optimizer, replica_.size());
-
-    gradients_.set_cap(micro_batch);
-    gradients_.set_memory_cap(INT64_MAX);
-    Stopwatch watch;
-    double seconds = 0;
-    const Result<double> loss = gradients_.Compute(samples, 1, nullptr);
-    if (loss.ok() && replica_.on_device()) {
-      replica_.on_device()->Step(0.0, 0.0);  // the next round brings state and model anew
-    } else if (loss.ok()) {
-      inner.Step(scratch.span(), flat.Gradients(), 0.0, 1.0);
-    }
-    watch.Lap(seconds);
-    const bool fitted = gradients_.memory_cap() == INT64_MAX;
-    restore();
-    if (!loss.ok()) return loss.error();
-    if (!fitted)
-      return ResourceError(
-          Format("a micro-batch of %ld samples does not fit in memory", micro_batch));
-    return seconds;
-  } catch (const std::bad_alloc&) {
-    restore();
-    return ResourceError(Format("a batch of %ld samples does not fit in memory", batch));
-  }
 }
 
 template class RoundEngine<float>;

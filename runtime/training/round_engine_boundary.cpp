@@ -1,0 +1,123 @@
+// What a round's boundary brings besides the average: evaluation and checkpoint.
+#include <algorithm>
+#include <cstddef>
+
+#include "core/base/format.h"
+#include "core/base/log.h"
+#include "runtime/training/evaluation.h"
+#include "runtime/training/round_engine.h"
+
+namespace longstride {
+namespace {
+
+constexpr int64_t kEvaluationBatch = 256;
+
+}  // namespace
+
+template <typename T>
+Status RoundEngine<T>::FinishBoundary(Context& context, const RoundSettings& settings,
+                                      const Exchange& exchange, bool stop, Stopwatch& watch,
+                                      RoundReport& report) {
+  if (!context.transfer.complete()) {
+    // Without all members neither can be done; both are made up for when they are there.
+    if (!stop && !Finished()) {
+      context.checkpoint_overdue = context.checkpoint_overdue || CheckpointDue();
+      return {};
+    }
+    LONGSTRIDE_RETURN_IF_ERROR(Align(context.collective, false));
+    model_digest_ = replica_.ModelDigest();
+    report.digest = Format("%016lx", model_digest_);
+    watch.Lap(report.seconds.communication);
+  }
+  LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, settings, report));
+  watch.Lap(report.seconds.evaluation);
+  if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, settings, exchange, stop, report));
+  watch.Lap(report.seconds.checkpoint);
+  return {};
+}
+
+template <typename T>
+bool RoundEngine<T>::CheckpointDue() const {
+  const int64_t every = options_.job.spec.checkpoint.every_rounds;
+  return every > 0 && state_.round % every == 0;
+}
+
+template <typename T>
+Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
+                                RoundReport& report) {
+  const EvaluationSpec& spec = options_.job.spec.evaluation;
+  const int64_t marks = EvaluationMarks(spec, EpochSamples(), state_.ledger.cursor());
+  if (!evaluation_ || evaluation_->size() == 0 || (marks <= state_.evaluations && !Finished()))
+    return {};
+  // A round completed after its generation has the plan of other members.
+  int64_t cap = gradients_.memory_cap();
+  if (settings.plan.shares.size() == context.generation.members.size())
+    cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
+  replica_.flat().ToDevice();
+  LONGSTRIDE_ASSIGN_OR_RETURN(
+      const EvaluationResult result,
+      longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
+                           std::min(kEvaluationBatch, cap), context.collective));
+  state_.evaluations = marks;
+  report.evaluation_loss = result.loss;
+  report.evaluation_accuracy = result.accuracy;
+  if (spec.target) {
+    const bool by_accuracy = spec.target->metric == TargetMetric::kAccuracy;
+    state_.target_reached =
+        by_accuracy ? result.accuracy >= spec.target->value : result.loss <= spec.target->value;
+  }
+  report.target_reached = state_.target_reached;
+  return {};
+}
+
+template <typename T>
+Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings,
+                                  const Exchange& exchange, bool stop, RoundReport& report) {
+  const int rank = context.options.rank;
+  const bool last = stop || Finished();
+  const bool due = last || CheckpointDue() || context.checkpoint_overdue;
+  // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
+  // later round say so; when the next checkpoint or the end comes first, all wait. What could not
+  // be written is given up, unless it was to be the last.
+  const auto complete_now = [&](bool must_succeed) -> Status {
+    const Status written = saver_->Finish();
+    if (!written.ok()) {
+      if (must_succeed) return written;
+      LogWarning("training", "a checkpoint could not be written: " + written.error().message);
+    }
+    const auto ok = static_cast<std::byte>(written.ok());
+    std::vector<std::byte> all(static_cast<size_t>(context.collective.size()));
+    LONGSTRIDE_RETURN_IF_ERROR(
+        context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
+    if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
+    saver_->AbandonPending();
+    return {};
+  };
+  if (saver_->pending()) {
+    if (std::ranges::all_of(exchange.slots, [](const RankSlot& s) { return s.saved; })) {
+      LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
+    } else if (due) {
+      LONGSTRIDE_RETURN_IF_ERROR(complete_now(false));
+    }
+  }
+  if (!due) return {};
+  context.checkpoint_overdue = false;
+  report.checkpointed = true;
+  LONGSTRIDE_RETURN_IF_ERROR(
+      saver_->Save(replica_, state_, settings, rank, context.collective.size()));
+  if (!last) return {};
+  LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
+  return saver_->Finish();
+}
+
+#define LONGSTRIDE_INSTANTIATE(T)                                                                 \
+  template Status RoundEngine<T>::FinishBoundary(Context&, const RoundSettings&, const Exchange&, \
+                                                 bool, Stopwatch&, RoundReport&);                 \
+  template Status RoundEngine<T>::Evaluate(Context&, const RoundSettings&, RoundReport&);         \
+  template Status RoundEngine<T>::Checkpoint(Context&, const RoundSettings&, const Exchange&,     \
+                                             bool, RoundReport&);
+LONGSTRIDE_INSTANTIATE(float)
+LONGSTRIDE_INSTANTIATE(double)
+#undef LONGSTRIDE_INSTANTIATE
+
+}  // namespace longstride
