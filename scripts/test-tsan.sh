@@ -6,4 +6,4 @@ programs=(runtime_data runtime_checkpoint runtime_collective runtime_membership 
 scripts/build.sh tsan "${programs[@]/%/_test}"
 pattern=$(IFS='|'; echo "${programs[*]}")
 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/tsan.supp" \
-  ctest --test-dir build/tsan --output-on-failure -j "$(nproc)" -R "^($pattern)\\."
+  ctest --test-dir build/tsan --output-on-failure -j "$(nproc)" -R "^($pattern)(\\.|\$)"
