@@ -3,14 +3,9 @@
 // error without message.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
-
-#include "core/base/result.h"
+#include "cli/dispatch.h"
 
 namespace longstride {
-
-using Action = std::function<Status()>;
 
 void AddRun(CLI::App& app, Action& chosen);
 void AddPlan(CLI::App& app, Action& chosen);

@@ -1,16 +1,9 @@
 // longstride: the command line.
-#include <cstdio>
-
 #include "cli/commands.h"
 #include "core/spec/nearest.h"
 
 namespace longstride {
 namespace {
-
-int Fail(const Error& error) {
-  if (!error.message.empty()) std::fprintf(stderr, "longstride: %s\n", error.message.c_str());
-  return ExitCodeOf(error.code);
-}
 
 // kUser when `name`, given where a subcommand is expected, is none; says what may have been meant.
 Status CheckSubcommand(const CLI::App& app, const std::string& name) {
@@ -35,17 +28,10 @@ int Main(int argc, char** argv) {
        {AddRun, AddPlan, AddValidate, AddExplain, AddCrd, AddReport, AddScale, AddVersion})
     add(app, chosen);
   if (argc > 1 && argv[1][0] != '-') {
-    if (const Status known = CheckSubcommand(app, argv[1]); !known.ok()) return Fail(known.error());
+    if (const Status known = CheckSubcommand(app, argv[1]); !known.ok())
+      return Fail(app, known.error());
   }
-  app.require_subcommand(1);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    // --help and --version come as "errors" with code 0.
-    return app.exit(e) == 0 ? 0 : ExitCodeOf(ErrorCode::kUser);
-  }
-  const Status status = chosen();
-  return status.ok() ? 0 : Fail(status.error());
+  return Dispatch(app, argc, argv, chosen);
 }
 
 }  // namespace

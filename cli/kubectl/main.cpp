@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/dispatch.h"
 #include "cli/kubectl/commands.h"
 #include "cli/kubectl/kube_job_api.h"
 #include "cli/run_directory.h"
@@ -26,15 +27,10 @@ struct Flags {
   bool wait = false, delete_after = false, follow = false;
   int64_t timeout_seconds = 0, replicas = 0, tail = -1;
 };
-using Action = std::function<Status()>;
 
 void Print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
-}
-
-double UnixNow() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 const Clock& TheClock() {
@@ -123,7 +119,7 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
 
   CLI::App* status = add("status", "show how a job goes, or list all", [flags]() -> Status {
     LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));
-    return ShowStatus(*api, flags->name, UnixNow(), Print);
+    return ShowStatus(*api, flags->name, TheClock().UnixSeconds(), Print);
   });
   status->add_option("NAME", flags->name, "name of the job; without it, all")->type_name("");
 
@@ -163,11 +159,6 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
   scale->add_option("N", flags->replicas, "workers from now on")->required()->type_name("");
 }
 
-int Fail(const Error& error) {
-  std::fprintf(stderr, "kubectl longstride: %s\n", error.message.c_str());
-  return ExitCodeOf(error.code);
-}
-
 int Main(int argc, char** argv) {
   CLI::App app("Training jobs in a cluster.", "kubectl longstride");
   app.footer("Example:\n  kubectl longstride submit manifests/fashion-mnist.yaml --wait");
@@ -184,15 +175,7 @@ int Main(int argc, char** argv) {
       ->type_name("FILE");
   Action chosen;
   AddCommands(app, flags, chosen);
-  app.require_subcommand(1);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    // --help and --version come as "errors" with code 0.
-    return app.exit(e) == 0 ? 0 : ExitCodeOf(ErrorCode::kUser);
-  }
-  const Status status = chosen();
-  return status.ok() ? 0 : Fail(status.error());
+  return Dispatch(app, argc, argv, chosen);
 }
 
 }  // namespace
