@@ -23,13 +23,13 @@ using prometheus::MetricFamily;
 constexpr double kKeptSeconds = 300;  // a finished job's series
 constexpr const char* kController = "trainingjob";
 
-prometheus::MetricType TypeOf(controller::MetricType type) {
+prometheus::MetricType TypeOf(MetricType type) {
   switch (type) {
-    case controller::MetricType::kCounter:
+    case MetricType::kCounter:
       return prometheus::MetricType::Counter;
-    case controller::MetricType::kGauge:
+    case MetricType::kGauge:
       return prometheus::MetricType::Gauge;
-    case controller::MetricType::kHistogram:
+    case MetricType::kHistogram:
       return prometheus::MetricType::Histogram;
   }
   return prometheus::MetricType::Untyped;

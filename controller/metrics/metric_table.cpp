@@ -1,31 +1,12 @@
 #include "controller/metrics/metric_table.h"
 
-#include "core/base/format.h"
-
 namespace longstride::controller {
 namespace {
 
-const char* TypeName(MetricType type) {
-  switch (type) {
-    case MetricType::kCounter:
-      return "counter";
-    case MetricType::kGauge:
-      return "gauge";
-    case MetricType::kHistogram:
-      return "histogram";
-  }
-  return "unknown";
-}
-
 void AddTable(std::span<const MetricDescription> metrics, std::string& text) {
-  text += "| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n";
-  for (const MetricDescription& m : metrics) {
-    std::string labels;
-    for (const std::string& label : m.labels)
-      labels += (labels.empty() ? "`" : ", `") + label + "`";
-    text += Format("| `%s` | %s | %s | %s | %s |\n", m.name, TypeName(m.type), m.unit,
-                   labels.c_str(), m.help);
-  }
+  text += kMetricTableHead;
+  for (const MetricDescription& m : metrics)
+    text += MetricRow(m.name, m.type, m.unit, m.labels, m.help);
 }
 
 }  // namespace

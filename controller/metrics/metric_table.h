@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-namespace longstride::controller {
+#include "core/base/metric_row.h"
 
-enum class MetricType { kCounter, kGauge, kHistogram };
+namespace longstride::controller {
 
 struct MetricDescription {
   const char* name;

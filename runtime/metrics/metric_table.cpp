@@ -4,18 +4,6 @@
 
 namespace longstride {
 
-const char* MetricTypeName(MetricType type) {
-  switch (type) {
-    case MetricType::kCounter:
-      return "counter";
-    case MetricType::kGauge:
-      return "gauge";
-    case MetricType::kHistogram:
-      return "histogram";
-  }
-  return "unknown";
-}
-
 std::span<const MetricDescription> MetricTable() {
   using enum MetricType;
   static const std::vector<MetricDescription>* const kTable = new std::vector<MetricDescription>{
@@ -236,16 +224,10 @@ std::string RenderMetricsMarkdown() {
       "Each `longstride-worker` serves these in Prometheus' text format on `/metrics`: by default "
       "on a free port of\n"
       "the loopback address (written to its log), with `--metrics-port P` on port P of every "
-      "address.\n\n"
-      "| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n";
+      "address.\n\n";
+  text += kMetricTableHead;
   for (const MetricDescription& m : MetricTable()) {
-    std::string labels;
-    for (const std::string& label : m.labels) {
-      if (!labels.empty()) labels += ", ";
-      labels += "`" + label + "`";
-    }
-    text += Format("| `%s` | %s | %s | %s | %s |\n", m.name, MetricTypeName(m.type), m.unit,
-                   labels.c_str(), m.help);
+    text += MetricRow(m.name, m.type, m.unit, m.labels, m.help);
   }
   text += "\nBuckets of duration histograms, in seconds:";
   for (double bucket : DurationBuckets()) text += Format(" %g", bucket);

@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace longstride {
+#include "core/base/metric_row.h"
 
-enum class MetricType { kCounter, kGauge, kHistogram };
-[[nodiscard]] const char* MetricTypeName(MetricType type);
+namespace longstride {
 
 // Positions in the table.
 enum class Metric {

@@ -77,14 +77,11 @@ std::map<std::string, Exported> Parse(const std::string& text) {
 }
 
 std::map<std::string, Exported> Tables() {
-  using controller::MetricType;
   std::map<std::string, Exported> families;
   const auto add = [&](auto table, const std::set<std::string>& common) {
     for (const controller::MetricDescription& m : table) {
       Exported& family = families[m.name];
-      family.type = m.type == MetricType::kCounter ? "counter"
-                    : m.type == MetricType::kGauge ? "gauge"
-                                                   : "histogram";
+      family.type = MetricTypeName(m.type);
       family.labels = common;
       family.labels.insert(m.labels.begin(), m.labels.end());
     }
