@@ -1,11 +1,11 @@
 #include "cli/kubectl/status_text.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "cli/kubectl/json_reads.h"
 #include "cli/text_table.h"
 #include "core/base/format.h"
+#include "core/base/timestamps.h"
 
 namespace longstride {
 namespace {
@@ -24,16 +24,8 @@ const json& ConditionOf(const json& job, const std::string& type) {
   return kNone;
 }
 
-// Unix seconds of an RFC 3339 time in UTC, as the API server writes it; 0 for what is none.
-double TimeOf(const std::string& text) {
-  tm utc{};
-  return strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc) == nullptr
-             ? 0
-             : static_cast<double>(timegm(&utc));
-}
-
 std::string Ago(const std::string& time, double now) {
-  const double then = TimeOf(time);
+  const double then = ParseTime(time).value_or(0);
   return then == 0 ? "" : FormatSeconds(std::max(0.0, now - then)) + " ago";
 }
 
@@ -145,7 +137,7 @@ std::string EventTime(const json& event) {
 std::string Events(std::vector<json> events, double now) {
   if (events.empty()) return "";
   std::stable_sort(events.begin(), events.end(), [](const json& a, const json& b) {
-    return TimeOf(EventTime(a)) < TimeOf(EventTime(b));
+    return ParseTime(EventTime(a)) < ParseTime(EventTime(b));
   });
   if (events.size() > kShownEvents) {
     events.erase(events.begin(), events.end() - static_cast<std::ptrdiff_t>(kShownEvents));

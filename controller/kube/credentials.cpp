@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "controller/kube/read_file.h"
 #include "core/base/log.h"
+#include "core/base/read_file.h"
 
 namespace longstride::kube {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "controller/kube/backoff.h"
 #include "controller/kube/stoppable_wait.h"
-#include "controller/kube/timestamps.h"
 #include "core/base/log.h"
+#include "core/base/timestamps.h"
 
 namespace longstride::kube {
 namespace {

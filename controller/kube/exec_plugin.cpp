@@ -5,8 +5,8 @@
 
 #include "controller/kube/resource.h"
 #include "controller/kube/run_program.h"
-#include "controller/kube/timestamps.h"
 #include "core/base/format.h"
+#include "core/base/timestamps.h"
 
 namespace longstride::kube {
 namespace {

@@ -1,7 +1,7 @@
 #include <cstdlib>
 
 #include "controller/kube/cluster_config.h"
-#include "controller/kube/read_file.h"
+#include "core/base/read_file.h"
 
 namespace longstride::kube {
 namespace {

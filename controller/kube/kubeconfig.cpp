@@ -4,9 +4,9 @@
 
 #include "controller/kube/cluster_config.h"
 #include "controller/kube/exec_plugin.h"
-#include "controller/kube/read_file.h"
 #include "controller/kube/resource.h"
 #include "core/base/log.h"
+#include "core/base/read_file.h"
 #include "core/protocol/base64.h"
 #include "core/spec/node.h"
 

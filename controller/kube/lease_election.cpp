@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "controller/kube/timestamps.h"
+#include "core/base/timestamps.h"
 
 namespace longstride::kube {
 

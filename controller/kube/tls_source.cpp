@@ -8,8 +8,8 @@
 
 #include <vector>
 
-#include "controller/kube/read_file.h"
 #include "core/base/log.h"
+#include "core/base/read_file.h"
 
 namespace longstride::kube {
 namespace {

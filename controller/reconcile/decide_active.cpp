@@ -6,6 +6,7 @@
 #include "controller/reconcile/spec_hash.h"
 #include "core/base/format.h"
 #include "core/base/random.h"
+#include "core/base/timestamps.h"
 
 namespace longstride {
 namespace {
@@ -271,7 +272,7 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
       "fewer than %lld workers could start within runPolicy.startTimeoutSeconds (%lld): %s; "
       "all pods are given up, and made anew at %s",
       static_cast<long long>(least), static_cast<long long>(timeout), why.message.c_str(),
-      ToTime(s_.retry_time).c_str());
+      FormatTime(s_.retry_time).c_str());
   s_.Set(kRunning, false, "StartTimeout", message, now_);
   s_.Set(kRestarting, false, "StartTimeout", "", now_);
   Note(true, "StartTimeout", message);

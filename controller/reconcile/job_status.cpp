@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 
 #include "core/base/format.h"
+#include "core/base/timestamps.h"
 
 namespace longstride {
 namespace {
@@ -43,7 +43,7 @@ void Write(json& to, const char* key, int64_t value) {
   if (value != 0) to[key] = value;
 }
 void WriteTime(json& to, const char* key, double value) {
-  if (value > 0) to[key] = ToTime(value);
+  if (value > 0) to[key] = FormatTime(value);
 }
 // Six digits are enough for people, and keep a document small.
 double Rounded(double value) {
@@ -209,7 +209,7 @@ json ToJson(const JobStatus& status) {
                                 {"status", condition.holds ? "True" : "False"},
                                 {"reason", condition.reason},
                                 {"message", condition.message},
-                                {"lastTransitionTime", ToTime(condition.since)}});
+                                {"lastTransitionTime", FormatTime(condition.since)}});
   }
   Write(to, "selector", status.selector);
   const TrainingProgress& progress = status.progress;
@@ -265,20 +265,8 @@ bool DiffersAtOnce(const JobStatus& a, const JobStatus& b) {
   return a != c;
 }
 
-std::string ToTime(double unix_seconds) {
-  const auto seconds = static_cast<time_t>(std::floor(unix_seconds));
-  tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
 double FromTime(const std::string& text) {
-  tm utc{};
-  const char* end = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
-  // A fraction of a second (MicroTime) is of no use here.
-  return end == nullptr || text.empty() ? 0 : static_cast<double>(timegm(&utc));
+  return std::floor(ParseTime(text).value_or(0));
 }
 
 }  // namespace longstride

@@ -123,8 +123,7 @@ struct JobStatus {
 // The same but for what changes with every round: a difference in it is worth a write at once.
 [[nodiscard]] bool DiffersAtOnce(const JobStatus& a, const JobStatus& b);
 
-// RFC 3339 in whole seconds, as Kubernetes writes times. FromTime gives 0 for what is none.
-[[nodiscard]] std::string ToTime(double unix_seconds);
+// ParseTime in whole seconds; 0 for what is no time.
 [[nodiscard]] double FromTime(const std::string& text);
 
 }  // namespace longstride

@@ -1,7 +1,6 @@
 #include "core/spec/parse.h"
 
-#include <fstream>
-
+#include "core/base/read_file.h"
 #include "core/spec/node.h"
 #include "core/spec/override.h"
 #include "core/spec/reader.h"
@@ -49,13 +48,7 @@ ParsedJob ParseTrainingJobJson(const nlohmann::json& json, const std::string& so
 
 Result<TrainingJob> LoadTrainingJob(const std::string& path,
                                     const std::vector<Override>& overrides) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxManifestBytes + 1, '\0');
-  if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file && !file.eof()) {
-    return UserError(path + ": cannot be read; check that the file exists and is readable");
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes + 1));
   ParsedJob parsed = ParseTrainingJob(text, path, overrides);
   if (!parsed.ok()) return ToError(parsed.faults);
   return *std::move(parsed.job);

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "controller/kube/timestamps.h"
+#include "core/base/timestamps.h"
 #include "tests/controller/kube/kube_testing.h"
 
 namespace longstride::kube {

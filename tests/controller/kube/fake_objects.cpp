@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "controller/kube/timestamps.h"
+#include "core/base/timestamps.h"
 
 namespace longstride::kube {
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/timestamps.h"
+
 namespace longstride {
 namespace {
 
@@ -81,7 +83,7 @@ TEST(JobStatus, AConditionsTimeIsThatOfItsLastChange) {
 }
 
 TEST(JobStatus, TimesAreInWholeSecondsOfUtc) {
-  EXPECT_EQ(ToTime(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(FormatTime(0), "1970-01-01T00:00:00Z");
   EXPECT_EQ(FromTime("2026-11-24T13:00:00Z"), FromTime("2026-11-24T13:00:00.250000Z"));
   EXPECT_EQ(FromTime(""), 0);
   EXPECT_EQ(FromTime("soon"), 0);

@@ -1,8 +1,8 @@
-#include "controller/kube/timestamps.h"
+#include "core/base/timestamps.h"
 
 #include <gtest/gtest.h>
 
-namespace longstride::kube {
+namespace longstride {
 namespace {
 
 TEST(TimestampsTest, AreWrittenAsKubernetesWritesThem) {
@@ -25,4 +25,4 @@ TEST(TimestampsTest, OtherTextIsNoTime) {
 }
 
 }  // namespace
-}  // namespace longstride::kube
+}  // namespace longstride

@@ -1,4 +1,4 @@
-#include "controller/kube/timestamps.h"
+#include "core/base/timestamps.h"
 
 #include <cmath>
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "core/base/format.h"
 
-namespace longstride::kube {
+namespace longstride {
 namespace {
 
 std::tm Utc(int64_t seconds) {
@@ -66,4 +66,4 @@ std::optional<double> ParseTime(std::string_view text) {
   return seconds - (sign == '+' ? 1 : -1) * (hours * 3600 + minutes * 60);
 }
 
-}  // namespace longstride::kube
+}  // namespace longstride

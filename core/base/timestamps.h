@@ -1,11 +1,11 @@
-// Times as Kubernetes objects hold them (RFC 3339, UTC).
+// Times as Kubernetes objects hold them (RFC 3339, UTC). Pure; thread-safe.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace longstride::kube {
+namespace longstride {
 
 // "2026-11-24T08:00:01Z": metav1.Time.
 [[nodiscard]] std::string FormatTime(double unix_seconds);
@@ -14,4 +14,4 @@ namespace longstride::kube {
 // Either of them, or with an offset; nullopt when `text` is no time. Seconds since the Unix epoch.
 [[nodiscard]] std::optional<double> ParseTime(std::string_view text);
 
-}  // namespace longstride::kube
+}  // namespace longstride
