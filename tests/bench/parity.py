@@ -69,8 +69,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seeds", type=int, default=1)
     p.add_argument("--only", nargs="*", choices=["gpt", "torchscript"], default=["gpt", "torchscript"])
-    p.add_argument("--gpt-samples", type=int, default=24000,
-                   help="windows of 128 bytes; the manifest trains on 64000")
+    p.add_argument("--gpt-samples", type=int, default=64000, help="windows of 128 bytes; the manifest's own number")
     p.add_argument("--torchscript-samples", type=int, default=120000, help="images; at most two epochs")
     p.add_argument("--threads", type=int, default=WORKERS, help="of the torch loop; longstride's workers have one each")
     a = p.parse_args()
