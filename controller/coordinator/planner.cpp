@@ -27,22 +27,29 @@ std::vector<WorkerCost> Costs(const Plan& plan) {
   return costs;
 }
 
-// Members of one group that name the same hardware begin as equals: a profile taken on a shared
+// Whether two members have the same hardware, and as much of it, by what they say.
+bool Alike(const JoinRequest& a, const JoinRequest& b) {
+  const auto cpus = [](const WorkerProfile& p) {
+    const auto threads = static_cast<double>(p.threads);
+    return p.cpu_quota > 0 ? std::min(p.cpu_quota, threads) : threads;
+  };
+  return a.worker.group == b.worker.group && a.profile.device == b.profile.device &&
+         a.profile.device_name == b.profile.device_name && a.profile.threads == b.profile.threads &&
+         std::abs(cpus(a.profile) - cpus(b.profile)) < 0.01 * cpus(a.profile);
+}
+
+// Members of one group that are alike begin as equals: a profile taken on a shared
 // machine says more about who happened to run at the same moment than about the worker, and a wrong
 // split feeds itself where workers share cores. Rounds show soon enough who is really slower.
 // `known`: whose costs were learned in training, which beats any profile.
 void PoolAlike(std::vector<JoinRequest>& members, const std::vector<bool>& known) {
-  const auto alike = [](const JoinRequest& a, const JoinRequest& b) {
-    return a.worker.group == b.worker.group && a.profile.device == b.profile.device &&
-           a.profile.device_name == b.profile.device_name && a.profile.threads == b.profile.threads;
-  };
   const std::vector<JoinRequest> measured = members;
   for (size_t m = 0; m < members.size(); ++m) {
     if (known[m]) continue;
     std::vector<double> alphas, betas;
     for (const bool learned : {true, false}) {
       for (size_t o = 0; o < measured.size(); ++o) {
-        if (known[o] != learned || !alike(members[m], measured[o])) continue;
+        if (known[o] != learned || !Alike(members[m], measured[o])) continue;
         alphas.push_back(measured[o].profile.alpha);
         betas.push_back(measured[o].profile.beta);
       }

@@ -49,6 +49,7 @@ void Fields(auto& v, Message<WorkerProfile> auto& m) {
   v.String("deviceVersion", m.device_version, kMaxNameBytes);
   v.String("deviceId", m.device_id, kMaxNameBytes);
   v.Integer("threads", m.threads, 1, 1 << 20);
+  if (v.Has("cpuQuota")) v.Number("cpuQuota", m.cpu_quota, 0, 1 << 20);
   v.Points("points", m.points, kMaxPoints);
 }
 

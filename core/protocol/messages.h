@@ -48,6 +48,7 @@ struct WorkerProfile {
   std::string device_version;     // of the collective library, for the choice of backend; "" on CPU
   std::string device_id;          // unlike that of any other device of the job; "" on CPU
   int64_t threads = 1;
+  double cpu_quota = 0;  // CPU seconds per second that it may use; 0 = no quota
   std::vector<std::pair<int64_t, double>> points;  // measured (batch, seconds)
 };
 

@@ -181,7 +181,9 @@ Result<WorkerProfile> Worker::Profile() {
 }
 
 void Worker::DescribeDevice(WorkerProfile& profile) const {
-  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(ReadMachineLimits());
+  const MachineLimits limits = ReadMachineLimits();
+  profile.threads = options_.threads > 0 ? options_.threads : ThreadCount(limits);
+  profile.cpu_quota = limits.cpu_quota;
   profile.memory_limit_bytes = MemoryLimit();
   if (device_.is_cpu()) {
     profile.device_name = CpuName();

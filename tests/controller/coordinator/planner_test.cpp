@@ -59,6 +59,28 @@ TEST(Planner, MembersOfOneGroupOnTheSameHardwareBeginAsEquals) {
   EXPECT_THAT(betas, ::testing::ElementsAre(0.0005, 0.0005, 0.0005, 0.001));
 }
 
+TEST(Planner, MembersWithUnlikeCpuQuotasBeginWithTheirOwnProfiles) {
+  std::vector<JoinRequest> members = {MakeJoin(0), MakeJoin(1), MakeJoin(2)};
+  members[0].profile.cpu_quota = 0.8;
+  members[1].profile.cpu_quota = 0.2;
+  members[1].profile.beta *= 4;
+  members[2].profile.cpu_quota = 0.8;
+  Planner planner(MakeJob(3).spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(members, 1).ok());
+  std::vector<double> betas;
+  for (const PlanShare& share : planner.plans()[0].shares) betas.push_back(share.beta);
+  EXPECT_THAT(betas, ::testing::ElementsAre(0.0005, 0.002, 0.0005));
+}
+
+TEST(Planner, AQuotaBeyondTheThreadsMakesNoDifference) {
+  std::vector<JoinRequest> members = {MakeJoin(0), MakeJoin(1), MakeJoin(2)};
+  members[0].profile.cpu_quota = 8;
+  members[1].profile.beta *= 3;  // profiled while another program ran
+  Planner planner(MakeJob(3).spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(members, 1).ok());
+  for (const PlanShare& share : planner.plans()[0].shares) EXPECT_EQ(share.beta, 0.0005);
+}
+
 TEST(Planner, RoundsThatGoAsPredictedBringNoNewPlan) {
   Planner planner(MakeJob(2).spec, {}, 0);
   ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());
