@@ -97,7 +97,8 @@ def torchft(a):
 def torchrun(a):
     rank = int(os.environ["RANK"])
     training = Training(a, rank)
-    dist.init_process_group("gloo", timeout=timedelta(seconds=a.timeout))
+    # Not --timeout: restarted ranks come seconds apart, and connections to a killed one end at once anyhow.
+    dist.init_process_group("gloo", timeout=timedelta(minutes=2))
     checkpoint = a.dir / "checkpoint"
     dist.barrier()
     if checkpoint.exists():

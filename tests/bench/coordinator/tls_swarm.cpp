@@ -134,8 +134,8 @@ void TlsSwarm::Advance(Client& client) {
 void TlsSwarm::RunUntil(Time until) {
   std::array<epoll_event, 256> events;
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        until - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     const int n = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
                              std::max<int>(0, static_cast<int>(left.count())));
     for (int i = 0; i < n; ++i)
