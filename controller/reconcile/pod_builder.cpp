@@ -1,6 +1,8 @@
 #include "controller/reconcile/pod_builder.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 
 #include "controller/reconcile/labels.h"
 #include "controller/reconcile/owned_objects.h"
@@ -15,6 +17,7 @@ using nlohmann::json;
 constexpr const char* kIdentityVolume = "longstride-identity";
 constexpr const char* kStateVolume = "longstride-state";
 constexpr const char* kShmVolume = "longstride-shm";
+constexpr const char* kMicroBatch = "LONGSTRIDE_MICRO_BATCH";
 constexpr int64_t kShmBytes = int64_t{256} << 20;
 // For the end of a round and a checkpoint after SIGTERM.
 constexpr int kGraceSeconds = 60;
@@ -75,6 +78,17 @@ std::string ShmSize(const json& container) {
   return FormatQuantity(bytes);
 }
 
+// What earlier workers of this place found out about its memory, unless the template asks for less.
+std::optional<int64_t> MicroBatchOf(const Observed& o, const WorkerPlace& place, json& env) {
+  if (!o.coordinator) return std::nullopt;
+  const auto limit = o.coordinator->micro_batch_limits.find(place);
+  if (limit == o.coordinator->micro_batch_limits.end()) return std::nullopt;
+  const json* own = FindNamed(env, kMicroBatch);
+  const json value = own != nullptr ? own->value("value", json()) : json();
+  const int64_t asked = value.is_string() ? std::atoll(value.get<std::string>().c_str()) : 0;
+  return asked > 0 ? std::min(asked, limit->second) : limit->second;
+}
+
 void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container) {
   json& env = List(container, "env");
   const std::string out =
@@ -93,6 +107,8 @@ void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container
     Put(env, Env("LONGSTRIDE_RESUME", out));
     Put(env, Env("LONGSTRIDE_RESUME_IF_ANY", "true"));
   }
+  if (const auto micro_batch = MicroBatchOf(o, place, env))
+    Put(env, Env(kMicroBatch, std::to_string(*micro_batch)));
   Put(env, Env("LONGSTRIDE_METRICS_PORT", std::to_string(kMetricsPort)));
 }
 
