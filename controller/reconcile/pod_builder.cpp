@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr const char* kIdentityVolume = "longstride-identity";
 constexpr const char* kStateVolume = "longstride-state";
+constexpr int kStateGroup = 65532;  // of the images' user
 constexpr const char* kShmVolume = "longstride-shm";
 constexpr const char* kMicroBatch = "LONGSTRIDE_MICRO_BATCH";
 constexpr int64_t kShmBytes = int64_t{256} << 20;
@@ -162,9 +163,15 @@ void AddProbes(const Observed& o, json& container) {
       {{"httpGet", look}, {"periodSeconds", 10}, {"timeoutSeconds", 5}, {"failureThreshold", 6}});
 }
 
-// The restricted Pod Security Standard, in what the user has not decided.
-void AddSecurity(json& spec, json& container) {
+// The restricted Pod Security Standard, in what the user has not decided; and that a claim can be
+// written to, whoever made its volume and whichever user the image has.
+void AddSecurity(const Observed& o, json& spec, json& container) {
   json& pod = Object(spec, "securityContext");
+  if (o.spec->checkpoint.storage && pod.value("fsGroup", json()).is_null()) {
+    pod["fsGroup"] = kStateGroup;
+    // Not every file of every run that is on it, each time that a pod starts.
+    SetIfAbsent(pod, "fsGroupChangePolicy", "OnRootMismatch");
+  }
   SetIfAbsent(pod, "runAsNonRoot", true);
   SetIfAbsent(pod, "seccompProfile", {{"type", "RuntimeDefault"}});
   json& own = Object(container, "securityContext");
@@ -224,7 +231,7 @@ json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) 
   AddEnvironment(o, place, container);
   AddVolumes(o, spec, container);
   AddProbes(o, container);
-  AddSecurity(spec, container);
+  AddSecurity(o, spec, container);
   return pod;
 }
 

@@ -71,6 +71,19 @@ TEST(PodBuilder, EveryJobWritesItsCheckpointsToAFolderOfItsOwn) {
   EXPECT_THAT(BuildPod(o, {"worker", 0}, 1).dump(), HasSubstr("/var/lib/longstride/demo-0badcafe"));
 }
 
+TEST(PodBuilder, AClaimBelongsToTheImagesGroupUnlessTheTemplateNamesAnother) {
+  const auto security = [](json asked, bool claim) -> json {
+    Observed o = Job({{"spec", {{"securityContext", std::move(asked)}}}});
+    if (claim) o.spec->checkpoint.storage = CheckpointStorage{"checkpoints", ""};
+    json made = BuildPod(o, {"worker", 0}, 1)["spec"]["securityContext"];
+    return {made.value("fsGroup", json()), made.value("fsGroupChangePolicy", json())};
+  };
+  EXPECT_EQ(security(json::object(), true), json({65532, "OnRootMismatch"}));
+  EXPECT_EQ(security({{"fsGroup", 2000}}, true), json({2000, nullptr}));
+  EXPECT_EQ(security({{"fsGroupChangePolicy", "Always"}}, true), json({65532, "Always"}));
+  EXPECT_EQ(security(json::object(), false), json({nullptr, nullptr}));
+}
+
 TEST(PodBuilder, TheMicroBatchIsTheSmallerOfWhatMemoryHoldsAndWhatTheTemplateAsksFor) {
   const auto micro_batch = [](const char* asked, std::optional<int64_t> limit) {
     json container = {{"name", "worker"}};
