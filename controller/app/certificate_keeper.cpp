@@ -78,6 +78,7 @@ void CertificateKeeper::OnChange(std::function<void()> changed) {
 }
 
 Status CertificateKeeper::Look(const std::stop_token& stop) {
+  Error failed = TransientError("the Secret " + options_.secret.Text() + " changes all the time");
   for (int i = 0; i < kTries; ++i) {
     const double now = clock_.UnixSeconds();
     const kube::CallOptions call{kCallDeadline, stop};
@@ -104,13 +105,16 @@ Status CertificateKeeper::Look(const std::stop_token& stop) {
         // Another replica was faster: its state is as good.
         if (reason == kube::ApiReason::kConflict || reason == kube::ApiReason::kAlreadyExists)
           continue;
-        return Error(written.error());
+        failed = written.error();
+        // The Secret says what became of a write whose answer was lost.
+        if (reason == kube::ApiReason::kNoAnswer) continue;
+        return failed;
       }
     }
     state_ = std::move(after);
     return ShowLeaf(now);
   }
-  return TransientError("the Secret " + options_.secret.Text() + " changes all the time");
+  return failed;
 }
 
 Status CertificateKeeper::ShowLeaf(double now) {

@@ -1,8 +1,5 @@
 #include "controller/app/job_hosts.h"
 
-#include <algorithm>
-#include <vector>
-
 #include "core/base/log.h"
 #include "core/spec/to_json.h"
 
@@ -38,10 +35,16 @@ std::optional<CoordinatorView> JobHosts::View(const JobKey& key, const std::stri
     view = it->second.monitor.View();
     takeover = it->second.takeover;
     since = it->second.since;
+    view.memory_kills = it->second.memory_kills;
   }
   service_.WithJob(key, [&](Coordinator& coordinator, TimePoint) {
-    view.wanted = static_cast<int64_t>(coordinator.wanted().size());
+    const std::vector<WorkerPlace> wanted = coordinator.wanted();
+    view.wanted = static_cast<int64_t>(wanted.size());
     view.completing = coordinator.completing();
+    for (const WorkerPlace& place : wanted) {
+      if (const auto limit = coordinator.MicroBatchLimit(place))
+        view.micro_batch_limits[place] = *limit;
+    }
   });
   view.settling = takeover && view.present() == 0 && clock_.Now() - since < kSettle;
   return view;
@@ -54,16 +57,28 @@ Status JobHosts::Carry(const JobKey& key, const Observed& o, const CoordinatorOr
     return {};
   }
   if (orders.hosting == Hosting::kHost) LONGSTRIDE_RETURN_IF_ERROR(Host(key, o));
+  const std::vector<WorkerExit> exits = Unheard(key, orders.exits);
   Status status;
   service_.WithJob(key, [&](Coordinator& coordinator, TimePoint now) {
-    for (const WorkerExit& exit : orders.exits) {
+    for (const WorkerExit& exit : exits) {
       coordinator.WorkerExited(exit.place.group, exit.place.index, exit.exit_code, exit.detail,
-                               /*had_joined=*/true, now);
+                               exit.had_joined, now, exit.out_of_memory);
     }
     if (orders.replicas) status = coordinator.Scale(*orders.replicas);
     if (!orders.stop.empty()) coordinator.RequestStop(orders.stop);
   });
   return status;
+}
+
+// Without those kills for want of memory that are on record, on which the others are put.
+std::vector<WorkerExit> JobHosts::Unheard(const JobKey& key, std::vector<WorkerExit> exits) {
+  const std::lock_guard lock(mutex_);
+  const auto it = hosted_.find(key);
+  if (it == hosted_.end()) return {};
+  std::erase_if(exits, [&](const WorkerExit& exit) {
+    return exit.out_of_memory && !it->second.memory_kills.insert(exit.pod_uid).second;
+  });
+  return exits;
 }
 
 Status JobHosts::Host(const JobKey& key, const Observed& o) {
@@ -87,7 +102,7 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
   }
   LONGSTRIDE_RETURN_IF_ERROR(
       service_.AddJob(key, authenticator_, ToJson(shown).dump(), std::move(options)));
-  hosted_.emplace(key, Hosted{o.uid, JobMonitor(o.status), takeover, clock_.Now()});
+  hosted_.emplace(key, Hosted{o.uid, JobMonitor(o.status), takeover, clock_.Now(), {}});
   LogInfo("hosts", key.namespace_ + "/" + key.name +
                        (takeover ? ": taken over" : ": its coordinator is hosted here"));
   return {};

@@ -7,8 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "controller/http/coordinator_service.h"
 #include "controller/reconcile/desired.h"
@@ -49,9 +51,11 @@ class JobHosts {
     JobMonitor monitor;
     bool takeover = false;
     TimePoint since;
+    std::set<std::string> memory_kills;  // UIDs of pods
   };
 
   Status Host(const JobKey& key, const Observed& o);
+  std::vector<WorkerExit> Unheard(const JobKey& key, std::vector<WorkerExit> exits);
 
   CoordinatorService& service_;
   const std::shared_ptr<Authenticator> authenticator_;

@@ -126,11 +126,12 @@ void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit
                                bool out_of_memory) {
   const WorkerPlace place{group, index};
   std::string detail = exit_text;
-  if (out_of_memory && HalveMicroBatch(place)) {
+  const bool hopeless = out_of_memory && !HalveMicroBatch(place);
+  if (out_of_memory && !hopeless) {
     detail += Format(
         " for want of memory; its next incarnation takes micro-batches of at most %lld samples",
         static_cast<long long>(*MicroBatchLimit(place)));
-  } else if (out_of_memory) {
+  } else if (hopeless) {
     exit_code = ExitCodeOf(ErrorCode::kResource);
     detail +=
         " for want of memory at micro-batches of one sample: use a smaller model, fewer workers on "
@@ -139,7 +140,11 @@ void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit
   const auto it = workers_.find(place);
   if (had_joined) {
     if (it != workers_.end()) {
-      if (it->second.present()) Depart(it->second, exit_code, detail);
+      if (it->second.present()) {
+        Depart(it->second, exit_code, detail);
+      } else if (hopeless && IsWanted(place) && !completed_ && !stop_reason_) {
+        End(JobOutcome::kFailed, ErrorCode::kResource, NameOf(place) + " was lost: " + detail);
+      }
     } else if (options_.takeover && exit_code == 0 && IsWanted(place)) {
       completed_ = true;  // while no coordinator was there to hear it
       EndIfAllLeft();

@@ -96,8 +96,13 @@ void CoordinatorService::Handle(HttpRequest request, Respond respond) {
       refused = ErrorResponse(TransientError("the coordinator is stopping"));
     } else if (standing_by_) {
       refused = MisdirectedResponse(*standing_by_);
+    } else if (!route) {
+      refused = StatusResponse(404, "no such path: " + request.path);
     } else if (!job) {
-      refused = StatusResponse(404, "nothing is hosted at " + request.path);
+      // It may be hosted soon: a new leader takes its jobs over one by one.
+      refused = StatusResponse(
+          404, "no job " + route->key.namespace_ + "/" + route->key.name + " is hosted here",
+          ErrorCode::kTransient);
     }
   }
   if (refused) return respond(std::move(*refused));

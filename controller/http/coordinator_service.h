@@ -44,11 +44,11 @@ class CoordinatorService final : public HttpHandler {
   void RemoveJob(const JobKey& key);
 
   // Another process leads, or none yet: until Lead, workers' requests are answered with 421 and the
-  // newest leadership term known of, and unlike 404 that makes no worker give up. Jobs may be added
-  // meanwhile: call Lead when all are.
+  // newest leadership term known of. Jobs may be added meanwhile: call Lead when all are.
   void StandBy(int64_t term);
   void Lead();
 
+  // A job that is not hosted is a transient error, as it may be soon.
   void Handle(HttpRequest request, Respond respond) override;
   // Lets time act in every job and ends polls that have waited long enough.
   void Tick();

@@ -46,6 +46,14 @@ double Jitter(const std::string& uid, int64_t attempt) {
   return 0.5 + static_cast<double>(Hash64(word, static_cast<uint64_t>(attempt)) >> 11) * 0x1p-53;
 }
 
+// Null: its pod's worker has not joined.
+const MemberView* MemberOf(const Observed& o, const WorkerEntry& worker) {
+  const MemberView* member = o.coordinator ? o.coordinator->Find(worker.place) : nullptr;
+  const bool same =
+      member != nullptr && worker.pod != nullptr && member->pod_uid == worker.pod->uid;
+  return same ? member : nullptr;
+}
+
 }  // namespace
 
 void Decision::Train() {
@@ -60,6 +68,7 @@ void Decision::Train() {
   s_.restarts += workers.restarts();
   TakeProgress();
   if (!anew) TellOfEnds(workers);
+  TellOfMemory(workers);
   if (EndTraining(workers)) return;
   SetTrainingConditions(workers);
   if (GiveUpStarting(workers)) return;
@@ -136,12 +145,12 @@ void Decision::TellOfEnds(const WorkerTable& workers) {
   int told = 0;
   for (const WorkerEntry& worker : workers.all()) {
     if (!worker.news) continue;
-    const MemberView* member = o_.coordinator ? o_.coordinator->Find(worker.place) : nullptr;
-    if (member != nullptr && worker.pod != nullptr && member->pod_uid == worker.pod->uid &&
-        member->state <= MemberView::State::kMember) {
-      d_.coordinator.exits.push_back(
-          {worker.place, worker.end->exit_code >= 0 ? static_cast<int>(worker.end->exit_code) : 137,
-           worker.end->reason + ": " + worker.end->message});
+    const WorkerEnd& end = *worker.end;
+    const MemberView* member = MemberOf(o_, worker);
+    if (member != nullptr && member->state <= MemberView::State::kMember && !end.out_of_memory) {
+      d_.coordinator.exits.push_back({worker.place, worker.pod->uid,
+                                      end.exit_code >= 0 ? static_cast<int>(end.exit_code) : 137,
+                                      end.reason + ": " + end.message, true, false});
     }
     if (!worker.wanted || worker.end->kind == EndKind::kSucceeded || ++told > kMostEvents) continue;
     const bool disrupted = worker.end->kind == EndKind::kDisrupted;
@@ -157,6 +166,17 @@ void Decision::TellOfEnds(const WorkerTable& workers) {
     failure.exit_code = latest->end->exit_code;
     failure.message = latest->end->message;
     failure.time = latest->end->time;
+  }
+}
+
+// Also of workers that it has given up before the kill was seen, or that never joined, and also a
+// coordinator that is new to the job.
+void Decision::TellOfMemory(const WorkerTable& workers) {
+  for (const WorkerEntry& worker : workers.all()) {
+    if (!HasMemoryNews(worker)) continue;
+    d_.coordinator.exits.push_back(
+        {worker.place, worker.pod->uid, static_cast<int>(worker.end->exit_code),
+         "its container was killed", MemberOf(o_, worker) != nullptr, true});
   }
 }
 

@@ -44,6 +44,11 @@ void Decision::RemovePods(const WorkerTable& workers) {
   }
 }
 
+bool Decision::HasMemoryNews(const WorkerEntry& worker) const {
+  if (worker.pod == nullptr || !worker.end || !worker.end->out_of_memory) return false;
+  return !o_.coordinator || !o_.coordinator->memory_kills.contains(worker.pod->uid);
+}
+
 void Decision::CreatePods(const WorkerTable& workers) {
   if (o_.create_failure && o_.now < o_.create_failure->retry_at) {
     RequeueAt(o_.create_failure->retry_at);
@@ -58,6 +63,11 @@ void Decision::CreatePods(const WorkerTable& workers) {
         RequeueAt(at);
         continue;
       }
+    }
+    // Its coordinator hears of it now, and then knows how much memory the next one may use.
+    if (HasMemoryNews(worker)) {
+      RequeueAt(o_.now);
+      continue;
     }
     PodToCreate pod;
     pod.place = worker.place;

@@ -36,6 +36,7 @@ class Decision {
   void Begin();
   void TakeProgress();
   void TellOfEnds(const WorkerTable& workers);
+  void TellOfMemory(const WorkerTable& workers);
   void SetTrainingConditions(const WorkerTable& workers);
   void SetRunning(const WorkerTable& workers);
   void OrderCoordinator(const WorkerTable& workers);
@@ -46,6 +47,8 @@ class Decision {
   void CreatePods(const WorkerTable& workers);
   void DeleteAll(const WorkerTable& workers, const std::string& why);
   void Delete(const PodView& pod, const std::string& why);
+  // The coordinator was not told yet that this worker was killed for want of memory.
+  [[nodiscard]] bool HasMemoryNews(const WorkerEntry& worker) const;
   [[nodiscard]] bool Completing(const WorkerTable& workers) const;
 
   [[nodiscard]] std::string State() const;

@@ -35,8 +35,11 @@ struct EventToWrite {
 // A worker's pod that has ended, told to the coordinator so that it need not wait for silence.
 struct WorkerExit {
   WorkerPlace place;
+  std::string pod_uid;
   int exit_code = 0;
   std::string detail;
+  bool had_joined = true;
+  bool out_of_memory = false;
 };
 
 struct CoordinatorOrders {

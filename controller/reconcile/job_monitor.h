@@ -21,7 +21,8 @@ class JobMonitor {
   // mere progress.
   bool Note(const Event& event);
 
-  // All but `wanted`, `completing` and `settling`, which the coordinator itself knows.
+  // All but what the coordinator itself knows: `wanted`, `completing`, `settling` and what became
+  // of its workers' memory.
   [[nodiscard]] CoordinatorView View() const;
   [[nodiscard]] const JobFigures& figures() const { return figures_; }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,9 @@ struct CoordinatorView {
   double checkpoint_seconds = 0;       // of the last checkpoint
   std::optional<JobEnd> end;
   double ended_at = 0;  // Unix seconds
+  // Largest micro-batch for whoever is started next, at places whose memory was found too small.
+  std::map<WorkerPlace, int64_t> micro_batch_limits;
+  std::set<std::string> memory_kills;  // UIDs of pods: kills for want of memory that it was told of
 
   [[nodiscard]] int64_t present() const;   // joined, and neither left nor lost
   [[nodiscard]] int64_t training() const;  // members of the generation

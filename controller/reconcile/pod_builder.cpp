@@ -1,6 +1,8 @@
 #include "controller/reconcile/pod_builder.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 
 #include "controller/reconcile/labels.h"
 #include "controller/reconcile/owned_objects.h"
@@ -14,7 +16,9 @@ using nlohmann::json;
 
 constexpr const char* kIdentityVolume = "longstride-identity";
 constexpr const char* kStateVolume = "longstride-state";
+constexpr int kStateGroup = 65532;  // of the images' user
 constexpr const char* kShmVolume = "longstride-shm";
+constexpr const char* kMicroBatch = "LONGSTRIDE_MICRO_BATCH";
 constexpr int64_t kShmBytes = int64_t{256} << 20;
 // For the end of a round and a checkpoint after SIGTERM.
 constexpr int kGraceSeconds = 60;
@@ -75,6 +79,17 @@ std::string ShmSize(const json& container) {
   return FormatQuantity(bytes);
 }
 
+// What earlier workers of this place found out about its memory, unless the template asks for less.
+std::optional<int64_t> MicroBatchOf(const Observed& o, const WorkerPlace& place, json& env) {
+  if (!o.coordinator) return std::nullopt;
+  const auto limit = o.coordinator->micro_batch_limits.find(place);
+  if (limit == o.coordinator->micro_batch_limits.end()) return std::nullopt;
+  const json* own = FindNamed(env, kMicroBatch);
+  const json value = own != nullptr ? own->value("value", json()) : json();
+  const int64_t asked = value.is_string() ? std::atoll(value.get<std::string>().c_str()) : 0;
+  return asked > 0 ? std::min(asked, limit->second) : limit->second;
+}
+
 void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container) {
   json& env = List(container, "env");
   const std::string out =
@@ -93,6 +108,8 @@ void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container
     Put(env, Env("LONGSTRIDE_RESUME", out));
     Put(env, Env("LONGSTRIDE_RESUME_IF_ANY", "true"));
   }
+  if (const auto micro_batch = MicroBatchOf(o, place, env))
+    Put(env, Env(kMicroBatch, std::to_string(*micro_batch)));
   Put(env, Env("LONGSTRIDE_METRICS_PORT", std::to_string(kMetricsPort)));
 }
 
@@ -146,9 +163,15 @@ void AddProbes(const Observed& o, json& container) {
       {{"httpGet", look}, {"periodSeconds", 10}, {"timeoutSeconds", 5}, {"failureThreshold", 6}});
 }
 
-// The restricted Pod Security Standard, in what the user has not decided.
-void AddSecurity(json& spec, json& container) {
+// The restricted Pod Security Standard, in what the user has not decided; and that a claim can be
+// written to, whoever made its volume and whichever user the image has.
+void AddSecurity(const Observed& o, json& spec, json& container) {
   json& pod = Object(spec, "securityContext");
+  if (o.spec->checkpoint.storage && pod.value("fsGroup", json()).is_null()) {
+    pod["fsGroup"] = kStateGroup;
+    // Not every file of every run that is on it, each time that a pod starts.
+    SetIfAbsent(pod, "fsGroupChangePolicy", "OnRootMismatch");
+  }
   SetIfAbsent(pod, "runAsNonRoot", true);
   SetIfAbsent(pod, "seccompProfile", {{"type", "RuntimeDefault"}});
   json& own = Object(container, "securityContext");
@@ -208,7 +231,7 @@ json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) 
   AddEnvironment(o, place, container);
   AddVolumes(o, spec, container);
   AddProbes(o, container);
-  AddSecurity(spec, container);
+  AddSecurity(o, spec, container);
   return pod;
 }
 

@@ -12,6 +12,8 @@ namespace {
 
 using Container = PodView::Container;
 
+// What a container's exit code is after SIGKILL.
+constexpr int64_t kKilled = 137;
 // After its grace period a pod that is being deleted is given up, whatever its node says.
 constexpr double kDeletionMargin = 5;
 
@@ -43,9 +45,11 @@ WorkerEnd EndOfContainer(const PodView& pod) {
   if (pod.worker_reason == "OOMKilled") {
     end.kind = EndKind::kLost;
     end.reason = "OOMKilled";
+    // With any other code it ended by itself, and what was killed was another process.
+    end.out_of_memory = pod.exit_code == kKilled;
     end.message =
-        "it used more memory than its container may: raise resources.limits.memory, or lower "
-        "batch.max of its group";
+        "it used more memory than its container may: the next one takes smaller micro-batches; "
+        "raise resources.limits.memory for larger ones";
   } else if (pod.exit_code > 128) {
     end.message = Format("killed by signal %lld", static_cast<long long>(pod.exit_code) - 128);
   } else if (pod.worker_reason == "ContainerCannotRun" || pod.worker_reason == "StartError") {
@@ -64,7 +68,7 @@ WorkerEnd EndOfContainer(const PodView& pod) {
 }
 
 WorkerEnd Vanished(double now) {
-  return {EndKind::kLost, "Vanished", "its pod is gone, and nobody knows why", -1, now};
+  return {EndKind::kLost, "Vanished", "its pod is gone, and nobody knows why", -1, now, false};
 }
 
 bool Counts(EndKind kind) {
@@ -80,12 +84,16 @@ std::optional<WorkerEnd> EndOf(const PodView& pod, const MemberView* member, dou
   if (pod.worker == Container::kTerminated) {
     end = EndOfContainer(pod);
   } else if (pod.terminal()) {
-    end = WorkerEnd{EndKind::kLost, pod.pod_reason.empty() ? "PodFailed" : pod.pod_reason,
-                    pod.pod_message, -1, now};
+    end = WorkerEnd{EndKind::kLost,
+                    pod.pod_reason.empty() ? "PodFailed" : pod.pod_reason,
+                    pod.pod_message,
+                    -1,
+                    now,
+                    false};
   } else if (pod.deleted > 0 && (gone || now >= pod.deleted + kDeletionMargin)) {
-    end = WorkerEnd{EndKind::kLost, "Deleted", "its pod was deleted", -1, now};
+    end = WorkerEnd{EndKind::kLost, "Deleted", "its pod was deleted", -1, now, false};
   } else if (known && member->state == MemberView::State::kLost) {
-    end = WorkerEnd{EndKind::kLost, "Unresponsive", member->reason, -1, now};
+    end = WorkerEnd{EndKind::kLost, "Unresponsive", member->reason, -1, now, false};
   }
   if (end && pod.disrupted && end->kind != EndKind::kSucceeded) {
     end->kind = EndKind::kDisrupted;
@@ -157,7 +165,7 @@ WorkerTable::WorkerTable(const Observed& o, Accounting accounting) {
     if (!worker.news && record.incarnation > 0 && record.ended == record.incarnation) {
       worker.end = worker.pod ? EndOf(*worker.pod, member, o.now) : Vanished(o.now);
       // What was once given up stays so, though it may have come back to life.
-      if (!worker.end) worker.end = WorkerEnd{EndKind::kLost, "GivenUp", "", -1, o.now};
+      if (!worker.end) worker.end = WorkerEnd{EndKind::kLost, "GivenUp", "", -1, o.now, false};
     }
     workers_.push_back(std::move(worker));
   }

@@ -25,6 +25,7 @@ struct WorkerEnd {
   std::string message;
   int64_t exit_code = -1;
   double time = 0;
+  bool out_of_memory = false;  // the kernel killed it for want of memory
 };
 
 struct WorkerEntry {

@@ -66,11 +66,12 @@ TEST_F(CertificateKeeperTest, ReplicasShareOneAuthority) {
   EXPECT_NE(first->certificate(), second->certificate());
 }
 
-TEST_F(CertificateKeeperTest, WhoeverIsSecondToWriteTakesWhatTheFirstWrote) {
+TEST_F(CertificateKeeperTest, AWriteWhoseAnswerIsLostCountsAsWhatTheSecretSays) {
   kube::FakeFault fault;
   fault.method = "POST";
   fault.path_contains = "secrets";
   fault.cut_after = true;
+  fault.times = 2;  // the client itself tries again on a connection that it had used before
   server_->AddFault(fault);
   EXPECT_THAT(Start()->bundle(), HasSubstr("BEGIN CERTIFICATE"));
 }

@@ -15,6 +15,7 @@ namespace {
 
 using kube::Json;
 using kube::ObjectKey;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -121,6 +122,18 @@ TEST_F(ControllerTest, ALostWorkerIsReplacedUnderTheNextName) {
   Exit("demo-worker-0-1", 7);
   ASSERT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-0-2", "demo-worker-1-1"));
+}
+
+TEST_F(ControllerTest, AWorkerKilledForWantOfMemoryComesBackWithSmallerMicroBatches) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  Say("demo-worker-0-1", "Failed", {{"terminated", {{"exitCode", 137}, {"reason", "OOMKilled"}}}});
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
+  const Json pod = *server_->Get(kube::Pods(), {"lab", "demo-worker-0-2"});
+  EXPECT_THAT(pod["spec"]["containers"][0]["env"],
+              Contains(Json{{"name", "LONGSTRIDE_MICRO_BATCH"}, {"value", "16"}}))
+      << "half of the first batch, as it had reported none";
 }
 
 TEST_F(ControllerTest, AUsersMistakeFailsTheJobAndTheOthersPodsGo) {

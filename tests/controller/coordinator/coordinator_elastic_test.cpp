@@ -501,5 +501,17 @@ TEST_F(ElasticTest, AWorkerKilledAtOneSampleEndsTheJobWithAResourceError) {
   }
 }
 
+TEST_F(ElasticTest, AKillThatIsHeardOfAfterTheWorkerWasGivenUpCountsAsWell) {
+  Make(1);
+  for (int kills = 1; !coordinator_->end() && kills < 20; ++kills) {
+    Rejoin(0, std::to_string(kills));
+    Rejoin(0, std::to_string(kills) + ", started anew");
+    Die(0);
+    RunOutOfMemory(0);
+  }
+  EXPECT_EQ(End().code, ErrorCode::kResource);
+  EXPECT_THAT(End().reason, HasSubstr("micro-batches of one sample"));
+}
+
 }  // namespace
 }  // namespace longstride

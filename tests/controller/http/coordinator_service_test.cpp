@@ -35,6 +35,10 @@ class ServiceTest : public ::testing::Test {
                       const std::string& method = "POST", const std::string& token = "secret") {
     return Ask(verb, body, method, token)->value_or(HttpResponse{0, "no answer yet", ""});
   }
+  static ErrorCode CodeOf(const HttpResponse& refused) {
+    const auto error = ParseErrorReply(refused.body);
+    return error.ok() ? error->code : ErrorCode::kBug;
+  }
   std::string Poll(double wait) {
     return ToJsonText(GenerationRequest{MakeJoin(0).worker, {}, 0, "", wait});
   }
@@ -86,11 +90,24 @@ TEST_F(ServiceTest, AnswersWithTheStatusThatDocsProtocolNames) {
   EXPECT_EQ(error->code, ErrorCode::kUser);
   EXPECT_THAT(error->message, HasSubstr("protocol 0"));
   for (const std::string path : {"/", "/v1/jobs/", "/v1/jobs/default", "/v1/jobs/default/demo",
-                                 "/v1/jobs/default/other/join", "/v2/jobs/default/demo/join"}) {
+                                 "/v2/jobs/default/demo/join"}) {
     std::optional<HttpResponse> response;
     service_.Handle({"POST", path, "Bearer secret", "{}"}, [&](HttpResponse r) { response = r; });
     EXPECT_EQ(response->status, 404) << path;
+    EXPECT_EQ(CodeOf(*response), ErrorCode::kUser) << path;
   }
+}
+
+// A fresh leader may not know the job yet.
+TEST_F(ServiceTest, AnUnknownJobMakesNoWorkerGiveUp) {
+  service_.RemoveJob({"default", "demo"});
+  const HttpResponse refused = Answer("join", ToJsonText(MakeJoin(0)));
+  EXPECT_EQ(refused.status, 404);
+  EXPECT_EQ(CodeOf(refused), ErrorCode::kTransient);
+  CoordinatorOptions options;
+  options.job = MakeJob(1);
+  ASSERT_TRUE(service_.AddJob({"default", "demo"}, "secret", "{}", options).ok());
+  EXPECT_EQ(Answer("join", ToJsonText(MakeJoin(0))).status, 200);
 }
 
 TEST_F(ServiceTest, ALongPollIsAnsweredByTheRequestThatMakesItPossible) {

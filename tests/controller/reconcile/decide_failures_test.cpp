@@ -88,6 +88,79 @@ TEST(DecideFailures, OutOfMemoryIsSaidWithWhatToDo) {
   EXPECT_FALSE(world.status().finished());
 }
 
+TEST(DecideFailures, TheNextPodAfterOutOfMemoryTakesWhatTheCoordinatorMakesOfIt) {
+  World world;
+  world.Start();
+  world.Exit(0, 137, "OOMKilled");
+  world.Member(0)->state = MemberView::State::kMember;
+  world.Pass(60);  // nobody looked for longer than the pause
+  world.Reconcile();
+  ASSERT_THAT(world.last.coordinator.exits, SizeIs(1));
+  EXPECT_TRUE(world.last.coordinator.exits[0].had_joined);
+  EXPECT_TRUE(world.last.coordinator.exits[0].out_of_memory);
+  EXPECT_THAT(world.Created(), IsEmpty()) << "the coordinator has not heard of it yet";
+  EXPECT_EQ(world.last.requeue_at, world.o.now);
+  world.o.coordinator->micro_batch_limits[{"worker", 0}] = 16;
+  world.Reconcile();
+  ASSERT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
+  EXPECT_EQ(world.Environment("LONGSTRIDE_MICRO_BATCH"), "16");
+  EXPECT_THAT(world.last.coordinator.exits, IsEmpty());
+}
+
+TEST(DecideFailures, OutOfMemoryIsTheCoordinatorsToKnowWhoeverItTookTheWorkerFor) {
+  World world;
+  world.Start();
+  world.Exit(0, 137, "OOMKilled");
+  world.Member(0)->state = MemberView::State::kLost;  // its silence was noticed first
+  world.Exit(1, 137, "OOMKilled");
+  world.Member(1)->pod_uid = "of the one before";
+  world.Reconcile();
+  ASSERT_THAT(world.last.coordinator.exits, SizeIs(2));
+  EXPECT_TRUE(world.last.coordinator.exits[0].had_joined);
+  EXPECT_FALSE(world.last.coordinator.exits[1].had_joined);
+  EXPECT_TRUE(world.last.coordinator.exits[1].out_of_memory);
+}
+
+TEST(DecideFailures, TheKubeletsWordOnAWorkerThatWasGivenUpAlreadyIsPassedOn) {
+  World world;
+  world.Start();
+  world.Member(0)->state = MemberView::State::kLost;
+  world.Reconcile();
+  EXPECT_THAT(world.last.coordinator.exits, IsEmpty());
+  world.Exit(0, 137, "OOMKilled");
+  world.Pass(1);
+  world.Reconcile();
+  ASSERT_THAT(world.last.coordinator.exits, SizeIs(1));
+  EXPECT_TRUE(world.last.coordinator.exits[0].out_of_memory);
+  EXPECT_EQ(world.status().restarts, 1) << "it ended once";
+  world.Reconcile();
+  EXPECT_THAT(world.last.coordinator.exits, IsEmpty());
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
+}
+
+TEST(DecideFailures, ACoordinatorThatIsNewToTheJobHearsOfTheLastKillBeforeItsNextPodIsMade) {
+  World world;
+  world.Start();
+  world.Exit(0, 137, "OOMKilled");
+  world.Reconcile();
+  world.o.coordinator.reset();  // another leader
+  world.Pass(1);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), IsEmpty());
+  EXPECT_THAT(world.last.coordinator.exits, SizeIs(1));
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
+}
+
+TEST(DecideFailures, AKillOfAnotherProcessSaysNothingOfTheWorkersMicroBatch) {
+  World world;
+  world.Start();
+  world.Exit(0, 6, "OOMKilled");
+  world.Exit(1, 137);
+  world.Reconcile();
+  EXPECT_THAT(world.last.coordinator.exits, IsEmpty());
+}
+
 TEST(DecideFailures, TheJobsBackoffLimitEndsIt) {
   World world;
   world.spec().run_policy.backoff_limit = 1;

@@ -71,6 +71,42 @@ TEST(PodBuilder, EveryJobWritesItsCheckpointsToAFolderOfItsOwn) {
   EXPECT_THAT(BuildPod(o, {"worker", 0}, 1).dump(), HasSubstr("/var/lib/longstride/demo-0badcafe"));
 }
 
+TEST(PodBuilder, AClaimBelongsToTheImagesGroupUnlessTheTemplateNamesAnother) {
+  const auto security = [](json asked, bool claim) -> json {
+    Observed o = Job({{"spec", {{"securityContext", std::move(asked)}}}});
+    if (claim) o.spec->checkpoint.storage = CheckpointStorage{"checkpoints", ""};
+    json made = BuildPod(o, {"worker", 0}, 1)["spec"]["securityContext"];
+    return {made.value("fsGroup", json()), made.value("fsGroupChangePolicy", json())};
+  };
+  EXPECT_EQ(security(json::object(), true), json({65532, "OnRootMismatch"}));
+  EXPECT_EQ(security({{"fsGroup", 2000}}, true), json({2000, nullptr}));
+  EXPECT_EQ(security({{"fsGroupChangePolicy", "Always"}}, true), json({65532, "Always"}));
+  EXPECT_EQ(security(json::object(), false), json({nullptr, nullptr}));
+}
+
+TEST(PodBuilder, TheMicroBatchIsTheSmallerOfWhatMemoryHoldsAndWhatTheTemplateAsksFor) {
+  const auto micro_batch = [](const char* asked, std::optional<int64_t> limit) {
+    json container = {{"name", "worker"}};
+    if (asked != nullptr)
+      container["env"] = {{{"name", "LONGSTRIDE_MICRO_BATCH"}, {"value", asked}}};
+    Observed o = Job({{"spec", {{"containers", {container}}}}});
+    o.coordinator.emplace();
+    o.coordinator->micro_batch_limits[{"worker", 1}] = 1;
+    if (limit) o.coordinator->micro_batch_limits[{"worker", 0}] = *limit;
+    const json pod = BuildPod(o, {"worker", 0}, 2);
+    for (const json& entry : pod["spec"]["containers"][0]["env"]) {
+      if (entry["name"] == "LONGSTRIDE_MICRO_BATCH") return entry["value"].get<std::string>();
+    }
+    return std::string("any");
+  };
+  EXPECT_EQ(micro_batch(nullptr, std::nullopt), "any");
+  EXPECT_EQ(micro_batch(nullptr, 16), "16");
+  EXPECT_EQ(micro_batch("64", std::nullopt), "64");
+  EXPECT_EQ(micro_batch("64", 16), "16");
+  EXPECT_EQ(micro_batch("8", 16), "8");
+  EXPECT_EQ(micro_batch("0", 16), "16") << "0 is as memory allows";
+}
+
 TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
   const Observed o = Job(json::object());
   const std::vector<json> objects = OwnedObjects(o);

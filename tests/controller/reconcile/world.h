@@ -56,6 +56,9 @@ class World {
       o.coordinator.emplace();
       o.coordinator->wanted = spec().replicas;
     }
+    for (const WorkerExit& exit : last.coordinator.exits) {
+      if (o.coordinator && exit.out_of_memory) o.coordinator->memory_kills.insert(exit.pod_uid);
+    }
     if (o.coordinator && last.coordinator.replicas)
       o.coordinator->wanted = *last.coordinator.replicas;
     for (const EventToWrite& event : last.events) events.push_back(event.reason);
@@ -144,6 +147,13 @@ class World {
     std::vector<std::string> names;
     for (const PodToCreate& pod : last.create) names.push_back(pod.name);
     return names;
+  }
+  // Of the first pod that was made last; empty if it is not there.
+  [[nodiscard]] std::string Environment(const std::string& name) const {
+    for (const nlohmann::json& entry : last.create.at(0).body["spec"]["containers"][0]["env"]) {
+      if (entry["name"] == name) return entry.value("value", "");
+    }
+    return "";
   }
   [[nodiscard]] std::vector<std::string> Removed() const {
     std::vector<std::string> names;
