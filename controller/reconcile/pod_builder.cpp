@@ -19,6 +19,7 @@ constexpr int64_t kShmBytes = int64_t{256} << 20;
 // For the end of a round and a checkpoint after SIGTERM.
 constexpr int kGraceSeconds = 60;
 constexpr int64_t kStartupPeriod = 2;  // seconds between two looks whether a worker has started
+constexpr int64_t kStartupDelay = 4;   // none has before: each failed look is an event
 constexpr int64_t kLongestStart = 86400;
 
 // Makes `object[key]` an object or array, whatever the template said there.
@@ -154,6 +155,7 @@ void AddProbes(const Observed& o, json& container) {
   const int64_t start = timeout > 0 ? timeout : kLongestStart;
   SetIfAbsent(container, "startupProbe",
               {{"httpGet", look},
+               {"initialDelaySeconds", kStartupDelay},
                {"periodSeconds", kStartupPeriod},
                {"timeoutSeconds", 2},
                {"failureThreshold", std::max<int64_t>(1, start / kStartupPeriod)}});
