@@ -49,6 +49,8 @@ class Decision {
   void Delete(const PodView& pod, const std::string& why);
   // The coordinator was not told yet that this worker was killed for want of memory.
   [[nodiscard]] bool HasMemoryNews(const WorkerEntry& worker) const;
+  // A worker that has said at `since` why it ends: its log is worth to wait for its end.
+  [[nodiscard]] bool MayExit(const PodView& pod, double since);
   [[nodiscard]] bool Completing(const WorkerTable& workers) const;
 
   [[nodiscard]] std::string State() const;

@@ -24,7 +24,7 @@ def helm(*arguments, timeout=180):
 def install():
     harness.kubectl("apply", "--filename", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": SYSTEM, "labels": {"longstride.test": "",
+        "metadata": {"name": SYSTEM, "labels": {harness.NAMESPACE_LABEL: harness.RUN,
                                                 "pod-security.kubernetes.io/enforce": "restricted"}}}))
     helm("upgrade", "--install", "longstride", str(CHART), "--wait", "--timeout=120s")
 
@@ -189,7 +189,7 @@ class OperatorTest(harness.ClusterTest):
     def test_the_demo_completes_on_two_nodes(self):
         story = subprocess.Popen(["kubectl", "--namespace", self.namespace, "get", "tj", "--watch"],
                                  stdout=subprocess.PIPE, text=True, env=harness.ENVIRONMENT)
-        self.addCleanup(story.communicate)
+        self.addCleanup(story.wait)
         self.addCleanup(story.kill)
         began = time.monotonic()
         self.apply(FASHION)
