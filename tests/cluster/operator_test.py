@@ -43,8 +43,28 @@ def controllers():
 
 def leader():
     """The name of the pod that leads; empty if none does."""
+    return holder().rsplit("_", 1)[0]
+
+
+def holder():
+    """Who leads: the pod's name and what its process drew by lot; empty if none does."""
     lease = json.loads(harness.kubectl("--namespace", SYSTEM, "get", "lease", "longstride", "--output=json"))
-    return lease["spec"].get("holderIdentity", "").rsplit("_", 1)[0]
+    return lease["spec"].get("holderIdentity", "")
+
+
+def restarts_of_controllers():
+    """How often the container of each controller was started anew, by pod."""
+    return {name: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
+            for name, pod in controllers().items()}
+
+
+def node_of(pod):
+    """The number of a pod's node."""
+    return pod["spec"]["nodeName"].removeprefix("node")
+
+
+def other(node):
+    return {"1": "2", "2": "1"}[str(node)]
 
 
 def is_ready(pod):
@@ -61,11 +81,15 @@ def uids(pods):
     return {index: pod["metadata"]["uid"] for index, pod in pods.items()}
 
 
+def container_of(pod):
+    """The ID of the only container of a pod."""
+    return pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+
+
 def kill_container(pod):
     """kill -9 of the only container of a pod."""
-    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    harness.on_node(pod["spec"]["nodeName"].removeprefix("node"), "ctr", "--namespace", "k8s.io", "tasks", "kill",
-                    "--signal", "SIGKILL", container)
+    harness.on_node(node_of(pod), "ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL",
+                    container_of(pod))
 
 
 def round_of(pod):
@@ -123,10 +147,12 @@ class WithOperator(harness.ClusterTest):
         """A manifest as a dict."""
         return json.loads(self.kubectl("create", "--dry-run=client", "--output=json", "--filename", str(manifest)))
 
-    def submit_demo(self, replicas, samples, **spec):
+    def submit_demo(self, replicas, samples, node=None, **spec):
         """The demo in rounds of about a second that end after so many samples; returns the job's name."""
         job = copy.deepcopy(self.load(FASHION))
         job["spec"].update(replicas=replicas, **spec)
+        if node:
+            job["spec"]["workers"][0]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": f"node{node}"}
         training = job["spec"]["training"]
         del training["maxEpochs"]
         training.update(maxSamples=samples, batch={"policy": "fixed", "initial": 128},
@@ -135,12 +161,43 @@ class WithOperator(harness.ClusterTest):
         self.apply(job)
         return job["metadata"]["name"]
 
+    def submit_script(self, name, script, replicas=1, container=None, pod=None, **run_policy):
+        """A job whose workers are a shell script in place of longstride-worker; returns its name."""
+        worker = {"name": "worker", "image": harness.TOOLS_IMAGE, "imagePullPolicy": "Never",
+                  "command": ["/bin/sh", "-c", script], "securityContext": {"runAsUser": 65532}, **(container or {})}
+        job = copy.deepcopy(self.load(SMOKE))
+        job["metadata"]["name"] = name
+        job["spec"].update(replicas=replicas, runPolicy=run_policy, workers=[{"name": "worker", "template": {
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [worker], **(pod or {})}}}])
+        self.apply(job)
+        return name
+
     def status(self, job):
         return self.get("tj", job).get("status", {})
 
     def condition(self, job, kind):
         """A condition of the job, or None."""
         return next((c for c in self.status(job).get("conditions", []) if c["type"] == kind), None)
+
+    def wait_reason(self, job, kind, reason, holds, timeout=120):
+        """Returns the condition once it has this reason; `holds` is its status, True or False."""
+        def as_wanted():
+            found = self.condition(job, kind)
+            assert found and (found["reason"], found["status"]) == (reason, str(holds)), found
+            return found
+        return wait_for(f"{kind}={holds} of {job} with reason {reason}", as_wanted, timeout, every=0.5)
+
+    def events_of(self, job):
+        """Messages of the job's events by reason."""
+        found = {}
+        for event in self.get("events"):
+            if event["involvedObject"]["kind"] == "TrainingJob" and event["involvedObject"]["name"] == job:
+                found.setdefault(event["reason"], []).append(event["message"])
+        return found
+
+    def incarnations(self, job):
+        """How many pods each worker of the first group has had: no name comes twice."""
+        return self.status(job)["groups"][0].get("incarnations", [])
 
     def workers(self, job):
         """The pods at work, or about to be, by the index of their worker."""
