@@ -31,7 +31,8 @@ def install():
 def uninstall():
     helm("uninstall", "longstride", "--ignore-not-found")
     harness.kubectl("delete", "crd", "trainingjobs.longstride.dev", "--ignore-not-found")
-    harness.kubectl("delete", "namespace", SYSTEM, "--wait=false", "--ignore-not-found")
+    # To its end: in one that is on its way out nothing can be installed.
+    harness.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=90s", timeout=95)
 
 
 def controllers():
