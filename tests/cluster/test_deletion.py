@@ -102,15 +102,16 @@ class DeletionTest(WithOperator):
         begun = round_of(before[0])
         wait_for("rounds without an operator", lambda: round_of(before[0]) >= begun + 3, 60, every=0.5)
         self.assertEqual(uids(self.workers(job)), uids(before))
-        left = harness.kubectl("--namespace", SYSTEM, "get", "lease,endpointslice,secret,configmap,service,role",
-                               "--output=name").split()
-        print(f"left in {SYSTEM}: {left}")
-        self.assertEqual([name for name in left if "ca.crt" not in name and "kube-root-ca" not in name
-                          and not name.startswith("lease")], [])
+        wait_for("end of all but the lease", lambda: self.left_in_system() == ["lease.coordination.k8s.io/longstride"], 30)
         for name, cascade in ((job, "foreground"), (homeless, "background")):
             self.kubectl("delete", f"tj/{name}", f"--cascade={cascade}", f"--timeout={GONE_SECONDS}s",
                          timeout=GONE_SECONDS + 5)
             wait_for("end of all that it owned", lambda n=name: self.owned(n) == [], GONE_SECONDS, every=0.5)
+
+    def left_in_system(self):
+        names = harness.kubectl("--namespace", SYSTEM, "get", "all,leases,endpointslices,secrets,configmaps,roles",
+                                "--output=name").split()
+        return [name for name in names if name != "configmap/kube-root-ca.crt"]
 
     def test_a_namespace_with_jobs_in_all_phases_goes(self):
         for phase in (self.unschedulable, self.starting, self.training, self.suspended, self.complete, self.failed):
