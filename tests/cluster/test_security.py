@@ -60,10 +60,10 @@ class SecurityTest(WithOperator):
         self.assertTrue(may("get", "secrets/longstride-ca", system))
         for verb, resource, *flags in (
                 ("get", "secrets", here), ("list", "secrets", system), ("get", "secrets/other", system),
-                ("create", "secrets", system), ("patch", "pods", here), ("create", "pods/exec", here),
-                ("get", "pods/log", here), ("get", "nodes"), ("get", "configmaps", here), ("delete", "configmaps", here),
+                ("create", "secrets", system), ("patch", "pods", here), ("create", "pods", "--subresource=exec", here),
+                ("get", "pods", "--subresource=log", here), ("get", "nodes"), ("get", "configmaps", here), ("delete", "configmaps", here),
                 ("create", "clusterrolebindings"), ("impersonate", "users"), ("update", "trainingjobs", here),
-                ("create", "trainingjobs", here), ("create", "serviceaccounts/token", here), ("*", "*", here)):
+                ("create", "trainingjobs", here), ("create", "serviceaccounts", "--subresource=token", here), ("*", "*", here)):
             with self.subTest(f"{verb} {resource}"):
                 self.assertFalse(may(verb, resource, *flags))
 
