@@ -178,7 +178,7 @@ void Coordinator::Lose(Worker& worker, ErrorCode code, const std::string& reason
   const bool member = worker.phase == Phase::kMember || worker.phase == Phase::kDetached;
   worker.phase = Phase::kLost;
   fenced_.insert(worker.join.worker);
-  Emit(WorkerLostEvent{worker.join.worker, reason});
+  Emit(WorkerLostEvent{worker.join.worker, reason, code});
   const std::string when =
       generation_id_.counter == 0
           ? std::string("before training began")

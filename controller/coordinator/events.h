@@ -65,6 +65,7 @@ struct WorkerLeftEvent {
 struct WorkerLostEvent {
   WorkerId worker;
   std::string reason;
+  ErrorCode code = ErrorCode::kLostPeer;  // what it said of itself, if it did
 };
 // The members' generation is over, and they form the next one.
 struct GenerationOverEvent {

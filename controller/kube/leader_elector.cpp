@@ -130,7 +130,9 @@ void LeaderElector::TryOnce(const std::stop_token& stop) {
                            ? client_.Create(Leases(), object, CallLimits(stop))
                            : client_.Update(Leases(), object, CallLimits(stop));
   if (!written.ok()) {  // another was faster, or nobody answers: the next attempt will tell
-    if (!stop.stop_requested()) LogWarning("kube", written.error().message);
+    const bool faster = written.error().reason == ApiReason::kAlreadyExists ||
+                        written.error().reason == ApiReason::kConflict;
+    if (!stop.stop_requested() && !faster) LogWarning("kube", written.error().message);
     return;
   }
   const std::lock_guard lock(mutex_);

@@ -82,7 +82,7 @@ void Decision::Begin() {
   }
   s_.Set(kCheckpointDurable, durable(), durable() ? "Claim" : "NoStorage",
          durable() ? "checkpoints are kept in the claim " + o_.spec->checkpoint.storage->claim_name
-                   : "checkpoints go with the pods; give spec.checkpoint.storage a claim",
+                   : "no checkpoints are written; give spec.checkpoint.storage a claim",
          now_);
   if (s_.Find(kSuspended) == nullptr) {
     s_.Set(kSuspended, false, "NotSuspended", "", now_);

@@ -3,6 +3,12 @@
 #include "controller/reconcile/decision.h"
 
 namespace longstride {
+namespace {
+
+// From a worker's last word to its end.
+constexpr double kExitSeconds = 10;
+
+}  // namespace
 
 void Decision::Complete(const std::string& message) {
   s_.Set(kComplete, true, "Completed", message, now_);
@@ -26,6 +32,16 @@ void Decision::Fail(const std::string& reason, const std::string& message) {
   AfterTheEnd();
 }
 
+bool Decision::MayExit(const PodView& pod, double since) {
+  const MemberView* member = o_.coordinator ? o_.coordinator->Find(pod.place) : nullptr;
+  if (member == nullptr || member->pod_uid != pod.uid) return false;
+  if (member->state != MemberView::State::kLost || member->code == ErrorCode::kLostPeer)
+    return false;
+  if (pod.worker == PodView::Container::kTerminated || o_.now >= since + kExitSeconds) return false;
+  RequeueAt(since + kExitSeconds);
+  return true;
+}
+
 void Decision::AfterTheEnd() {
   const CleanPodPolicy policy =
       o_.spec ? o_.spec->run_policy.clean_pod_policy : CleanPodPolicy::kRunning;
@@ -35,9 +51,9 @@ void Decision::AfterTheEnd() {
   for (const PodView& pod : o_.pods) {
     if (!pod.ours) continue;
     at_work = at_work || (!pod.terminal() && pod.worker != PodView::Container::kTerminated);
-    const bool clean =
-        policy == CleanPodPolicy::kAll || (policy == CleanPodPolicy::kRunning && !pod.terminal());
-    if (clean) Delete(pod, "the job has ended");
+    if (policy == CleanPodPolicy::kAll ||
+        (policy == CleanPodPolicy::kRunning && !pod.ended() && !MayExit(pod, s_.completion_time)))
+      Delete(pod, "the job has ended");
   }
   if (!at_work) d_.coordinator.hosting = CoordinatorOrders::Hosting::kRelease;
   const int64_t ttl = o_.spec ? o_.spec->run_policy.ttl_seconds_after_finished : -1;

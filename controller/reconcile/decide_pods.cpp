@@ -23,7 +23,7 @@ void Decision::RemovePods(const WorkerTable& workers) {
     // The newest that has ended stays, for its log; of a worker that is still wanted.
     bool keep = worker.wanted && !(worker.pod != nullptr && worker.end);
     for (const PodView* pod : worker.older) {
-      if (keep && pod->terminal()) {
+      if (keep && pod->ended()) {
         keep = false;
       } else {
         Delete(*pod, "another pod has taken its place");
@@ -31,7 +31,9 @@ void Decision::RemovePods(const WorkerTable& workers) {
     }
     if (worker.pod == nullptr) continue;
     if (worker.end) {
-      if (!worker.pod->terminal()) Delete(*worker.pod, worker.end->reason);
+      if (!worker.pod->ended() &&
+          !MayExit(*worker.pod, static_cast<double>(worker.record.ended_at)))
+        Delete(*worker.pod, worker.end->reason);
       if (!worker.wanted) Delete(*worker.pod, "the job was scaled down");
       continue;
     }

@@ -46,7 +46,8 @@ void Decision::Suspend() {
   if (s_.stop_requested == 0) {
     s_.stop_requested = now_;
     s_.waiting_since = s_.retry_time = 0;
-    Note(false, "Suspending", "workers end their round, and the first writes a checkpoint");
+    Note(false, "Suspending",
+         durable() ? "workers end their round and write a checkpoint" : "workers end their round");
   }
   const bool told = workers.alive() > 0 && o_.coordinator && !o_.coordinator->end &&
                     (o_.coordinator->settling || o_.coordinator->present() > 0);

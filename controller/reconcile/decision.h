@@ -46,6 +46,8 @@ class Decision {
   void CreatePods(const WorkerTable& workers);
   void DeleteAll(const WorkerTable& workers, const std::string& why);
   void Delete(const PodView& pod, const std::string& why);
+  // A worker that has said at `since` why it ends: its log is worth to wait for its end.
+  [[nodiscard]] bool MayExit(const PodView& pod, double since);
   [[nodiscard]] bool Completing(const WorkerTable& workers) const;
 
   [[nodiscard]] std::string State() const;

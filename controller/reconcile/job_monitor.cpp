@@ -24,61 +24,61 @@ void Add(const ActivitySeconds& from, ActivitySeconds& to) {
 }  // namespace
 
 bool JobMonitor::Note(const Event& event) {
-  return std::visit(Overloaded{
-                        [&](const JoinedEvent& e) {
-                          Join(e.join);
-                          return true;
-                        },
-                        [&](const RegisteredEvent& e) {
-                          Register(e);
-                          return true;
-                        },
-                        [&](const GenerationFormedEvent& e) {
-                          Form(e);
-                          return true;
-                        },
-                        [&](const PlanIssuedEvent& e) {
-                          const bool first = !planned_;
-                          planned_ = true;
-                          if (e.prediction) planned_batches_ = e.prediction->batches;
-                          return first;
-                        },
-                        [&](const RoundCommittedEvent& e) {
-                          Commit(e.record);
-                          return false;
-                        },
-                        [&](const EvaluationEvent& e) {
-                          if (view_.progress && e.accuracy) view_.progress->accuracy = e.accuracy;
-                          if (e.loss) figures_.evaluation_loss = e.loss;
-                          return false;
-                        },
-                        [&](const CheckpointEvent& e) {
-                          const bool first = !view_.checkpoint;
-                          view_.checkpoint = CheckpointRecord{
-                              e.round, view_.progress ? view_.progress->samples : e.cursor,
-                              event.unix_seconds};
-                          return first;
-                        },
-                        [&](const WorkerLeftEvent& e) {
-                          End(e.worker, MemberView::State::kLeft, e.reason);
-                          return true;
-                        },
-                        [&](const WorkerLostEvent& e) {
-                          End(e.worker, MemberView::State::kLost, e.reason);
-                          return true;
-                        },
-                        [&](const EndedEvent& e) {
-                          view_.end = e.end;
-                          view_.ended_at = event.unix_seconds;
-                          return true;
-                        },
-                        [](const auto&) { return false; },
-                    },
-                    event.data);
+  return std::visit(
+      Overloaded{
+          [&](const JoinedEvent& e) {
+            Join(e.join);
+            return true;
+          },
+          [&](const RegisteredEvent& e) {
+            Register(e);
+            return true;
+          },
+          [&](const GenerationFormedEvent& e) {
+            Form(e);
+            return true;
+          },
+          [&](const PlanIssuedEvent& e) {
+            const bool first = !planned_;
+            planned_ = true;
+            if (e.prediction) planned_batches_ = e.prediction->batches;
+            return first;
+          },
+          [&](const RoundCommittedEvent& e) {
+            Commit(e.record);
+            return false;
+          },
+          [&](const EvaluationEvent& e) {
+            if (view_.progress && e.accuracy) view_.progress->accuracy = e.accuracy;
+            if (e.loss) figures_.evaluation_loss = e.loss;
+            return false;
+          },
+          [&](const CheckpointEvent& e) {
+            const bool first = !view_.checkpoint;
+            view_.checkpoint = CheckpointRecord{
+                e.round, view_.progress ? view_.progress->samples : e.cursor, event.unix_seconds};
+            return first;
+          },
+          [&](const WorkerLeftEvent& e) {
+            End(e.worker, MemberView::State::kLeft, e.reason, ErrorCode::kInterrupted);
+            return true;
+          },
+          [&](const WorkerLostEvent& e) {
+            End(e.worker, MemberView::State::kLost, e.reason, e.code);
+            return true;
+          },
+          [&](const EndedEvent& e) {
+            view_.end = e.end;
+            view_.ended_at = event.unix_seconds;
+            return true;
+          },
+          [](const auto&) { return false; },
+      },
+      event.data);
 }
 
 void JobMonitor::Join(const JoinRequest& join) {
-  workers_[{join.worker.group, join.worker.index}] = {join, {}, MemberView::State::kJoined, ""};
+  workers_[{join.worker.group, join.worker.index}] = Known{.join = join};
   if (join.train_samples > 0) train_samples_ = join.train_samples;
   if (join.parameters > 0) parameters_ = join.parameters;
 }
@@ -171,11 +171,13 @@ void JobMonitor::Count(const RoundRecord& record) {
   }
 }
 
-void JobMonitor::End(const WorkerId& worker, MemberView::State state, const std::string& reason) {
+void JobMonitor::End(const WorkerId& worker, MemberView::State state, const std::string& reason,
+                     ErrorCode code) {
   const auto it = workers_.find({worker.group, worker.index});
   if (it == workers_.end() || it->second.join.worker != worker) return;
   it->second.state = state;
   it->second.reason = reason;
+  it->second.code = code;
 }
 
 std::vector<GroupProfile> JobMonitor::Profiles() const {
@@ -210,7 +212,8 @@ std::vector<GroupProfile> JobMonitor::Profiles() const {
 CoordinatorView JobMonitor::View() const {
   CoordinatorView view = view_;
   for (const auto& [place, known] : workers_) {
-    view.members.push_back({place, known.join.worker.incarnation, known.state, known.reason});
+    view.members.push_back(
+        {place, known.join.worker.incarnation, known.state, known.reason, known.code});
   }
   if (planned_) view.profiles = Profiles();
   return view;

@@ -31,6 +31,7 @@ class JobMonitor {
     GenerationId generation;  // that it came back with
     MemberView::State state = MemberView::State::kJoined;
     std::string reason;
+    ErrorCode code = ErrorCode::kLostPeer;  // as of MemberView
   };
 
   void Join(const JoinRequest& join);
@@ -38,7 +39,8 @@ class JobMonitor {
   void Form(const GenerationFormedEvent& formed);
   void Commit(const RoundRecord& record);
   void Count(const RoundRecord& record);
-  void End(const WorkerId& worker, MemberView::State state, const std::string& reason);
+  void End(const WorkerId& worker, MemberView::State state, const std::string& reason,
+           ErrorCode code);
   [[nodiscard]] std::vector<GroupProfile> Profiles() const;
 
   const TrainingProgress known_;

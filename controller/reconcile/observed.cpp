@@ -41,10 +41,13 @@ void ReadConditions(const json& conditions, PodView& view) {
   }
 }
 
-void ReadWorkerContainer(const json& statuses, PodView& view) {
+void ReadContainers(const json& statuses, PodView& view) {
   for (const json& status : statuses) {
-    if (Text(status, "name") != kWorkerContainer) continue;
     const json& state = At(status, "state");
+    if (Text(status, "name") != kWorkerContainer) {
+      view.others_run = view.others_run || !At(state, "terminated").is_object();
+      continue;
+    }
     const json& waiting = At(state, "waiting");
     const json& terminated = At(state, "terminated");
     view.worker = PodView::Container::kWaiting;
@@ -87,7 +90,7 @@ std::optional<PodView> ViewOfPod(const json& pod, const std::string& job_uid) {
   view.pod_reason = Text(status, "reason");
   view.pod_message = Text(status, "message");
   ReadConditions(At(status, "conditions"), view);
-  ReadWorkerContainer(At(status, "containerStatuses"), view);
+  ReadContainers(At(status, "containerStatuses"), view);
   return view;
 }
 

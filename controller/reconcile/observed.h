@@ -42,9 +42,14 @@ struct PodView {
   std::string worker_message;
   int64_t exit_code = -1;
   double finished = 0;  // Unix seconds
+  // Containers other than `worker`, init containers aside, may still run after it has ended.
+  bool others_run = false;
 
-  // Containers other than `worker` may still run, after it has ended.
   [[nodiscard]] bool terminal() const { return phase == "Succeeded" || phase == "Failed"; }
+  // Its phase says so a moment after its last container has ended.
+  [[nodiscard]] bool ended() const {
+    return terminal() || (worker == Container::kTerminated && !others_run);
+  }
 };
 
 // From the API's JSON; nullopt when the labels do not say whose worker it is.
@@ -56,7 +61,8 @@ struct MemberView {
   WorkerPlace place;
   std::string pod_uid;  // of the pod it runs in; "" = not known
   enum class State { kJoined, kMember, kLeft, kLost } state = State::kJoined;
-  std::string reason;  // of kLeft, kLost
+  std::string reason;                     // of kLeft, kLost
+  ErrorCode code = ErrorCode::kLostPeer;  // of kLost: what it said of itself, if it did
 };
 
 struct GroupProfile {

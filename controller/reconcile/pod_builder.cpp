@@ -19,6 +19,7 @@ constexpr int64_t kShmBytes = int64_t{256} << 20;
 // For the end of a round and a checkpoint after SIGTERM.
 constexpr int kGraceSeconds = 60;
 constexpr int64_t kStartupPeriod = 2;  // seconds between two looks whether a worker has started
+constexpr int64_t kStartupDelay = 4;   // none has before: each failed look is an event
 constexpr int64_t kLongestStart = 86400;
 
 // Makes `object[key]` an object or array, whatever the template said there.
@@ -62,6 +63,22 @@ json EnvFromField(const std::string& name, const std::string& field) {
   return {{"name", name}, {"valueFrom", {{"fieldRef", {{"fieldPath", field}}}}}};
 }
 
+// The CPUs that the worker requests, rounded up; 0 where it requests none.
+json CpuRequest(const std::string& name) {
+  return {
+      {"name", name},
+      {"valueFrom",
+       {{"resourceFieldRef",
+         {{"containerName", kWorkerContainer}, {"resource", "requests.cpu"}, {"divisor", "1"}}}}}};
+}
+
+bool LimitsCpu(const json& container) {
+  json limits = container;
+  for (const char* key : {"resources", "limits"})
+    limits = limits.is_object() ? limits.value(key, json()) : json();
+  return limits.is_object() && !limits.value("cpu", json()).is_null();
+}
+
 // Half of the container's memory limit, at most kShmBytes: pages there count against that limit.
 std::string ShmSize(const json& container) {
   int64_t bytes = kShmBytes;
@@ -77,8 +94,6 @@ std::string ShmSize(const json& container) {
 
 void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container) {
   json& env = List(container, "env");
-  const std::string out =
-      std::string(kStateMount) + "/" + o.metadata.name + "-" + o.uid.substr(0, 8);
   Put(env, Env("LONGSTRIDE_COORDINATOR", o.defaults.coordinator_url + "/v1/jobs/" +
                                              o.metadata.namespace_ + "/" + o.metadata.name));
   Put(env, Env("LONGSTRIDE_TOKEN_FILE", std::string(kIdentityMount) + "/token"));
@@ -87,13 +102,20 @@ void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container
   Put(env, Env("LONGSTRIDE_INDEX", std::to_string(place.index)));
   Put(env, EnvFromField("LONGSTRIDE_INCARNATION", "metadata.uid"));
   Put(env, EnvFromField("LONGSTRIDE_ADDRESS", "status.podIP"));
-  Put(env, Env("LONGSTRIDE_OUT", out));
-  // Also in a first pod: a checkpoint may be there that no controller has heard of.
+  // A checkpoint is made of every worker's files in one directory, which only storage gives.
   if (o.spec->checkpoint.storage) {
+    const std::string out =
+        std::string(kStateMount) + "/" + o.metadata.name + "-" + o.uid.substr(0, 8);
+    Put(env, Env("LONGSTRIDE_OUT", out));
+    // Also in a first pod: a checkpoint may be there that no controller has heard of.
     Put(env, Env("LONGSTRIDE_RESUME", out));
     Put(env, Env("LONGSTRIDE_RESUME_IF_ANY", "true"));
   }
   Put(env, Env("LONGSTRIDE_METRICS_PORT", std::to_string(kMetricsPort)));
+  // A limit binds by itself. Without one a worker would take all of its node's CPUs, as would its
+  // neighbours; threads that wait for CPUs cost many times what they bring.
+  if (!LimitsCpu(container) && FindNamed(env, "LONGSTRIDE_THREADS") == nullptr)
+    env.push_back(CpuRequest("LONGSTRIDE_THREADS"));
 }
 
 void AddVolumes(const Observed& o, json& spec, json& container) {
@@ -113,12 +135,10 @@ void AddVolumes(const Observed& o, json& spec, json& container) {
   if (storage) {
     Put(volumes,
         {{"name", kStateVolume}, {"persistentVolumeClaim", {{"claimName", storage->claim_name}}}});
-  } else {
-    Put(volumes, {{"name", kStateVolume}, {"emptyDir", json::object()}});
+    json state = {{"name", kStateVolume}, {"mountPath", kStateMount}};
+    if (!storage->sub_path.empty()) state["subPath"] = storage->sub_path;
+    Put(mounts, std::move(state));
   }
-  json state = {{"name", kStateVolume}, {"mountPath", kStateMount}};
-  if (storage && !storage->sub_path.empty()) state["subPath"] = storage->sub_path;
-  Put(mounts, std::move(state));
   if (!Mounts(container, "/dev/shm")) {
     Put(volumes, {{"name", kShmVolume},
                   {"emptyDir", {{"medium", "Memory"}, {"sizeLimit", ShmSize(container)}}}});
@@ -135,6 +155,7 @@ void AddProbes(const Observed& o, json& container) {
   const int64_t start = timeout > 0 ? timeout : kLongestStart;
   SetIfAbsent(container, "startupProbe",
               {{"httpGet", look},
+               {"initialDelaySeconds", kStartupDelay},
                {"periodSeconds", kStartupPeriod},
                {"timeoutSeconds", 2},
                {"failureThreshold", std::max<int64_t>(1, start / kStartupPeriod)}});

@@ -63,6 +63,17 @@ WorkerEnd EndOfContainer(const PodView& pod) {
   return end;
 }
 
+// Its coordinator has lost it: it was silent, or has said why it ends and is about to.
+WorkerEnd EndOfLost(const MemberView& member, double now) {
+  WorkerEnd end{EndKind::kLost, "Unresponsive", member.reason, -1, now};
+  if (member.code == ErrorCode::kLostPeer) return end;
+  end.exit_code = ExitCodeOf(member.code);
+  const Exit& exit = *std::ranges::find(kExits, end.exit_code, &Exit::code);
+  end.kind = exit.kind;
+  end.reason = exit.reason;
+  return end;
+}
+
 WorkerEnd Vanished(double now) {
   return {EndKind::kLost, "Vanished", "its pod is gone, and nobody knows why", -1, now};
 }
@@ -85,7 +96,7 @@ std::optional<WorkerEnd> EndOf(const PodView& pod, const MemberView* member, dou
   } else if (pod.deleted > 0 && (gone || now >= pod.deleted + kDeletionMargin)) {
     end = WorkerEnd{EndKind::kLost, "Deleted", "its pod was deleted", -1, now};
   } else if (known && member->state == MemberView::State::kLost) {
-    end = WorkerEnd{EndKind::kLost, "Unresponsive", member->reason, -1, now};
+    end = EndOfLost(*member, now);
   }
   if (end && pod.disrupted && end->kind != EndKind::kSucceeded) {
     end->kind = EndKind::kDisrupted;
@@ -148,7 +159,7 @@ WorkerTable::WorkerTable(const Observed& o, Accounting accounting) {
       if (!end) continue;
       record.ended = i;
       if (accounting == Accounting::kForgive || !worker.wanted) continue;
-      if (end->kind != EndKind::kSucceeded) ++restarts_;
+      if (end->kind != EndKind::kSucceeded && end->kind != EndKind::kHopeless) ++restarts_;
       if (!Counts(end->kind)) continue;
       ++record.failures;
       record.ended_at = static_cast<int64_t>(std::floor(end->time));

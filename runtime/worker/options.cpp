@@ -43,8 +43,9 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
                  "IP address that peers reach it at; default: the one that faces the coordinator")
       ->envname("LONGSTRIDE_ADDRESS")
       ->type_name("IP");
-  app.add_option("--out", o.out, "checkpoints are written to DIR/checkpoints")
-      ->required()
+  app.add_option(
+         "--out", o.out,
+         "checkpoints are written to DIR/checkpoints, which all workers share; default: none are")
       ->envname("LONGSTRIDE_OUT")
       ->type_name("DIR");
   app.add_option("--resume", o.resume, "continue from the newest checkpoint in DIR/checkpoints")
@@ -59,9 +60,9 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->check(CLI::Range(1, 65535))
       ->type_name("PORT");
   app.add_option("--threads", o.threads,
-                 "compute threads; default: as many as the CPU limits allow")
+                 "compute threads; default, or 0: as many as the CPU limits allow")
       ->envname("LONGSTRIDE_THREADS")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   app.add_option(
          "--device", o.device,

@@ -140,7 +140,7 @@ Status Worker::Prepare() {
   EngineOptions engine;
   engine.job = job_;
   engine.device = device_.torch_name();
-  engine.checkpoint_directory = options_.out + "/checkpoints";
+  if (!options_.out.empty()) engine.checkpoint_directory = options_.out + "/checkpoints";
   LONGSTRIDE_ASSIGN_OR_RETURN(
       engine_, MakeEngine(std::move(engine), train_, std::move(data.evaluation), std::move(model)));
   if (const std::string from = options_.resume + "/checkpoints";

@@ -22,7 +22,7 @@ class OperatorTest(WithOperator):
     def test_the_demo_completes_on_two_nodes(self):
         story = subprocess.Popen(["kubectl", "--namespace", self.namespace, "get", "tj", "--watch"],
                                  stdout=subprocess.PIPE, text=True, env=harness.ENVIRONMENT)
-        self.addCleanup(story.communicate)
+        self.addCleanup(story.wait)
         self.addCleanup(story.kill)
         began = time.monotonic()
         self.apply(FASHION)

@@ -58,6 +58,7 @@ TEST(DecideEnds, SidecarsThatRunOnDoNotKeepTheJobFromItsEnd) {
   world.Start();
   Completed(world);
   world.Pod(0).phase = "Running";
+  world.Pod(0).others_run = true;
   world.Reconcile();
   EXPECT_TRUE(world.status().Holds(kComplete));
   EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-0-1"));

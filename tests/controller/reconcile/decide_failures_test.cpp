@@ -188,6 +188,22 @@ TEST(DecideFailures, AWorkerThatItsCoordinatorLostIsDeletedAndReplaced) {
   EXPECT_THAT(world.status().last_failure->message, HasSubstr("no heartbeat"));
 }
 
+TEST(DecideFailures, WhatAWorkerSaysOfItselfCountsBeforeItsContainerHasEnded) {
+  World world;
+  world.Start();
+  world.Member(1)->state = MemberView::State::kLost;
+  world.Member(1)->reason = "/data/x.idx: cannot be opened";
+  world.Member(1)->code = ErrorCode::kData;
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "DataError");
+  EXPECT_EQ(world.status().last_failure->exit_code, 3);
+  EXPECT_EQ(world.status().restarts, 0) << "nobody takes its place";
+  EXPECT_THAT(world.Removed(), Not(Contains("demo-worker-1-1"))) << "its log is not complete yet";
+  world.Pass(10);
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-1-1"));
+}
+
 TEST(DecideFailures, OnlyTheNewestPodThatEndedIsKept) {
   World world;
   world.Start();

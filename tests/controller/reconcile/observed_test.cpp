@@ -45,7 +45,15 @@ TEST(ViewOfPod, ReadsTheWorkersContainerAndNoOther) {
   EXPECT_EQ(view->exit_code, 137);
   EXPECT_EQ(view->worker_reason, "OOMKilled");
   EXPECT_EQ(view->finished - view->created, 5);
-  EXPECT_FALSE(view->terminal());
+  EXPECT_FALSE(view->ended()) << "its sidecar runs on";
+}
+
+TEST(ViewOfPod, HasEndedWithItsLastContainer) {
+  const auto view = ViewOfPod(Pod(R"({"phase": "Running", "containerStatuses": [
+    {"name": "sidecar", "state": {"terminated": {"exitCode": 0}}},
+    {"name": "worker", "state": {"terminated": {"exitCode": 0}}}]})"),
+                              "job");
+  EXPECT_TRUE(view->ended());
 }
 
 TEST(ViewOfPod, ReadsWhyItDoesNotStart) {

@@ -14,6 +14,8 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 std::string PathOf(const std::string& name) {
   return std::string(LONGSTRIDE_SOURCE_DIR) + "/tests/controller/reconcile/pods/" + name + ".json";
@@ -69,6 +71,33 @@ TEST(PodBuilder, EveryJobWritesItsCheckpointsToAFolderOfItsOwn) {
   EXPECT_THAT(first, HasSubstr("/var/lib/longstride/demo-6f1c2f9e"));
   o.uid = "0badcafe-0000-4000-8000-000000000001";  // the job was deleted and made again
   EXPECT_THAT(BuildPod(o, {"worker", 0}, 1).dump(), HasSubstr("/var/lib/longstride/demo-0badcafe"));
+}
+
+TEST(PodBuilder, WithoutStorageNoCheckpointIsWritten) {
+  const std::string pod = BuildPod(Job(json::object()), {"worker", 0}, 1).dump();
+  EXPECT_THAT(pod, Not(HasSubstr("LONGSTRIDE_OUT")));
+  EXPECT_THAT(pod, Not(HasSubstr("/var/lib/longstride\"")));
+}
+
+TEST(PodBuilder, ThreadsFollowTheRequestWhereNothingElseBindsThem) {
+  const auto threads = [](const char* worker) {
+    const json container = json::parse(worker);
+    const json pod = BuildPod(Job({{"spec", {{"containers", {container}}}}}), {"worker", 0}, 1);
+    std::vector<json> found;
+    for (const json& each : pod["spec"]["containers"][0]["env"]) {
+      if (each["name"] == "LONGSTRIDE_THREADS") found.push_back(each);
+    }
+    return found;
+  };
+  const std::vector<json> plain = threads(R"({"name": "worker"})");
+  ASSERT_EQ(plain.size(), 1U);
+  EXPECT_EQ(plain[0]["valueFrom"]["resourceFieldRef"]["resource"], "requests.cpu");
+  EXPECT_THAT(threads(R"({"name": "worker", "resources": {"limits": {"cpu": "1500m"}}})"),
+              IsEmpty());
+  const std::vector<json> own =
+      threads(R"({"name": "worker", "env": [{"name": "LONGSTRIDE_THREADS", "value": "3"}]})");
+  ASSERT_EQ(own.size(), 1U);
+  EXPECT_EQ(own[0]["value"], "3");
 }
 
 TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
