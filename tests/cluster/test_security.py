@@ -61,10 +61,11 @@ class SecurityTest(WithOperator):
         for verb, resource, *flags in (
                 ("get", "secrets", here), ("list", "secrets", system), ("get", "secrets/other", system),
                 ("create", "secrets", system), ("patch", "pods", here), ("create", "pods", "--subresource=exec", here),
-                ("get", "pods", "--subresource=log", here), ("get", "nodes"), ("get", "configmaps", here), ("delete", "configmaps", here),
-                ("create", "clusterrolebindings"), ("impersonate", "users"), ("update", "trainingjobs", here),
-                ("create", "trainingjobs", here), ("create", "serviceaccounts", "--subresource=token", here), ("*", "*", here)):
-            with self.subTest(f"{verb} {resource}"):
+                ("get", "pods", "--subresource=log", here), ("get", "nodes"), ("get", "configmaps", here),
+                ("delete", "configmaps", here), ("create", "clusterrolebindings"), ("impersonate", "users"),
+                ("update", "trainingjobs", here), ("create", "trainingjobs", here),
+                ("create", "serviceaccounts", "--subresource=token", here), ("*", "*", here)):
+            with self.subTest(f"{verb} {resource} {flags}"):
                 self.assertFalse(may(verb, resource, *flags))
 
     def test_users_rights_are_aggregated(self):
