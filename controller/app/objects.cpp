@@ -78,6 +78,9 @@ CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
   failure.reason = kube::ApiReasonName(error.reason);
   failure.message = error.message;
   failure.quota = error.reason == kube::ApiReason::kQuotaExceeded;
+  // Webhooks may refuse with 400, too, and may think better of it.
+  failure.malformed = error.reason == kube::ApiReason::kBadRequest &&
+                      error.message.find("cannot be handled as a Pod") != std::string::npos;
   failure.pod = pod;
   failure.place = place;
   if (!error.causes.empty()) {

@@ -34,7 +34,11 @@ class Report(unittest.TestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.line("FAILED", test)
-        print(self.failures[-1][1], harness.describe(test), sep="\n", flush=True)
+        print(self.failures[-1][1], harness.describe(getattr(test, "test_case", test)), sep="\n", flush=True)
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self.addFailure(subtest, err)
 
     def addError(self, test, err):
         self.addFailure(test, err)

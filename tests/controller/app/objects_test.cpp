@@ -67,6 +67,18 @@ TEST(FailureOf, NamesTheFirstCauseAndBacksOff) {
   EXPECT_EQ(FailureOf(error, "x", {"worker", 0}, 99, 100).retry_at, 160);
 }
 
+TEST(FailureOf, TellsAMalformedTemplateFromAWebhookThatSays400) {
+  kube::ApiError error;
+  error.status = 400;
+  error.reason = kube::ApiReason::kBadRequest;
+  error.message =
+      "Pod in version \"v1\" cannot be handled as a Pod: json: cannot unmarshal string into Go "
+      "struct field Probe.spec.containers.livenessProbe.periodSeconds of type int32";
+  EXPECT_TRUE(FailureOf(error, "x", {"worker", 0}, 0, 100).malformed);
+  error.message = "admission webhook \"policy.example.com\" denied the request: not today";
+  EXPECT_FALSE(FailureOf(error, "x", {"worker", 0}, 0, 100).malformed);
+}
+
 TEST(LeaderSlice, KnowsTheFamilyOfItsAddress) {
   EXPECT_EQ(LeaderSlice("ns", "svc", "", "10.0.0.1", 8443)["addressType"], "IPv4");
   EXPECT_EQ(LeaderSlice("ns", "svc", "", "fd00::1", 8443)["addressType"], "IPv6");

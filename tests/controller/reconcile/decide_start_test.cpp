@@ -113,6 +113,25 @@ TEST(DecideStart, ATemplateThatTheServerRefusesFailsTheJobAndNamesTheField) {
               HasSubstr("spec.workers[0].template.spec.containers[0].image: Required value"));
 }
 
+TEST(DecideStart, ATemplateWithAValueOfTheWrongTypeFailsTheJob) {
+  World world(2);
+  world.refuse = true;
+  world.Reconcile();
+  CreateFailure failure;
+  failure.http_status = 400;
+  failure.message = "cannot unmarshal string";
+  failure.place = {"worker", 0};
+  failure.retry_at = world.o.now + 5;
+  world.o.create_failure = failure;
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kRunning), "CreateFailed");
+  failure.malformed = true;
+  world.o.create_failure = failure;
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kFailed), "InvalidPodTemplate");
+  EXPECT_EQ(world.Message(kFailed), "spec.workers[0].template: cannot unmarshal string");
+}
+
 TEST(DecideStart, APodOfSomebodyElseInTheWayIsANameConflict) {
   World world(2);
   world.refuse = true;

@@ -1,0 +1,217 @@
+"""Controllers die, are cut off, and lose the API server; training goes on, and nothing is made twice or forgotten."""
+import time
+
+import harness
+from harness import wait_for
+from operator_test import (ENDLESS, STANDBY_SECONDS, WithOperator, container_of, controllers, holder, is_ready,
+                           kill_container, leader, longest_pause, node_of, other, restarts_of_controllers, round_of,
+                           uids)
+
+# A pause as long as this would be one that waits for a leader: a lease lasts 15 s.
+LONGEST_PAUSE = STANDBY_SECONDS / 2
+OUTAGE_SECONDS = 60
+CUTS = 50
+
+
+class FailoverTest(WithOperator):
+    def tearDown(self):
+        harness.repair()
+        wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, 120, every=1)
+        super().tearDown()
+
+    def lead(self):
+        """Waits for a leader that is a pod, and returns the pod."""
+        wait_for("leader", lambda: leader() in controllers(), 30)
+        return controllers()[leader()]
+
+    def pause_until_another_leads(self, pod, old, began):
+        """The longest pause of a worker's rounds in STANDBY_SECONDS, in which another must take the lease."""
+        taken = []
+
+        def until():
+            if not taken and holder() not in ("", old):
+                taken.append(time.monotonic() - began)
+            return time.monotonic() - began > STANDBY_SECONDS
+        pause = longest_pause(pod, until)
+        self.assertTrue(taken, f"nobody but {old} led within {STANDBY_SECONDS} s")
+        print(f"{self._testMethodName}: another leads after {taken[0]:.1f} s, longest time without a round {pause:.1f} s")
+        return pause
+
+    def assert_same_pods(self, job, before):
+        self.assertEqual(uids(self.workers(job)), uids(before))
+        self.assertEqual(self.incarnations(job), [1] * len(before))
+        self.assertEqual(self.status(job)["restarts"], 0)
+
+    def wait_status_as_new_as(self, job, reached, timeout=60):
+        began = time.monotonic()
+        wait_for(f"status of round {reached}", lambda: self.status(job).get("round", 0) >= reached, timeout, every=0.5)
+        return time.monotonic() - began
+
+    def test_a_killed_leader(self):
+        job = self.submit_demo(replicas=2, samples=ENDLESS)
+        before = self.wait_training(job, 2)
+        pod, old = self.lead(), holder()
+        began = time.monotonic()
+        kill_container(pod)
+        self.assertLess(self.pause_until_another_leads(before[0], old, began), LONGEST_PAUSE)
+        self.wait_status_as_new_as(job, round_of(before[0]))
+        self.assert_same_pods(job, before)
+
+        # The new one acts, too.
+        self.kubectl("scale", f"tj/{job}", "--replicas=3")
+        three = self.wait_training(job, 3)
+        self.assertEqual(self.incarnations(job), [1, 1, 1])
+        self.assertEqual({i: u for i, u in uids(three).items() if i < 2}, uids(before))
+
+    def test_a_worker_that_dies_while_nobody_leads_is_replaced(self):
+        job = self.submit_demo(replicas=3, samples=ENDLESS)
+        before = self.wait_training(job, 3)
+        pod, old = self.lead(), holder()
+        kill_container(pod)
+        kill_container(before[2])
+
+        def replaced():
+            pods = self.all_ready(job, 3)
+            return pods and uids(pods)[2] != uids(before)[2]
+        pause = longest_pause(before[0], replaced)
+        print(f"a worker killed with the leader: longest time without a round {pause:.1f} s")
+        self.assertNotEqual(holder(), old)
+        after = self.wait_training(job, 3)
+        self.assertEqual({i: u for i, u in uids(after).items() if i < 2},
+                         {i: u for i, u in uids(before).items() if i < 2})
+        self.assertEqual(self.incarnations(job), [1, 1, 2])
+        self.assertEqual(self.status(job)["restarts"], 1)
+        self.assertEqual(self.status(job).get("discardedSamples", 0), 0)
+
+    def test_a_leader_that_is_cut_off(self):
+        pod, old = self.lead(), holder()
+        node = node_of(pod)
+        job = self.submit_demo(replicas=2, samples=ENDLESS, node=other(node))
+        before = self.wait_training(job, 2)
+        self.addCleanup(harness.heal, node)
+        self.assertEqual(holder(), old)
+        began = time.monotonic()
+        harness.cut(node)
+        self.assertLess(self.pause_until_another_leads(before[0], old, began), LONGEST_PAUSE)
+        self.assertEqual(node_of(self.lead()), other(node))
+        # Names may be unknown until CoreDNS has moved.
+        took = self.wait_status_as_new_as(job, round_of(before[0]), 120)
+        print(f"its status is up to date {took:.1f} s later")
+        new = holder()
+        harness.heal(node)
+        wait_for(f"node{node} to be Ready", lambda: is_ready(self.get("node", f"node{node}")), 60, every=1)
+        wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, 120, every=1)
+        self.assertEqual(holder(), new)
+        self.assert_same_pods(job, before)
+        self.wait_status_as_new_as(job, round_of(before[0]))
+
+    def test_a_leader_and_half_of_the_workers_are_cut_off(self):
+        job = self.submit_demo(replicas=4, samples=ENDLESS)
+        before = self.wait_training(job, 4)
+        node = node_of(self.lead())
+        stay = {i: pod for i, pod in before.items() if node_of(pod) != node}
+        self.assertEqual(len(stay), 2, "pods are not spread over the nodes")
+        self.addCleanup(harness.heal, node)
+        harness.cut(node)
+
+        def replaced():
+            pods = self.all_ready(job, 4)
+            return pods and {node_of(pod) for pod in pods.values()} == {other(node)}
+        pause = longest_pause(next(iter(stay.values())), replaced)
+        print(f"half of the workers cut off with the leader: longest time without a round {pause:.1f} s")
+        after = self.wait_training(job, 4)
+        self.assertEqual({i: u for i, u in uids(after).items() if i in stay}, uids(stay))
+        # Their node is lost: no failure of theirs.
+        status = self.status(job)
+        self.assertEqual(status["restarts"], 2)
+        self.assertEqual(self.incarnations(job), [1 if i in stay else 2 for i in range(4)])
+        self.assertEqual(status.get("discardedSamples", 0), 0)
+        harness.heal(node)
+        wait_for("end of the old pods", lambda: len(self.get("pods")) <= 4, 120, every=1)
+        self.assertEqual(uids(self.workers(job)), uids(after))
+
+    def test_an_api_server_that_is_away_for_a_minute(self):
+        job = self.submit_demo(replicas=2, samples=ENDLESS)
+        before = self.wait_training(job, 2)
+        self.lead()
+        replicas = {name: container_of(pod) for name, pod in controllers().items()}
+        restarts = restarts_of_controllers()
+        begun, began = round_of(before[0]), time.monotonic()
+        harness.kill("apiserver")
+        pause = longest_pause(before[0], lambda: time.monotonic() - began > OUTAGE_SECONDS)
+        reached = round_of(before[0])
+        harness.repair()
+        print(f"{reached - begun} rounds in {OUTAGE_SECONDS} s without an API server, longest time without one "
+              f"{pause:.1f} s")
+        self.assertLess(pause, LONGEST_PAUSE)
+        took = self.wait_status_as_new_as(job, reached)
+        print(f"the status is right {took:.1f} s after the API server is back")
+        self.assertEqual({name: container_of(pod) for name, pod in controllers().items()}, replicas)
+        self.assertEqual(restarts_of_controllers(), restarts)
+        self.assert_same_pods(job, before)
+        wait_for("leader", lambda: leader() in replicas, 30)
+        self.kubectl("scale", f"tj/{job}", "--replicas=3")
+        self.wait_training(job, 3)
+
+    def cut_watches(self):
+        """Ends every connection of both controllers to the API server."""
+        for pod in controllers().values():
+            pid = harness.on_node(node_of(pod), "ctr", "--namespace", "k8s.io", "tasks", "ls")
+            pid = next(line.split()[1] for line in pid.splitlines() if line.startswith(container_of(pod)))
+            harness.on_node(node_of(pod), "nsenter", f"--target={pid}", "--net", "ss", "--kill", "--tcp", "state",
+                            "established", "dport", "=", ":443")
+
+    def watch_restarts(self):
+        total = 0
+        for pod in controllers().values():
+            metrics = harness.run(["curl", "--silent", "--max-time", "10",
+                                   f"http://{pod['status']['podIP']}:8080/metrics"])
+            total += sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines()
+                         if line.startswith("longstride_watch_restarts_total{"))
+        return total
+
+    def test_watches_that_are_cut_miss_nothing(self):
+        job = self.submit_script("watched", "exec sleep 3600", replicas=3, backoffLimit=CUTS,
+                                 container={"startupProbe": {"exec": {"command": ["true"]}}})
+        wait_for("three workers", lambda: self.all_running(job, 3), 90)
+        restarts, before, wanted = restarts_of_controllers(), self.watch_restarts(), 3
+        slowest = 0
+        for i in range(CUTS):
+            self.cut_watches()
+            if i % 5:
+                continue
+            # In the gap: what happens now is in no event that the controller gets.
+            began = time.monotonic()
+            if i % 10:
+                wanted = {3: 5, 5: 3}[wanted]
+                self.kubectl("scale", f"tj/{job}", f"--replicas={wanted}")
+                wait_for(f"{wanted} workers", lambda n=wanted: self.all_running(job, n), 90)
+            else:
+                index = i // 10 % 3
+                gone = self.workers(job)[index]
+                self.kubectl("delete", "pod", gone["metadata"]["name"], "--force", "--grace-period=0")
+                self.cut_watches()
+
+                def anew(index=index, gone=gone):
+                    pods = self.all_running(job, wanted)
+                    return pods and uids(pods)[index] != gone["metadata"]["uid"]
+                wait_for("another in its place", anew, 90)
+            slowest = max(slowest, time.monotonic() - began)
+        after = self.watch_restarts() - before
+        print(f"{CUTS} cuts: {after:.0f} watches begun again; slowest change {slowest:.1f} s")
+        self.assertGreater(after, CUTS)
+        self.assertEqual(restarts_of_controllers(), restarts)
+        self.assertEqual(sum(self.status(job)["groups"][0]["failures"]), 5)
+        self.kubectl("delete", f"tj/{job}", "--timeout=60s")
+        wait_for("end of all that it owned", lambda: self.owned(job) == [], 60)
+
+    def test_both_controllers_are_killed(self):
+        job = self.submit_demo(replicas=2, samples=ENDLESS)
+        before = self.wait_training(job, 2)
+        for pod in controllers().values():
+            kill_container(pod)
+        pause = longest_pause(before[0], lambda: all(map(is_ready, controllers().values())) and
+                              leader() in controllers())
+        print(f"both controllers killed: longest time without a round {pause:.1f} s")
+        self.wait_status_as_new_as(job, round_of(before[0]), 90)
+        self.assert_same_pods(job, before)

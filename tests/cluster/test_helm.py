@@ -1,0 +1,88 @@
+"""The chart under a job that trains: upgraded, rolled back, uninstalled and installed anew."""
+import json
+import time
+
+import harness
+from harness import wait_for
+from operator_test import (CHART, ENDLESS, SYSTEM, WithOperator, controllers, helm, install, is_ready, leader,
+                           longest_pause, round_of, uids)
+
+# A hand-over between controllers that live does not wait for the lease's end.
+LONGEST_PAUSE = 10
+
+
+class HelmTest(WithOperator):
+    def test_lint_is_clean(self):
+        helm("lint", "--strict", str(CHART))
+
+    def test_the_api_server_takes_what_is_rendered(self):
+        for sets in ([], ["singleNamespace=true", "dashboards.enabled=true", "networkPolicy.enabled=false"],
+                     ["replicas=1", "rbac.aggregate=false", "metrics.port=9090", "nameOverride=stride"]):
+            with self.subTest(sets):
+                flags = [flag for each in sets for flag in ("--set", each)]
+                rendered = helm("template", "another", str(CHART), "--skip-tests", *flags)
+                self.assertIn("kind: Deployment", rendered)
+                # The definition is the installed release's.
+                harness.kubectl("--namespace", SYSTEM, "apply", "--server-side", "--dry-run=server",
+                                "--force-conflicts", "--filename", "-", stdin=rendered)
+
+    def test_the_manifest_for_kubectl_alone_is_taken(self):
+        harness.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "--filename",
+                        str(harness.REPOSITORY / "manifests/install.yaml"))
+
+    def change(self, job, before, what, *arguments):
+        """Runs helm while the job trains, to the end of the roll-out; returns the new controllers."""
+        old = {pod["metadata"]["uid"] for pod in controllers().values()}
+        helm(*arguments)
+        began = time.monotonic()
+
+        def rolled_out():
+            now = controllers()
+            return (len(now) == 2 and all(map(is_ready, now.values())) and leader() in now and
+                    not old & {pod["metadata"]["uid"] for pod in now.values()})
+        pause = longest_pause(before[0], lambda: rolled_out() or time.monotonic() - began > 180)
+        self.assertTrue(rolled_out())
+        print(f"{what}: rolled out after {time.monotonic() - began:.1f} s, longest time without a round {pause:.1f} s")
+        self.assertLess(pause, LONGEST_PAUSE)
+        reached = round_of(before[0])
+        wait_for("status", lambda: self.status(job).get("round", 0) >= reached, 60, every=0.5)
+        self.assertEqual(uids(self.workers(job)), uids(before))
+        self.assertEqual(self.status(job)["restarts"], 0)
+        return controllers()
+
+    def test_upgrade_roll_back_uninstall_and_install_under_a_job(self):
+        self.addCleanup(install)
+        job = self.submit_demo(replicas=2, samples=ENDLESS)
+        before = self.wait_training(job, 2)
+        secret = self.authority()
+
+        now = self.change(job, before, "upgrade", "upgrade", "longstride", str(CHART), "--reuse-values",
+                          "--set", "podAnnotations.longstride\\.test/release=two,resources.limits.memory=256Mi")
+        self.assertEqual({pod["metadata"]["annotations"]["longstride.test/release"] for pod in now.values()}, {"two"})
+        now = self.change(job, before, "rollback", "rollback", "longstride")
+        self.assertFalse(any("longstride.test/release" in pod["metadata"]["annotations"] for pod in now.values()))
+        self.assertEqual(self.authority(), secret)
+
+        helm("uninstall", "longstride", "--wait", "--timeout=90s")
+        self.assertEqual(controllers(), {})
+        began = time.monotonic()
+        pause = longest_pause(before[0], lambda: time.monotonic() - began > 20)
+        print(f"uninstalled: longest time without a round {pause:.1f} s")
+        self.assertLess(pause, LONGEST_PAUSE)
+        self.assertEqual(uids(self.workers(job)), uids(before))
+
+        # Installed anew it has another authority, which workers learn of.
+        install()
+        reached = round_of(before[0])
+        began = time.monotonic()
+        wait_for("status", lambda: self.status(job).get("round", 0) >= reached, 180, every=0.5)
+        print(f"installed anew: the status is right after {time.monotonic() - began:.1f} s")
+        self.assertEqual(uids(self.workers(job)), uids(before))
+        self.assertNotEqual(self.authority(), secret)
+        self.kubectl("scale", f"tj/{job}", "--replicas=3")
+        three = self.wait_training(job, 3)
+        self.assertEqual({i: uids(three)[i] for i in before}, uids(before))
+
+    def authority(self):
+        return json.loads(harness.kubectl("--namespace", SYSTEM, "get", "secret", "longstride-ca",
+                                          "--output=json"))["data"]

@@ -1,0 +1,116 @@
+"""Manifests that are wrong are refused, or fail with the field named; others do not suffer from them."""
+import json
+import pathlib
+import re
+import time
+
+import harness
+from harness import wait_for
+from operator_test import CHART, SMOKE, WithOperator, restarts_of_controllers
+
+BROKEN = sorted((harness.REPOSITORY / "tests/core/spec/broken").iterdir())
+KUBECTL_MENDS = {line.split(":")[0] for line in
+                 pathlib.Path(__file__).with_name("accepted_by_crd.txt").read_text(encoding="utf-8").splitlines()}
+CRD = CHART / "files/crd.yaml"
+# Faults of the text alone, or of the name, which the scenario replaces.
+TEXT_ONLY = {"09-string-as-number.yaml", "16-duplicate-field.yaml", "17-missing-name.yaml", "22-invalid-name.yaml",
+             "48-custom-tag.yaml"}
+
+
+def expected_field(manifest):
+    """The field that the first fault is about; None if it is about the text or the metadata."""
+    found = re.search(r"^(?:#|//).*?(spec\.[\w.\[\]]+): ", manifest.read_text(encoding="utf-8"), re.M)
+    return found[1] if found else None
+
+
+class InvalidTest(WithOperator):
+    def timed_smoke(self, name):
+        """Seconds from submission to completion of a good job."""
+        job = self.load(SMOKE)
+        job["metadata"]["name"] = name
+        began = time.monotonic()
+        self.apply(job)
+        self.wait_complete(name, 180)
+        return time.monotonic() - began
+
+    def test_invalid_manifests_are_refused_and_a_good_job_among_them_is_not_delayed(self):
+        before, alone = restarts_of_controllers(), self.timed_smoke("alone")
+        taken = []
+        for i, manifest in enumerate(BROKEN):
+            if i == len(BROKEN) // 2:
+                job = self.load(SMOKE)
+                job["metadata"]["name"] = "among"
+                self.apply(job)
+                began = time.monotonic()
+            try:
+                self.kubectl("create", "--validate=strict", "--filename", str(manifest))
+            except harness.CommandFailed as refused:
+                self.assertNotIn("already exists", refused.stderr)
+                continue
+            taken.append(manifest.name)
+            self.kubectl("delete", "--ignore-not-found", "--wait=false", "--filename", str(manifest))
+        self.wait_complete("among", 180)
+        print(f"a good job alone: {alone:.1f} s; among {len(BROKEN)} that are refused: {time.monotonic() - began:.1f} s")
+        self.assertLessEqual(set(taken), KUBECTL_MENDS)
+        self.assertEqual(restarts_of_controllers(), before)
+
+    def open_schema(self):
+        """Takes the schema away from the CustomResourceDefinition: whatever it does not know slips through."""
+        self.addCleanup(harness.kubectl, "replace", "--filename", str(CRD))
+        crd = json.loads(harness.kubectl("get", "crd", "trainingjobs.longstride.dev", "--output=json"))
+        anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        for version in crd["spec"]["versions"]:
+            version["schema"]["openAPIV3Schema"] = {"type": "object", "properties": {"spec": anything,
+                                                                                     "status": anything}}
+            version["subresources"] = {"status": {}}
+        harness.kubectl("replace", "--filename", "-", stdin=json.dumps(crd))
+
+        # The API server takes a moment to forget the schema, and prunes what it tells old watches even longer.
+        wait_for("end of the schema", self.probe_fails, 120)
+
+    def probe_fails(self):
+        """Whether a job with an unknown field reaches the controller as it is."""
+        probe = {"apiVersion": "longstride.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": "probe"},
+                 "spec": {"polcy": "constant"}}
+        self.kubectl("delete", "tj/probe", "--ignore-not-found")
+        self.kubectl("create", "--validate=false", "--filename", "-", stdin=json.dumps(probe))
+        return "spec.polcy" in self.wait_reason("probe", "Failed", "InvalidSpec", True, timeout=10)["message"]
+
+    def test_what_slips_through_fails_with_the_field_named(self):
+        self.open_schema()
+        before = restarts_of_controllers()
+        names = {}
+        for i, manifest in enumerate(BROKEN):
+            if manifest.name in KUBECTL_MENDS | TEXT_ONLY:
+                continue
+            try:
+                job = self.load_unchecked(manifest)
+            except (harness.CommandFailed, ValueError):
+                continue  # not YAML, or no TrainingJob
+            job.setdefault("metadata", {})["name"] = f"broken-{i + 1}"
+            job["metadata"].pop("namespace", None)
+
+            try:
+                self.kubectl("create", "--validate=false", "--filename", "-", stdin=json.dumps(job))
+            except harness.CommandFailed as refused:
+                print(f"{manifest.name} is refused without a schema, too: {str(refused).splitlines()[-1][:200]}")
+                continue
+            names[job["metadata"]["name"]] = manifest
+        took = self.timed_smoke("good")
+        self.assertGreaterEqual(len(names), 40)
+        for name, manifest in names.items():
+            with self.subTest(manifest.name):
+                failed = self.wait_reason(name, "Failed", "InvalidSpec", True, timeout=20)
+                self.assertIn(expected_field(manifest) or "spec", failed["message"])
+                self.assertEqual(self.owned(name), [])
+        print(f"{len(names)} broken jobs that slipped through failed; a good one after them took {took:.1f} s")
+        self.assertEqual(restarts_of_controllers(), before)
+
+    def load_unchecked(self, manifest):
+        """As kubectl would send it, whatever the schema says."""
+        sent = self.kubectl("create", "--dry-run=client", "--validate=false", "--output=json", "--filename",
+                            str(manifest))
+        job = json.loads(sent)
+        if job.get("kind") != "TrainingJob":
+            raise ValueError(job)
+        return job

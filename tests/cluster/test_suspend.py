@@ -1,0 +1,132 @@
+"""Jobs whose pods all go at once, suspended or not, with a claim for checkpoints and without."""
+import json
+
+import harness
+from harness import wait_for
+from operator_test import WithOperator, node_of, other, round_of, uids
+
+SAMPLES = 100_000
+CLAIM = {"storage": {"claimName": "store"}, "everyRounds": 5}
+
+
+class SuspendTest(WithOperator):
+    def train(self, samples=SAMPLES, **spec):
+        """A job of two workers that has committed ten rounds, and its pods."""
+        job = self.submit_demo(replicas=2, samples=samples, **spec)
+        return job, self.wait_training(job, 2, rounds=10)
+
+    def delete_all(self, job, *flags):
+        self.kubectl("delete", "pods", f"--selector=longstride.dev/job-name={job}", "--wait=false", *flags)
+
+    def cordon(self, node):
+        self.addCleanup(harness.kubectl, "uncordon", f"node{node}")
+        harness.kubectl("cordon", f"node{node}")
+
+    def wait_anew(self, job, before):
+        """Returns the pods that train in place of all of `before`."""
+        def anew():
+            pods = self.all_ready(job, 2)
+            return pods if pods and not set(uids(pods).values()) & set(uids(before).values()) else None
+        return wait_for("new workers", anew, 180, every=1)
+
+    def lost(self, job):
+        """Samples that were discarded, by the status and by the events, of which there is one."""
+        self.assertEqual(len(self.events_of(job).get("ProgressDiscarded", [])), 1)
+        return self.status(job)["discardedSamples"]
+
+    def complete(self, job):
+        status = self.wait_complete(job, 300)
+        self.assertGreaterEqual(status["samples"], SAMPLES)
+        return status
+
+    def test_all_pods_deleted_at_once_go_on_from_the_claim_on_the_other_node(self):
+        self.shared_claim()
+        job, before = self.train(checkpoint=CLAIM)
+        self.assertEqual(self.condition(job, "CheckpointDurable")["reason"], "Claim")
+        node = node_of(before[0])
+        self.cordon(node)
+        reached = round_of(before[0])
+        self.delete_all(job)
+        after = self.wait_anew(job, before)
+        self.assertEqual({node_of(pod) for pod in after.values()}, {other(node)})
+        print(f"{reached} rounds when deleted, {round_of(after[0])} when both are ready again")
+        # Told to leave, the workers end their round and write a checkpoint of it.
+        self.assertGreaterEqual(round_of(after[0]), reached)
+        status = self.complete(job)
+        self.assertEqual(status.get("discardedSamples", 0), 0)
+        self.assertNotIn("ProgressDiscarded", self.events_of(job))
+        self.assertNotIn("failures", status["groups"][0])
+
+    def test_all_pods_killed_at_once_go_on_from_the_newest_checkpoint_of_the_claim(self):
+        directory = self.shared_claim()
+        job, before = self.train(checkpoint=CLAIM)
+        wait_for("a checkpoint", lambda: self.status(job).get("lastCheckpoint"), 60)
+        self.assertTrue(any(directory.rglob("checkpoints/*")))
+        self.delete_all(job, "--force", "--grace-period=0")
+        after = self.wait_anew(job, before)
+        self.assertGreaterEqual(round_of(after[0]), 5)
+        status = self.complete(job)
+        print(f"discarded {status.get('discardedSamples', 0)} samples")
+        self.assertLessEqual(status.get("discardedSamples", 0), 10 * 128 * 16)
+
+    def test_suspended_with_all_pods_deleted_goes_on_from_the_claim_on_the_other_node(self):
+        self.shared_claim()
+        job, before = self.train(checkpoint=CLAIM)
+        node = node_of(before[0])
+        self.suspend(job, True)
+        self.delete_all(job)
+        self.wait_condition(f"tj/{job}", "Suspended", timeout=120)
+        self.assertEqual(self.get("pods", selector=f"longstride.dev/job-name={job}"), [])
+        suspended = self.status(job)
+        self.assertEqual(suspended["state"], "Suspended")
+        self.assertEqual(suspended["lastCheckpoint"]["round"], suspended["round"])
+        self.cordon(node)
+        self.suspend(job, False)
+        after = self.wait_anew(job, before)
+        self.assertEqual({node_of(pod) for pod in after.values()}, {other(node)})
+        self.assertGreaterEqual(round_of(after[0]), suspended["round"])
+        status = self.complete(job)
+        self.assertEqual(status.get("discardedSamples", 0), 0)
+        self.assertEqual(status["restarts"], 0)
+
+    def test_all_pods_deleted_at_once_without_a_claim_begin_anew_and_say_so(self):
+        job, before = self.train()
+        durable = self.condition(job, "CheckpointDurable")
+        self.assertEqual((durable["status"], durable["reason"]), ("False", "NoStorage"))
+        self.assertIn("spec.checkpoint.storage", durable["message"])
+        self.delete_all(job)
+        after = self.wait_anew(job, before)
+        wait_for("event", lambda: self.lost(job), 60, every=1)
+        print(f"discarded {self.lost(job)} samples")
+        self.assertGreaterEqual(self.lost(job), 10 * 128 * 16)
+        begun = round_of(after[0])
+        wait_for("more rounds", lambda: round_of(after[0]) > begun + 2, 60, every=0.5)
+        lost = self.lost(job)
+        status = self.complete(job)
+        self.assertEqual(status["discardedSamples"], lost)
+
+    def test_suspended_without_a_claim_begins_anew_and_says_so(self):
+        job, before = self.train()
+        self.suspend(job, True)
+        self.wait_condition(f"tj/{job}", "Suspended", timeout=120)
+        suspended = self.status(job)
+        self.assertIn("there is no spec.checkpoint.storage", self.condition(job, "Suspended")["message"])
+        self.suspend(job, False)
+        self.wait_anew(job, before)
+        wait_for("event", lambda: self.lost(job), 60, every=1)
+        self.assertEqual(self.lost(job), suspended["samples"])
+        self.assertEqual(self.condition(job, "Suspended")["reason"], "Resumed")
+        status = self.complete(job)
+        self.assertEqual(status["discardedSamples"], suspended["samples"])
+
+    def test_what_a_suspended_job_may_change_it_does(self):
+        job, before = self.train()
+        with self.assertRaisesRegex(harness.CommandFailed, "suspend"):
+            self.kubectl("patch", f"tj/{job}", "--type=merge", "--patch", '{"spec":{"seed":2}}')
+        self.suspend(job, True)
+        self.wait_condition(f"tj/{job}", "Suspended", timeout=120)
+        self.kubectl("patch", f"tj/{job}", "--type=merge", "--patch", json.dumps({"spec": {"replicas": 1, "seed": 2}}))
+        self.suspend(job, False)
+        wait_for("one worker", lambda: self.all_ready(job, 1), 120, every=1)
+        self.assertFalse(set(uids(self.workers(job)).values()) & set(uids(before).values()))
+        self.complete(job)
