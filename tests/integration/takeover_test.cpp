@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -139,12 +141,18 @@ double Now() {
   return SystemClock().UnixSeconds();
 }
 
+// Longer than any limit of silence.
+double DeadSeconds() {
+  const char* seconds = std::getenv("LONGSTRIDE_TEST_DEAD_SECONDS");
+  return seconds != nullptr ? std::atof(seconds) : 6;
+}
+
 TEST_F(TakeoverTest, TrainingGoesOnWhileTheCoordinatorIsDeadAndNoRoundIsMissing) {
   ASSERT_TRUE(AwaitRounds(3));
   Kill(coordinator_);
   const double died = Now();
   const size_t before = Rounds().size();
-  WaitFor([] { return false; }, 6);  // longer than any limit of silence
+  WaitFor([] { return false; }, DeadSeconds());
   const double back = Now();
   StartCoordinator();
   ASSERT_TRUE(AwaitRounds(before + 20));
@@ -156,6 +164,7 @@ TEST_F(TakeoverTest, TrainingGoesOnWhileTheCoordinatorIsDeadAndNoRoundIsMissing)
     EXPECT_EQ(common.generation, (GenerationId{1, 1})) << "nobody noticed";
   }
   EXPECT_GT(while_dead, 5);
+  std::printf("%d rounds while the coordinator was dead for %.0f s\n", while_dead, back - died);
   EXPECT_THAT(Events(), HasSubstr("\"registered\""));
   EXPECT_THAT(Events(), testing::Not(HasSubstr("\"workerLost\"")));
   for (const int worker : workers_) EXPECT_EQ(exit_codes_[worker], 7);
