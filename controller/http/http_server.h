@@ -25,7 +25,6 @@ struct HttpServerOptions {
   size_t max_body_bytes = size_t{64} << 20;
   // Requests that have come in and are not answered, long polls included; 503 beyond.
   int64_t max_requests = 65536;
-  int threads = 4;  // of the library's one pool in this process; the first server or client decides
 };
 
 class HttpServer {
