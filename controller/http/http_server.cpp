@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <cpprest/http_listener.h>
 #include <netinet/in.h>
-#include <pplx/threadpool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "core/cpprest/thread_pool.h"
 
 namespace longstride {
 namespace {
@@ -40,17 +40,6 @@ Result<uint16_t> FindFreePort(const std::string& address) {
   if (!bound)
     return UserError("cannot listen on " + address + ": the address is not of this machine");
   return static_cast<uint16_t>(ntohs(name.sin_port));
-}
-
-void InitializeThreadPool(int threads) {
-  static std::once_flag once;
-  std::call_once(once, [threads] {
-    try {
-      crossplat::threadpool::initialize_with_threads(static_cast<size_t>(threads));
-    } catch (const std::exception&) {
-      // A client was there first; its pool serves.
-    }
-  });
 }
 
 void Reply(const web::http::http_request& request, const HttpResponse& response) {
@@ -221,7 +210,7 @@ class ListenerServer final : public HttpServer {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
                                                       HttpHandler& handler) {
-  InitializeThreadPool(options.threads);
+  StartCpprestPool();
   Status failed;
   for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
     uint16_t port = options.port;

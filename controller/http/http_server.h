@@ -2,9 +2,11 @@
 // of cpprestsdk shows, and none of its exceptions leaves: an answer that cannot be sent (the client
 // has gone) is dropped.
 //
-// The library's limits, which we cannot mend here: it has no bound on header size, and reads a body
-// to its end before an answer goes out (what is over max_body_bytes is thrown away as it arrives,
-// then answered with 413). So bind it to loopback, or keep strangers away by other means.
+// The library's limits, which we cannot mend here: it has no bound on the size of headers nor on
+// how slowly they come (its configuration has a time-out, which its listener never reads), and
+// reads a body to its end before an answer goes out (what is over max_body_bytes is thrown away as
+// it arrives, then answered with 413). So bind it to loopback, or keep strangers away by other
+// means (docs/operations.md, Network).
 #pragma once
 
 #include <cstddef>
@@ -25,7 +27,6 @@ struct HttpServerOptions {
   size_t max_body_bytes = size_t{64} << 20;
   // Requests that have come in and are not answered, long polls included; 503 beyond.
   int64_t max_requests = 65536;
-  int threads = 4;  // of the library's one pool in this process; the first server or client decides
 };
 
 class HttpServer {

@@ -3,16 +3,18 @@
 #include <cpprest/http_client.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <pplx/threadpool.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <atomic>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
 
 #include "controller/kube/line_splitter.h"
+#include "core/cpprest/thread_pool.h"
 
 namespace longstride::kube {
 namespace {
@@ -28,17 +30,6 @@ constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr int kKeepAliveIdleSeconds = 15;
 constexpr int kKeepAliveProbeSeconds = 5;
 constexpr int kKeepAliveProbes = 3;
-
-void InitializeThreadPool(int threads) {
-  static std::once_flag once;
-  std::call_once(once, [threads] {
-    try {
-      crossplat::threadpool::initialize_with_threads(static_cast<size_t>(threads));
-    } catch (const std::exception&) {
-      // A server in this process was there first; its pool serves.
-    }
-  });
-}
 
 // One value handed from the library's threads to ours. Shared by both, as either may be the last to
 // go.
@@ -271,7 +262,7 @@ class CpprestTransport final : public HttpTransport {
 
 Result<std::unique_ptr<HttpTransport>> MakeCpprestTransport(
     const CpprestTransportOptions& options) {
-  InitializeThreadPool(options.threads);
+  StartCpprestPool();
   try {
     const web::uri base(options.url);
     const bool https = base.scheme() == "https";

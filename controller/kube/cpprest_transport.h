@@ -17,7 +17,6 @@ struct CpprestTransportOptions {
   std::shared_ptr<TlsSource> tls;  // null only for http
   size_t max_body_bytes = size_t{64} << 20;
   size_t max_line_bytes = size_t{8} << 20;
-  int threads = 4;  // of the library's one pool in this process; the first server or client decides
 };
 
 // kUser when the URL is not one.

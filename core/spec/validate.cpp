@@ -6,8 +6,8 @@
 
 #include "core/base/format.h"
 #include "core/spec/fields.h"
-#include "core/spec/locate.h"
 #include "core/spec/places.h"
+#include "core/spec/validator.h"
 
 namespace longstride {
 namespace {
@@ -32,67 +32,6 @@ bool IsSubdomain(const std::string& name) {
   return name.size() <= 253;
 }
 
-class Validator {
- public:
-  Validator(const Node& root, const TrainingJob& job, Faults& faults)
-      : root_(root), job_(job), spec_(job.spec), faults_(faults) {}
-
-  void Run() {
-    CheckRequired();
-    CheckApplicable();
-    CheckMetadata();
-    CheckWorkers();
-    CheckAggregation();
-    CheckModel();
-    CheckData();
-    CheckPlacement();
-    CheckModelFitsData();
-    CheckDuration();
-    CheckLearningRate();
-    CheckLocalSteps();
-    CheckBatch();
-    CheckRest();
-  }
-
- private:
-  using Paths = std::initializer_list<std::string_view>;
-
-  void Fail(const std::string& path, std::string message, std::string hint = "") {
-    const Place place = Locate(root_, path);
-    faults_.Add({place.source, place.mark, path, std::move(message), std::move(hint)});
-  }
-  // Reports at `path` unless `good`, or one of `uses` or `path` itself is known to be faulty.
-  void Require(bool good, const std::string& path, Paths uses, std::string message,
-               std::string hint = "") {
-    if (good || faults_.Touches(path)) return;
-    for (const std::string_view used : uses) {
-      if (faults_.Touches(used)) return;
-    }
-    Fail(path, std::move(message), std::move(hint));
-  }
-  bool IsSet(std::string_view path) const { return Locate(root_, path).node != nullptr; }
-
-  void CheckRequired();
-  void CheckApplicable();
-  void CheckMetadata();
-  void CheckWorkers();
-  void CheckAggregation();
-  void CheckModel();
-  void CheckData();
-  void CheckPlacement();
-  void CheckModelFitsData();
-  void CheckDuration();
-  void CheckLearningRate();
-  void CheckLocalSteps();
-  void CheckBatch();
-  void CheckRest();
-
-  const Node& root_;
-  const TrainingJob& job_;
-  const TrainingJobSpec& spec_;
-  Faults& faults_;
-};
-
 // True if a condition of `field` or of an object above it rests on a faulty field.
 bool RestsOnFault(const Field& field, const Faults& faults) {
   for (const Condition& condition : field.only_when) {
@@ -102,6 +41,8 @@ bool RestsOnFault(const Field& field, const Faults& faults) {
   const Field* parent = dot == std::string::npos ? nullptr : FindField(field.path.substr(0, dot));
   return parent && RestsOnFault(*parent, faults);
 }
+
+}  // namespace
 
 void Validator::CheckRequired() {
   for (const Field& field : AllFields()) {
@@ -174,216 +115,6 @@ void Validator::CheckWorkers() {
           "lower replicas or raise maxReplicas");
 }
 
-void Validator::CheckAggregation() {
-  const SynchronizationSpec& s = spec_.training.synchronization;
-  if (s.aggregation != Aggregation::kTrimmedMean) return;
-  const std::string at = "spec.training.synchronization.aggregation";
-  Require(spec_.replicas >= 4, at, {"spec.replicas"},
-          Format("trimmedMean leaves out the extremes, which of %ld workers leaves too few",
-                 spec_.replicas),
-          "use clippedMean, or at least 4 replicas");
-  Require(s.message == MessageType::kFloat32, at, {"spec.training.synchronization.message"},
-          "trimmedMean works on float32 messages", "use message: float32, or clippedMean");
-}
-
-void Validator::CheckModel() {
-  const ModelSpec& model = spec_.model;
-  if (model.kind == ModelKind::kResnet) {
-    const int64_t depth = model.resnet.depth;
-    const bool cifar = model.resnet.style == ResnetStyle::kCifar;
-    Require(cifar ? (depth - 2) % 6 == 0 : depth == 18 || depth == 50, "spec.model.resnet.depth",
-            {"spec.model.name", "spec.model.resnet.style"},
-            Format("no ResNet of style %s has %ld layers", cifar ? "cifar" : "imagenet", depth),
-            cifar ? "use 6n+2, as 20 or 56" : "use 18 or 50");
-  }
-  if (model.kind == ModelKind::kGpt) {
-    Require(model.gpt.width % model.gpt.heads == 0, "spec.model.gpt.heads",
-            {"spec.model.name", "spec.model.gpt.width"},
-            Format("%ld heads do not divide the width %ld", model.gpt.heads, model.gpt.width));
-  }
-}
-
-void Validator::CheckData() {
-  const DataSpec& data = spec_.data;
-  const auto& mean = data.normalization.mean;
-  const auto& std = data.normalization.std;
-  Require(mean.size() <= 1 || std.size() <= 1 || mean.size() == std.size(),
-          "spec.data.normalization.std", {"spec.data.normalization.mean"},
-          Format("%zu values, but mean has %zu", std.size(), mean.size()),
-          "give one for all channels, or one per channel in both");
-  if (data.format == DataFormat::kCifar10) {
-    for (const auto* list : {&mean, &std}) {
-      Require(list->size() <= 1 || list->size() == 3,
-              list == &mean ? "spec.data.normalization.mean" : "spec.data.normalization.std",
-              {"spec.data.format"}, Format("%zu values for three channels", list->size()),
-              "give one or three");
-    }
-  }
-  if (data.format == DataFormat::kTokens && data.token_type == TokenType::kUint16) {
-    Require(data.vocabulary <= 65536, "spec.data.vocabulary", {"spec.data.tokenType"},
-            Format("%ld token ids do not fit into uint16", data.vocabulary),
-            "use tokenType: uint32");
-  }
-  if (data.format != DataFormat::kSynthetic) return;
-  const SyntheticData& synthetic = data.synthetic;
-  if (synthetic.task == SyntheticTask::kImages) {
-    Require(synthetic.shape.size() == 3, "spec.data.synthetic.shape", {"spec.data.synthetic.task"},
-            "images need [channels, height, width]", "for example shape: [3, 32, 32]");
-  }
-  if (synthetic.task != SyntheticTask::kRegression) {
-    Require(synthetic.classes >= 2, "spec.data.synthetic.classes", {"spec.data.synthetic.task"},
-            "there must be at least 2 to tell apart");
-  }
-}
-
-void Validator::CheckPlacement() {
-  const DataSpec& data = spec_.data;
-  const bool local = data.placement == DataPlacement::kLocal;
-  for (const auto& [at, path] : {std::pair("spec.data.path", &data.path),
-                                 std::pair("spec.data.evaluationPath", &data.evaluation_path)}) {
-    const bool own =
-        path->find("{group}") != std::string::npos || path->find("{index}") != std::string::npos;
-    Require(local || !own, at, {"spec.data.placement"},
-            "{group} and {index} stand for a worker's own only with placement local",
-            "add placement: local, or remove them");
-  }
-  if (!local) return;
-  // A shard's number has room for 8 groups of 1024 (core/schedule/position_ranges.h).
-  Require(spec_.workers.size() <= 8, "spec.data.placement", {"spec.workers"},
-          Format("local data in %zu worker groups: at most 8 are possible", spec_.workers.size()));
-  const BatchSpec& batch = spec_.training.batch;
-  const NoiseEstimator estimator = batch.norm_test.estimator;
-  const std::string at = "spec.training.batch.normTest.estimator";
-  Require(batch.policy == BatchPolicy::kFixed || estimator == NoiseEstimator::kSketch ||
-              estimator == NoiseEstimator::kExact,
-          at, {"spec.data.placement", "spec.training.batch.policy"},
-          EnumName(job_, at) + " cannot tell skew between local data from noise",
-          "use sketch or exact");
-  if (!data.partition) return;
-  const bool tokens = data.format == DataFormat::kTokens || data.format == DataFormat::kText;
-  const bool labels = data.format != DataFormat::kSynthetic ||
-                      data.synthetic.task == SyntheticTask::kClassification ||
-                      data.synthetic.task == SyntheticTask::kImages;
-  Require(!tokens && labels, "spec.data.partition",
-          {"spec.data.format", "spec.data.synthetic.task"},
-          "data without classes cannot be partitioned by class");
-  Require(spec_.workers.size() == 1, "spec.data.partition", {"spec.workers"},
-          "a partition's shards are those of one worker group", "use a single group");
-  const int64_t shards = data.partition->shards;
-  Require(shards == 0 || shards >= spec_.replicas, "spec.data.partition.shards", {"spec.replicas"},
-          Format("%ld shards are too few for %ld workers", shards, spec_.replicas));
-}
-
-void Validator::CheckModelFitsData() {
-  const DataSpec& data = spec_.data;
-  const bool synthetic = data.format == DataFormat::kSynthetic;
-  const bool tokens = data.format == DataFormat::kTokens || data.format == DataFormat::kText ||
-                      (synthetic && data.synthetic.task == SyntheticTask::kTokens);
-  const bool regression = synthetic && data.synthetic.task == SyntheticTask::kRegression;
-  const bool targets_unknown = data.format == DataFormat::kNpy;
-  const std::string model = EnumName(job_, "spec.model.name");
-  const std::string what = EnumName(job_, "spec.data.format") +
-                           (synthetic ? " " + EnumName(job_, "spec.data.synthetic.task") : "");
-  const Paths uses = {"spec.data.format", "spec.data.synthetic.task", "spec.data.synthetic.shape"};
-  const bool own = spec_.model.kind == ModelKind::kTorchscript;
-  const bool gpt = spec_.model.kind == ModelKind::kGpt;
-  if (!own) {
-    Require(gpt == tokens, "spec.model.name", uses,
-            "a model of kind " + model + " cannot be trained on " + what + " data",
-            gpt ? "gpt needs format tokens or text" : "use gpt for tokens and text");
-  }
-  if ((spec_.model.kind == ModelKind::kCnn || spec_.model.kind == ModelKind::kResnet) &&
-      synthetic) {
-    Require(data.synthetic.shape.size() == 3, "spec.data.synthetic.shape",
-            {"spec.model.name", "spec.data.synthetic.task"},
-            "a " + model + " needs images of shape [channels, height, width]",
-            "for example shape: [3, 32, 32]");
-  }
-  if (own && !targets_unknown) {
-    const bool squared = spec_.model.torchscript.loss == ScriptLoss::kMeanSquaredError;
-    Require(squared == regression, "spec.model.torchscript.loss", uses,
-            squared ? "meanSquaredError needs targets, but " + what + " data has classes"
-                    : "crossEntropy needs classes, but " + what + " data has targets",
-            squared ? "use crossEntropy" : "use meanSquaredError");
-  }
-  if (spec_.evaluation.target && regression) {
-    Require(spec_.evaluation.target->metric == TargetMetric::kLoss, "spec.evaluation.target.metric",
-            uses, "a regression has no accuracy", "use metric: loss");
-  }
-}
-
-void Validator::CheckDuration() {
-  const TrainingSpec& training = spec_.training;
-  Require(training.max_samples > 0 || training.max_epochs > 0, "spec.training",
-          {"spec.training.maxSamples", "spec.training.maxEpochs"},
-          "the job would never end: neither maxSamples nor maxEpochs is set",
-          "for example maxEpochs: 6");
-}
-
-void Validator::CheckLearningRate() {
-  const TrainingSpec& training = spec_.training;
-  const LearningRateSpec& rate = training.learning_rate;
-  const std::string at = "spec.training.learningRate";
-  const Paths uses = {"spec.training.maxSamples", "spec.training.learningRate.schedule",
-                      "spec.training.learningRate.decaySamples"};
-  Require(!training.optimizer.nesterov || training.optimizer.momentum > 0,
-          "spec.training.optimizer.nesterov",
-          {"spec.training.optimizer.momentum", "spec.training.optimizer.name"},
-          "nesterov needs momentum", "for example momentum: 0.9");
-  const bool decays =
-      rate.schedule == ScheduleKind::kCosine || rate.schedule == ScheduleKind::kLinear;
-  const int64_t horizon = rate.decay_samples > 0 ? rate.decay_samples : training.max_samples;
-  Require(!decays || horizon > 0, at + ".schedule", uses,
-          "a " + EnumName(job_, at + ".schedule") + " schedule needs a length in samples",
-          "set decaySamples, or spec.training.maxSamples");
-  const int64_t end = decays ? horizon : training.max_samples;
-  Require(end == 0 || rate.warmup_samples < end, at + ".warmupSamples", uses,
-          Format("warm-up over %ld samples does not end before the %s's %ld", rate.warmup_samples,
-                 decays ? "schedule" : "job", end));
-  Require(std::adjacent_find(rate.step_samples.begin(), rate.step_samples.end(),
-                             std::greater_equal<>()) == rate.step_samples.end(),
-          at + ".stepSamples", {}, "must be ascending");
-  Require(
-      rate.coupling == CouplingKind::kNone || spec_.training.batch.policy == BatchPolicy::kAdaptive,
-      at + ".coupling", {"spec.training.batch.policy"},
-      "has no effect: a batch of policy fixed never changes",
-      "use coupling: none, or policy: adaptive");
-}
-
-void Validator::CheckLocalSteps() {
-  const LocalStepsSpec& local = spec_.training.local_steps;
-  if (local.policy != LocalStepsPolicy::kQsr) return;
-  Require(local.steps <= local.max_steps, "spec.training.localSteps.steps",
-          {"spec.training.localSteps.maxSteps", "spec.training.localSteps.policy"},
-          Format("steps %ld is more than maxSteps %ld", local.steps, local.max_steps));
-}
-
-void Validator::CheckBatch() {
-  const std::string at = "spec.training.batch.initial";
-  const int64_t initial = spec_.training.batch.initial;
-  const int64_t limit = spec_.limits.max_global_batch;
-  Require(initial <= limit, at, {"spec.limits.maxGlobalBatch"},
-          Format("%ld is more than spec.limits.maxGlobalBatch %ld", initial, limit));
-  Require(initial >= spec_.replicas, at, {"spec.replicas"},
-          Format("%ld samples cannot be split over %ld workers", initial, spec_.replicas),
-          "each worker needs at least one");
-  // Which group gets how many workers is dealt later; what no dealing can satisfy is wrong already.
-  int64_t smallest = spec_.workers.front().batch.min, largest = spec_.workers.front().batch.max;
-  for (const WorkerGroup& group : spec_.workers) {
-    smallest = std::min(smallest, group.batch.min);
-    largest = std::max(largest, group.batch.max);
-  }
-  const double low = static_cast<double>(smallest) * static_cast<double>(spec_.replicas);
-  const double high = static_cast<double>(largest) * static_cast<double>(spec_.replicas);
-  const Paths uses = {"spec.replicas", "spec.workers"};
-  Require(static_cast<double>(initial) >= low, at, uses,
-          Format("%ld is less than %ld workers with a batch.min of %ld need", initial,
-                 spec_.replicas, smallest));
-  Require(static_cast<double>(initial) <= high, at, uses,
-          Format("%ld is more than %ld workers with a batch.max of %ld may take", initial,
-                 spec_.replicas, largest));
-}
-
 void Validator::CheckRest() {
   if (const auto& target = spec_.evaluation.target) {
     const bool accuracy = target->metric == TargetMetric::kAccuracy;
@@ -419,8 +150,6 @@ void Validator::CheckRest() {
           Format("%ld bytes are too few for a worker", spec_.limits.memory_bytes),
           "at least 64Mi; mind the unit, as in 2Gi");
 }
-
-}  // namespace
 
 void ValidateJob(const Node& root, const TrainingJob& job, Faults& faults) {
   Validator(root, job, faults).Run();

@@ -1,13 +1,13 @@
 #include "runtime/membership/http_exchange.h"
 
 #include <cpprest/http_client.h>
-#include <pplx/threadpool.h>
 
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
 
 #include "core/base/log.h"
+#include "core/cpprest/thread_pool.h"
 #include "core/protocol/json.h"
 
 namespace longstride {
@@ -15,23 +15,11 @@ namespace {
 
 using web::http::client::http_client;
 
-constexpr int kThreads = 4;                     // of the library's pool, which would be 40
 constexpr std::chrono::seconds kIdleLimit(60);  // the library's; our deadlines are shorter
 constexpr std::chrono::milliseconds kStopPeriod(50);
 constexpr std::chrono::minutes kTokenAge(1);
 constexpr int kUnauthorized = 401;
 constexpr int kMisdirected = 421;
-
-void InitializeThreadPool() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    try {
-      crossplat::threadpool::initialize_with_threads(kThreads);
-    } catch (const std::exception&) {
-      // A server in this process was there first; its pool serves.
-    }
-  });
-}
 
 // Shared by the caller and the continuation, as either may be the last to go.
 struct Pending {
@@ -185,7 +173,7 @@ class CpprestExchange final : public HttpExchange {
 }  // namespace
 
 Result<std::unique_ptr<HttpExchange>> MakeHttpExchange(const HttpEndpoint& endpoint) {
-  InitializeThreadPool();
+  StartCpprestPool();
   auto token = std::make_shared<Token>(endpoint.token, endpoint.token_file);
   if (!endpoint.token_file.empty() && !token->Refresh())
     return UserError("the token file " + endpoint.token_file + " cannot be read or is empty");

@@ -1,4 +1,4 @@
-// Members that are lost, join, come back or are scaled away while the job goes on.
+// Members that are lost, join or come back while the job goes on.
 #include "tests/controller/coordinator/coordinator_fixture.h"
 
 namespace longstride {
@@ -11,32 +11,6 @@ using ::testing::HasSubstr;
 class ElasticTest : public CoordinatorTest {
  protected:
   static constexpr GenerationId kSecond{7, 2};
-
-  void Die(int64_t index) {
-    coordinator_->WorkerExited("worker", index, 137, "was killed by signal 9", true, clock_.Now());
-    Collect();
-  }
-  void RunOutOfMemory(int64_t index, bool had_joined = true) {
-    coordinator_->WorkerExited("worker", index, 137, "was killed by signal 9", had_joined,
-                               clock_.Now(), /*out_of_memory=*/true);
-    Collect();
-  }
-  [[nodiscard]] std::optional<int64_t> Limit(int64_t index) const {
-    return coordinator_->MicroBatchLimit({"worker", index});
-  }
-  void Rejoin(int64_t index, const std::string& incarnation) {
-    ASSERT_TRUE(coordinator_->Join(MakeJoin(index, "worker", incarnation), clock_.Now()).ok());
-    Collect();
-  }
-  // The members of the newest generation, as "0 2".
-  std::string Members() const {
-    const auto formed = Of<GenerationFormedEvent>(events_);
-    std::string names;
-    for (const Member& m : formed.back().members) {
-      names += (names.empty() ? "" : " ") + std::to_string(m.worker.index);
-    }
-    return names;
-  }
 };
 
 TEST_F(ElasticTest, TheOthersFormTheNextGenerationOnceAllOfThemHaveAsked) {
@@ -247,48 +221,6 @@ TEST_F(ElasticTest, BelowTheMinimumTheJobWaitsAndSaysSoOnce) {
   EXPECT_EQ(reply->generation->plans.back().first_round, 4);
 }
 
-TEST_F(ElasticTest, ScalingDownReleasesTheLastPlacesAtABoundary) {
-  Make(3);
-  JoinAll();
-  ASSERT_TRUE(coordinator_->Scale(2).ok());
-  EXPECT_TRUE(Beat(0).reform);
-  EXPECT_FALSE(Poll(0, kFirst, 1).has_value());
-  EXPECT_FALSE(Poll(1, kFirst, 1).has_value());
-  const auto released = Poll(2, kFirst, 1);
-  ASSERT_TRUE(released.has_value());
-  EXPECT_EQ(released->state, MemberState::kEnded);
-  EXPECT_FALSE(released->failed);
-  EXPECT_THAT(released->reason, HasSubstr("scaled down to 2"));
-  Collect();
-  EXPECT_EQ(Members(), "0 1");
-  Leave(2, 0, "completed");
-  EXPECT_FALSE(coordinator_->end().has_value());
-  EXPECT_EQ(Join(2).error().code, ErrorCode::kUser) << "its place is gone";
-}
-
-TEST_F(ElasticTest, ScalingUpMakesPlacesThatWorkersThenTake) {
-  Make(1);
-  JoinAll();
-  ASSERT_TRUE(coordinator_->Scale(3).ok());
-  EXPECT_EQ(coordinator_->wanted().size(), 3u);
-  EXPECT_FALSE(Beat(0).reform) << "nobody is there yet";
-  ASSERT_TRUE(Join(2).ok());
-  EXPECT_TRUE(Beat(0).reform);
-  ASSERT_TRUE(Poll(0, kFirst, 5)->generation.has_value());
-  Collect();
-  EXPECT_EQ(Members(), "0 2");
-}
-
-TEST_F(ElasticTest, ScaleKeepsToTheGroupsBounds) {
-  CoordinatorOptions options;
-  options.job = MakeJob(2);
-  options.job.spec.workers[0].min_replicas = 2;
-  options.job.spec.workers[0].max_replicas = 4;
-  Make(2, options);
-  EXPECT_THAT(coordinator_->Scale(1).error().message, HasSubstr("2 to 4 workers, not 1"));
-  EXPECT_EQ(coordinator_->Scale(5).error().code, ErrorCode::kUser);
-}
-
 TEST_F(ElasticTest, AWorkerThatWasInterruptedLeavesAndTheOthersGoOn) {
   Make(2);
   JoinAll();
@@ -450,67 +382,6 @@ TEST_F(ElasticTest, AStragglerIsShedOnlyIfTheJobSaysSo) {
       EXPECT_EQ(lost[0].worker.index, 1);
     }
   }
-}
-
-TEST_F(ElasticTest, AWorkerKilledForWantOfMemoryComesBackWithHalfItsMicroBatch) {
-  Make(2);
-  JoinAll();
-  for (int64_t r = 0; r < 2; ++r) {
-    RoundReport report = MakeReport(kFirst, 1, r, 2);
-    report.local_batch = 64;
-    report.micro_batch_cap = 48;
-    ASSERT_TRUE(Report(report).ok());
-  }
-  RunOutOfMemory(1);
-  EXPECT_EQ(Limit(1), 24);
-  EXPECT_EQ(Limit(0), 48);
-  EXPECT_THAT(Of<WorkerLostEvent>(events_).back().reason, HasSubstr("at most 24 samples"));
-  Rejoin(1, "2");
-  EXPECT_EQ(Of<JoinedEvent>(events_).back().join.profile.micro_batch_cap, 24);
-  ASSERT_TRUE(Poll(0, kFirst, 1).has_value());
-  EXPECT_EQ(coordinator_->plans().back().shares[1].micro_batch_cap, 24);
-  RunOutOfMemory(1);
-  EXPECT_EQ(Limit(1), 12) << "halved again although it has not reported";
-}
-
-TEST_F(ElasticTest, AWorkerKilledByAnythingElseKeepsItsMicroBatch) {
-  Make(2);
-  JoinAll();
-  Die(1);
-  EXPECT_EQ(Limit(1), std::nullopt);
-}
-
-TEST_F(ElasticTest, AKillWhileAWorkerProfilesCountsFromTheFirstBatch) {
-  Make(2);
-  RunOutOfMemory(0, /*had_joined=*/false);
-  EXPECT_EQ(Limit(0), 32);
-  EXPECT_FALSE(coordinator_->end().has_value());
-}
-
-TEST_F(ElasticTest, AWorkerKilledAtOneSampleEndsTheJobWithAResourceError) {
-  for (const bool had_joined : {true, false}) {
-    events_.clear();
-    Make(1);
-    for (int kills = 1; !coordinator_->end() && kills < 20; ++kills) {
-      if (had_joined) Rejoin(0, std::to_string(kills));
-      RunOutOfMemory(0, had_joined);
-    }
-    EXPECT_EQ(End().outcome, JobOutcome::kFailed);
-    EXPECT_EQ(End().code, ErrorCode::kResource);
-    EXPECT_THAT(End().reason, HasSubstr("micro-batches of one sample"));
-  }
-}
-
-TEST_F(ElasticTest, AKillThatIsHeardOfAfterTheWorkerWasGivenUpCountsAsWell) {
-  Make(1);
-  for (int kills = 1; !coordinator_->end() && kills < 20; ++kills) {
-    Rejoin(0, std::to_string(kills));
-    Rejoin(0, std::to_string(kills) + ", started anew");
-    Die(0);
-    RunOutOfMemory(0);
-  }
-  EXPECT_EQ(End().code, ErrorCode::kResource);
-  EXPECT_THAT(End().reason, HasSubstr("micro-batches of one sample"));
 }
 
 }  // namespace

@@ -65,6 +65,23 @@ class CoordinatorTest : public ::testing::Test {
             .ok());
     Collect();
   }
+  void Die(int64_t index) {
+    coordinator_->WorkerExited("worker", index, 137, "was killed by signal 9", true, clock_.Now());
+    Collect();
+  }
+  void Rejoin(int64_t index, const std::string& incarnation) {
+    ASSERT_TRUE(coordinator_->Join(MakeJoin(index, "worker", incarnation), clock_.Now()).ok());
+    Collect();
+  }
+  // The members of the newest generation, as "0 2".
+  std::string Members() const {
+    const auto formed = Of<GenerationFormedEvent>(events_);
+    std::string names;
+    for (const Member& m : formed.back().members) {
+      names += (names.empty() ? "" : " ") + std::to_string(m.worker.index);
+    }
+    return names;
+  }
   void Collect() {
     for (Event& e : coordinator_->DrainEvents()) events_.push_back(std::move(e));
   }

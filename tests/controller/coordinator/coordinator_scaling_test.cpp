@@ -1,8 +1,10 @@
-// Scaling while the members change for other reasons; found by the simulation.
+// Scaling: alone, and while the members change for other reasons (what the simulation found).
 #include "tests/controller/coordinator/coordinator_fixture.h"
 
 namespace longstride {
 namespace {
+
+using ::testing::HasSubstr;
 
 class ScalingTest : public CoordinatorTest {
  protected:
@@ -14,6 +16,48 @@ class ScalingTest : public CoordinatorTest {
         {MakeJoin(index, "worker", incarnation).worker, after, round, "", 1}, clock_.Now());
   }
 };
+
+TEST_F(ScalingTest, ScalingDownReleasesTheLastPlacesAtABoundary) {
+  Make(3);
+  JoinAll();
+  ASSERT_TRUE(coordinator_->Scale(2).ok());
+  EXPECT_TRUE(Beat(0).reform);
+  EXPECT_FALSE(Poll(0, kFirst, 1).has_value());
+  EXPECT_FALSE(Poll(1, kFirst, 1).has_value());
+  const auto released = Poll(2, kFirst, 1);
+  ASSERT_TRUE(released.has_value());
+  EXPECT_EQ(released->state, MemberState::kEnded);
+  EXPECT_FALSE(released->failed);
+  EXPECT_THAT(released->reason, HasSubstr("scaled down to 2"));
+  Collect();
+  EXPECT_EQ(Members(), "0 1");
+  Leave(2, 0, "completed");
+  EXPECT_FALSE(coordinator_->end().has_value());
+  EXPECT_EQ(Join(2).error().code, ErrorCode::kUser) << "its place is gone";
+}
+
+TEST_F(ScalingTest, ScalingUpMakesPlacesThatWorkersThenTake) {
+  Make(1);
+  JoinAll();
+  ASSERT_TRUE(coordinator_->Scale(3).ok());
+  EXPECT_EQ(coordinator_->wanted().size(), 3u);
+  EXPECT_FALSE(Beat(0).reform) << "nobody is there yet";
+  ASSERT_TRUE(Join(2).ok());
+  EXPECT_TRUE(Beat(0).reform);
+  ASSERT_TRUE(Poll(0, kFirst, 5)->generation.has_value());
+  Collect();
+  EXPECT_EQ(Members(), "0 2");
+}
+
+TEST_F(ScalingTest, ScaleKeepsToTheGroupsBounds) {
+  CoordinatorOptions options;
+  options.job = MakeJob(2);
+  options.job.spec.workers[0].min_replicas = 2;
+  options.job.spec.workers[0].max_replicas = 4;
+  Make(2, options);
+  EXPECT_THAT(coordinator_->Scale(1).error().message, HasSubstr("2 to 4 workers, not 1"));
+  EXPECT_EQ(coordinator_->Scale(5).error().code, ErrorCode::kUser);
+}
 
 TEST_F(ScalingTest, WhoIsNotWantedHandsOnTheStateBeforeItGoes) {
   Make(2);

@@ -98,6 +98,7 @@ class Simulation {
     Ledger before;
   };
 
+  [[nodiscard]] static std::string Hex(uint64_t digest);
   void Step();
   void Launch();
   void Act(Worker& worker);

@@ -1,0 +1,95 @@
+// What is said of training: aggregation, length, learning rate, local steps, batch.
+#include <algorithm>
+#include <functional>
+
+#include "core/base/format.h"
+#include "core/spec/fields.h"
+#include "core/spec/validator.h"
+
+namespace longstride {
+
+void Validator::CheckAggregation() {
+  const SynchronizationSpec& s = spec_.training.synchronization;
+  if (s.aggregation != Aggregation::kTrimmedMean) return;
+  const std::string at = "spec.training.synchronization.aggregation";
+  Require(spec_.replicas >= 4, at, {"spec.replicas"},
+          Format("trimmedMean leaves out the extremes, which of %ld workers leaves too few",
+                 spec_.replicas),
+          "use clippedMean, or at least 4 replicas");
+  Require(s.message == MessageType::kFloat32, at, {"spec.training.synchronization.message"},
+          "trimmedMean works on float32 messages", "use message: float32, or clippedMean");
+}
+
+void Validator::CheckDuration() {
+  const TrainingSpec& training = spec_.training;
+  Require(training.max_samples > 0 || training.max_epochs > 0, "spec.training",
+          {"spec.training.maxSamples", "spec.training.maxEpochs"},
+          "the job would never end: neither maxSamples nor maxEpochs is set",
+          "for example maxEpochs: 6");
+}
+
+void Validator::CheckLearningRate() {
+  const TrainingSpec& training = spec_.training;
+  const LearningRateSpec& rate = training.learning_rate;
+  const std::string at = "spec.training.learningRate";
+  const Paths uses = {"spec.training.maxSamples", "spec.training.learningRate.schedule",
+                      "spec.training.learningRate.decaySamples"};
+  Require(!training.optimizer.nesterov || training.optimizer.momentum > 0,
+          "spec.training.optimizer.nesterov",
+          {"spec.training.optimizer.momentum", "spec.training.optimizer.name"},
+          "nesterov needs momentum", "for example momentum: 0.9");
+  const bool decays =
+      rate.schedule == ScheduleKind::kCosine || rate.schedule == ScheduleKind::kLinear;
+  const int64_t horizon = rate.decay_samples > 0 ? rate.decay_samples : training.max_samples;
+  Require(!decays || horizon > 0, at + ".schedule", uses,
+          "a " + EnumName(job_, at + ".schedule") + " schedule needs a length in samples",
+          "set decaySamples, or spec.training.maxSamples");
+  const int64_t end = decays ? horizon : training.max_samples;
+  Require(end == 0 || rate.warmup_samples < end, at + ".warmupSamples", uses,
+          Format("warm-up over %ld samples does not end before the %s's %ld", rate.warmup_samples,
+                 decays ? "schedule" : "job", end));
+  Require(std::adjacent_find(rate.step_samples.begin(), rate.step_samples.end(),
+                             std::greater_equal<>()) == rate.step_samples.end(),
+          at + ".stepSamples", {}, "must be ascending");
+  Require(
+      rate.coupling == CouplingKind::kNone || spec_.training.batch.policy == BatchPolicy::kAdaptive,
+      at + ".coupling", {"spec.training.batch.policy"},
+      "has no effect: a batch of policy fixed never changes",
+      "use coupling: none, or policy: adaptive");
+}
+
+void Validator::CheckLocalSteps() {
+  const LocalStepsSpec& local = spec_.training.local_steps;
+  if (local.policy != LocalStepsPolicy::kQsr) return;
+  Require(local.steps <= local.max_steps, "spec.training.localSteps.steps",
+          {"spec.training.localSteps.maxSteps", "spec.training.localSteps.policy"},
+          Format("steps %ld is more than maxSteps %ld", local.steps, local.max_steps));
+}
+
+void Validator::CheckBatch() {
+  const std::string at = "spec.training.batch.initial";
+  const int64_t initial = spec_.training.batch.initial;
+  const int64_t limit = spec_.limits.max_global_batch;
+  Require(initial <= limit, at, {"spec.limits.maxGlobalBatch"},
+          Format("%ld is more than spec.limits.maxGlobalBatch %ld", initial, limit));
+  Require(initial >= spec_.replicas, at, {"spec.replicas"},
+          Format("%ld samples cannot be split over %ld workers", initial, spec_.replicas),
+          "each worker needs at least one");
+  // Which group gets how many workers is dealt later; what no dealing can satisfy is wrong already.
+  int64_t smallest = spec_.workers.front().batch.min, largest = spec_.workers.front().batch.max;
+  for (const WorkerGroup& group : spec_.workers) {
+    smallest = std::min(smallest, group.batch.min);
+    largest = std::max(largest, group.batch.max);
+  }
+  const double low = static_cast<double>(smallest) * static_cast<double>(spec_.replicas);
+  const double high = static_cast<double>(largest) * static_cast<double>(spec_.replicas);
+  const Paths uses = {"spec.replicas", "spec.workers"};
+  Require(static_cast<double>(initial) >= low, at, uses,
+          Format("%ld is less than %ld workers with a batch.min of %ld need", initial,
+                 spec_.replicas, smallest));
+  Require(static_cast<double>(initial) <= high, at, uses,
+          Format("%ld is more than %ld workers with a batch.max of %ld may take", initial,
+                 spec_.replicas, largest));
+}
+
+}  // namespace longstride
