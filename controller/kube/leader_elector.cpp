@@ -83,7 +83,7 @@ void LeaderElector::Run(const std::stop_token& stop) {
       Release();
     }
     // Apart from one another, so that candidates do not all ask at once.
-    (void)WaitFor(FromSeconds(ToSeconds(options_.retry_period) * (1 + random.NextUniform())), stop);
+    (void)WaitFor(UntilNextLook(random.NextUniform()), stop);
   }
   EndScope(scope);
   Release();
@@ -101,6 +101,11 @@ Duration LeaderElector::TimeLeft() const {
   const std::lock_guard lock(mutex_);
   const TimePoint now = clock_.Now();
   return election_.Leads(now) ? election_.leads_until() - now : Duration::zero();
+}
+
+Duration LeaderElector::UntilNextLook(double lot) const {
+  const std::lock_guard lock(mutex_);
+  return election_.UntilNextLook(clock_.Now(), lot);
 }
 
 CallOptions LeaderElector::CallLimits(const std::stop_token& stop) const {

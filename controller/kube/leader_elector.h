@@ -48,6 +48,7 @@ class LeaderElector {
   void EndScope(std::unique_ptr<Scope>& scope);
   // Of leadership, unless a write succeeds; 0 when we do not lead.
   [[nodiscard]] Duration TimeLeft() const;
+  [[nodiscard]] Duration UntilNextLook(double lot) const;
   // No request outlives the leadership that it is to renew.
   [[nodiscard]] CallOptions CallLimits(const std::stop_token& stop) const;
   void Release();

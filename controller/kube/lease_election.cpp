@@ -46,8 +46,7 @@ std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecor
 
   const bool ours = observed_ && observed_->holder == options_.identity;
   if (!ours) leading_ = false;
-  const bool held = observed_ && !observed_->holder.empty() && !ours;
-  if (held && now - observed_at_ < FromSeconds(observed_->duration_seconds)) return std::nullopt;
+  if (const auto until = HeldUntil(); until && now < *until) return std::nullopt;
 
   LeaseRecord wanted;
   wanted.holder = options_.identity;
@@ -62,6 +61,18 @@ std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecor
     wanted.transitions = highest_transitions_ + 1;
   }
   return wanted;
+}
+
+std::optional<TimePoint> LeaseElection::HeldUntil() const {
+  if (!observed_ || observed_->holder.empty() || observed_->holder == options_.identity)
+    return std::nullopt;
+  return observed_at_ + FromSeconds(observed_->duration_seconds);
+}
+
+Duration LeaseElection::UntilNextLook(TimePoint now, double lot) const {
+  const Duration pause = FromSeconds(ToSeconds(options_.retry_period) * (1 + lot) / 2);
+  const auto until = HeldUntil();
+  return until && now < *until ? std::min(pause, *until - now) : pause;
 }
 
 void LeaseElection::Written(const LeaseRecord& record, TimePoint began) {

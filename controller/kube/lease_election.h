@@ -53,6 +53,11 @@ class LeaseElection {
   // Gives leadership up, if we have it: what to write so that others need not wait.
   [[nodiscard]] std::optional<LeaseRecord> Release(double unix_seconds);
 
+  // How long a candidate waits until it looks again: half to a whole retry period as `lot`, in
+  // [0, 1), has it, but not beyond the end of a lease that another holds. So a leader that is gone
+  // is replaced one lease and at most one retry period after its last sign.
+  [[nodiscard]] Duration UntilNextLook(TimePoint now, double lot) const;
+
   [[nodiscard]] bool Leads(TimePoint now) const { return leading_ && now < leads_until_; }
   // When leadership ends unless a write succeeds.
   [[nodiscard]] TimePoint leads_until() const { return leads_until_; }
@@ -62,6 +67,9 @@ class LeaseElection {
   [[nodiscard]] std::string holder() const { return observed_ ? observed_->holder : ""; }
 
  private:
+  // When the lease that another holds runs out; nothing if it is ours or nobody's.
+  [[nodiscard]] std::optional<TimePoint> HeldUntil() const;
+
   const LeaseOptions options_;
   std::optional<LeaseRecord> observed_;
   TimePoint observed_at_{};

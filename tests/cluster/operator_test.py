@@ -1,5 +1,6 @@
 """What scenarios of the installed operator share: the chart, its controllers, jobs and their workers."""
 import copy
+import datetime
 import json
 import time
 import urllib.request
@@ -47,10 +48,18 @@ def leader():
     return holder().rsplit("_", 1)[0]
 
 
+def lease():
+    return json.loads(harness.kubectl("--namespace", SYSTEM, "get", "lease", "longstride", "--output=json"))["spec"]
+
+
 def holder():
     """Who leads: the pod's name and what its process drew by lot; empty if none does."""
-    lease = json.loads(harness.kubectl("--namespace", SYSTEM, "get", "lease", "longstride", "--output=json"))
-    return lease["spec"].get("holderIdentity", "")
+    return lease().get("holderIdentity", "")
+
+
+def acquired():
+    """When who leads began to, in seconds of the Unix epoch."""
+    return datetime.datetime.fromisoformat(lease()["acquireTime"]).timestamp()
 
 
 def restarts_of_controllers():

@@ -84,6 +84,35 @@ TEST_F(LeaseElectionTest, ASilentLeaderLosesAfter10SecondsAndIsReplaced15Seconds
   EXPECT_EQ(b_.term(), 2);
 }
 
+TEST_F(LeaseElectionTest, ALeaderThatIsGoneIsReplacedWithinALeaseAndARetryPeriodOfItsLastSign) {
+  SeededRandom random(1);
+  Duration longest{};
+  for (int i = 0; i < 200; ++i) {
+    Server server;
+    LeaseElection a(Options("a"));
+    LeaseElection b(Options("b"));
+    const auto write = [&](LeaseElection& candidate) {
+      const auto wanted = candidate.Observe(server.record(), clock_.Now(), 0);
+      if (const auto written = wanted ? server.Write(*wanted) : std::nullopt)
+        candidate.Written(*written, clock_.Now());
+      return candidate.Leads(clock_.Now());
+    };
+    ASSERT_TRUE(write(a));
+    ASSERT_FALSE(write(b));
+    const Duration look = b.UntilNextLook(clock_.Now(), random.NextUniform());
+    const Duration before = FromSeconds(ToSeconds(look) * random.NextUniform());
+    clock_.Advance(before);
+    ASSERT_TRUE(write(a));  // its last sign, some time before b looks
+    const TimePoint last = clock_.Now();
+    clock_.Advance(look - before);
+    while (!write(b)) clock_.Advance(b.UntilNextLook(clock_.Now(), random.NextUniform()));
+    EXPECT_GE(clock_.Now() - last, std::chrono::seconds(15));
+    longest = std::max(longest, clock_.Now() - last);
+  }
+  EXPECT_GT(longest, std::chrono::milliseconds(16500));
+  EXPECT_LE(longest, std::chrono::seconds(17));
+}
+
 TEST_F(LeaseElectionTest, WhatCountsIsWhenAChangeWasSeenNotWhatTheRecordsClockSays) {
   EXPECT_TRUE(Try(a_));
   clock_.Advance(std::chrono::hours(1));  // b was not there
