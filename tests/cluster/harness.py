@@ -17,6 +17,8 @@ CLUSTER = pathlib.Path(__file__).resolve().parent
 REPOSITORY = CLUSTER.parent.parent
 TOOLS_IMAGE = "longstride.test/tools:1"  # busybox; build.sh makes it
 COMMAND_SECONDS = 60
+NAMESPACE_LABEL = "longstride.test"  # on what this run makes, with the run as its value: run.py waits for its end
+RUN = uuid.uuid4().hex
 
 
 def _from_lib(*names):
@@ -112,7 +114,7 @@ class ClusterTest(unittest.TestCase):
         self.apply({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": self.namespace, "labels": {
-                "longstride.test": "", "pod-security.kubernetes.io/enforce": self.pod_security}}})
+                NAMESPACE_LABEL: RUN, "pod-security.kubernetes.io/enforce": self.pod_security}}})
         self.addCleanup(kubectl, "delete", "namespace", self.namespace, "--wait=false")
         wait_for("default service account", lambda: self.get("serviceaccount", "default"))
 

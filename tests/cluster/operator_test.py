@@ -24,7 +24,7 @@ def helm(*arguments, timeout=180):
 def install():
     harness.kubectl("apply", "--filename", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": SYSTEM, "labels": {"longstride.test": "",
+        "metadata": {"name": SYSTEM, "labels": {harness.NAMESPACE_LABEL: harness.RUN,
                                                 "pod-security.kubernetes.io/enforce": "restricted"}}}))
     helm("upgrade", "--install", "longstride", str(CHART), "--wait", "--timeout=120s")
 

@@ -55,7 +55,8 @@ def scenarios(suite):
 
 def namespaces_went_away():
     try:
-        harness.kubectl("wait", "--for=delete", "namespace", "--selector=longstride.test",
+        harness.kubectl("wait", "--for=delete", "namespace",
+                        f"--selector={harness.NAMESPACE_LABEL}={harness.RUN}",
                         f"--timeout={DELETION_SECONDS}s", timeout=DELETION_SECONDS + 5)
     except harness.CommandFailed as failure:
         print(f"FAILED namespaces of scenarios are still there after {DELETION_SECONDS} s\n{failure}")

@@ -181,7 +181,7 @@ class SecurityTest(WithOperator):
         elsewhere = self.namespace + "-2"
         harness.kubectl("create", "namespace", elsewhere)
         self.addCleanup(harness.kubectl, "delete", "namespace", elsewhere, "--wait=false")
-        harness.kubectl("label", "namespace", elsewhere, "longstride.test=")
+        harness.kubectl("label", "namespace", elsewhere, f"{harness.NAMESPACE_LABEL}={harness.RUN}")
         wait_for("account", lambda: harness.kubectl("--namespace", elsewhere, "get", "serviceaccount", "default"))
         labels = pods[0]["metadata"]["labels"]
         copy = restricted_pod("copy", ["/bin/sleep", "3600"])
