@@ -103,6 +103,11 @@ std::optional<WorkerEnd> EndOf(const PodView& pod, const MemberView* member, dou
                     false};
   } else if (pod.deleted > 0 && (gone || now >= pod.deleted + kDeletionMargin)) {
     end = WorkerEnd{EndKind::kLost, "Deleted", "its pod was deleted", -1, now, false};
+    if (known && member->state == MemberView::State::kLeft) {
+      // It said so in good order; its container's end is seen a moment later, if at all.
+      end->kind = EndKind::kInterrupted;
+      end->reason = "Interrupted";
+    }
   } else if (known && member->state == MemberView::State::kLost) {
     end = EndOfLost(*member, now);
   }

@@ -1,6 +1,9 @@
 #include "core/cpprest/thread_pool.h"
 
+// clang-format off
+#include <utility>  // boost/asio.hpp uses std::exchange without it
 #include <pplx/threadpool.h>
+// clang-format on
 
 #include <exception>
 #include <mutex>

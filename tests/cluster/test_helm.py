@@ -16,11 +16,13 @@ class HelmTest(WithOperator):
         helm("lint", "--strict", str(CHART))
 
     def test_the_api_server_takes_what_is_rendered(self):
+        version = json.loads(harness.kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
         for sets in ([], ["singleNamespace=true", "dashboards.enabled=true", "networkPolicy.enabled=false"],
                      ["replicas=1", "rbac.aggregate=false", "metrics.port=9090", "nameOverride=stride"]):
             with self.subTest(sets):
                 flags = [flag for each in sets for flag in ("--set", each)]
-                rendered = helm("template", "another", str(CHART), "--skip-tests", *flags)
+                rendered = helm("template", "another", str(CHART), "--skip-tests", "--kube-version", version,
+                                *flags)
                 self.assertIn("kind: Deployment", rendered)
                 # The definition is the installed release's.
                 harness.kubectl("--namespace", SYSTEM, "apply", "--server-side", "--dry-run=server",
@@ -71,17 +73,18 @@ class HelmTest(WithOperator):
         self.assertLess(pause, LONGEST_PAUSE)
         self.assertEqual(uids(self.workers(job)), uids(before))
 
-        # Installed anew it has another authority, which workers learn of.
+        # Installed anew it has another authority. Workers that hear of it late may be replaced, but not all of them.
         install()
         reached = round_of(before[0])
         began = time.monotonic()
         wait_for("status", lambda: self.status(job).get("round", 0) >= reached, 180, every=0.5)
-        print(f"installed anew: the status is right after {time.monotonic() - began:.1f} s")
-        self.assertEqual(uids(self.workers(job)), uids(before))
+        print(f"installed anew: the status is right after {time.monotonic() - began:.1f} s, "
+              f"{self.status(job)['restarts']} workers were replaced")
         self.assertNotEqual(self.authority(), secret)
         self.kubectl("scale", f"tj/{job}", "--replicas=3")
         three = self.wait_training(job, 3)
-        self.assertEqual({i: uids(three)[i] for i in before}, uids(before))
+        self.assertTrue(set(uids(three).values()) & set(uids(before).values()))
+        self.assertEqual(self.status(job).get("discardedSamples", 0), 0)
 
     def authority(self):
         return json.loads(harness.kubectl("--namespace", SYSTEM, "get", "secret", "longstride-ca",

@@ -248,6 +248,18 @@ TEST(DecideFailures, ADeletedPodIsReplacedOnceItsWorkerHasLeft) {
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2")) << "its node may be gone for ever";
 }
 
+TEST(DecideFailures, ADeletedPodWhoseWorkerLeftInGoodOrderDoesNotCount) {
+  World world;
+  world.Start();
+  world.Pod(1).deleted = world.o.now + 30;
+  world.Member(1)->state = MemberView::State::kLeft;
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "Interrupted");
+  EXPECT_EQ(world.status().groups[0].workers[1].failures, 0);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2")) << "at once";
+}
+
 TEST(DecideFailures, AWorkerThatItsCoordinatorLostIsDeletedAndReplaced) {
   World world;
   world.Start();
