@@ -163,6 +163,10 @@ class WithOperator(harness.ClusterTest):
         job["spec"].update(replicas=replicas, **spec)
         if node:
             job["spec"]["workers"][0]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": f"node{node}"}
+        else:  # as many on each node as can be, so that a scenario knows whom it hits
+            job["spec"]["workers"][0]["template"]["spec"]["topologySpreadConstraints"] = [{
+                "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"longstride.dev/job-name": job["metadata"]["name"]}}}]
         training = job["spec"]["training"]
         del training["maxEpochs"]
         training.update(maxSamples=samples, batch={"policy": "fixed", "initial": 128},
