@@ -195,7 +195,8 @@ class FailoverTest(WithOperator):
             took.append(f"{time.monotonic() - began:.1f}")
         after = self.watch_restarts() - before
         print(f"{CUTS} cuts: {after:.0f} watches begun again; changes in between took {', '.join(took)} s")
-        self.assertGreater(after, CUTS)
+        # A watch that is cut again and again is begun again ever more seldom, so most cuts find none.
+        self.assertGreater(after, 2 * len(took))
         self.assertEqual(restarts_of_controllers(), restarts)
         self.assertEqual(sum(self.status(job)["groups"][0]["failures"]), 3)
         self.kubectl("delete", f"tj/{job}", "--timeout=60s")
