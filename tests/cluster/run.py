@@ -33,12 +33,17 @@ class Report(unittest.TestResult):
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self.line("FAILED", test)
-        print(self.failures[-1][1], harness.describe(getattr(test, "test_case", test)), sep="\n", flush=True)
+        self.tell(test)
+        print(harness.describe(test), flush=True)
 
     def addSubTest(self, test, subtest, err):
-        if err is not None:
-            self.addFailure(subtest, err)
+        if err:
+            super().addFailure(subtest, err)
+            self.tell(subtest)
+
+    def tell(self, test):
+        self.line("FAILED", test)
+        print(self.failures[-1][1], flush=True)
 
     def addError(self, test, err):
         self.addFailure(test, err)

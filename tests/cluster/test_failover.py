@@ -171,19 +171,19 @@ class FailoverTest(WithOperator):
                                  container={"startupProbe": {"exec": {"command": ["true"]}}})
         wait_for("three workers", lambda: self.all_running(job, 3), 90)
         restarts, before, wanted = restarts_of_controllers(), self.watch_restarts(), 3
-        slowest = 0
+        took = []
         for i in range(CUTS):
             self.cut_watches()
-            if i % 5:
+            if i % 10:
                 continue
             # In the gap: what happens now is in no event that the controller gets.
             began = time.monotonic()
-            if i % 10:
+            if i % 20:
                 wanted = {3: 5, 5: 3}[wanted]
                 self.kubectl("scale", f"tj/{job}", f"--replicas={wanted}")
-                wait_for(f"{wanted} workers", lambda n=wanted: self.all_running(job, n), 90)
+                wait_for(f"{wanted} workers", lambda n=wanted: self.all_running(job, n), 120)
             else:
-                index = i // 10 % 3
+                index = i // 20
                 gone = self.workers(job)[index]
                 self.kubectl("delete", "pod", gone["metadata"]["name"], "--force", "--grace-period=0")
                 self.cut_watches()
@@ -191,13 +191,14 @@ class FailoverTest(WithOperator):
                 def anew(index=index, gone=gone):
                     pods = self.all_running(job, wanted)
                     return pods and uids(pods)[index] != gone["metadata"]["uid"]
-                wait_for("another in its place", anew, 90)
-            slowest = max(slowest, time.monotonic() - began)
+                wait_for("another in its place", anew, 120)
+            took.append(f"{time.monotonic() - began:.1f}")
         after = self.watch_restarts() - before
-        print(f"{CUTS} cuts: {after:.0f} watches begun again; slowest change {slowest:.1f} s")
-        self.assertGreater(after, CUTS)
+        print(f"{CUTS} cuts: {after:.0f} watches begun again; changes in between took {', '.join(took)} s")
+        # A watch that is cut again and again is begun again ever more seldom, so most cuts find none.
+        self.assertGreater(after, 2 * len(took))
         self.assertEqual(restarts_of_controllers(), restarts)
-        self.assertEqual(sum(self.status(job)["groups"][0]["failures"]), 5)
+        self.assertEqual(sum(self.status(job)["groups"][0]["failures"]), 3)
         self.kubectl("delete", f"tj/{job}", "--timeout=60s")
         wait_for("end of all that it owned", lambda: self.owned(job) == [], 60)
 
