@@ -79,9 +79,11 @@ std::string Applicable(const Field& field, std::string_view at) {
   return text;
 }
 
-// Required where it applies: of itself, or because something in it is.
+// Required where it applies: of itself, or because something in it is; not if its absence has a
+// meaning of its own.
 bool NeededWhenApplicable(const Field& field) {
   if (field.required) return true;
+  if (field.present != nullptr) return false;
   const auto children = ChildrenOf(field.path);
   return std::any_of(children.begin(), children.end(), [](const Field* child) {
     return child->required && child->only_when.empty();

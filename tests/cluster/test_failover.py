@@ -167,8 +167,7 @@ class FailoverTest(WithOperator):
         return total
 
     def test_watches_that_are_cut_miss_nothing(self):
-        job = self.submit_script("watched", "exec sleep 3600", replicas=3, backoffLimit=CUTS,
-                                 container={"startupProbe": {"exec": {"command": ["true"]}}})
+        job = self.submit_script("watched", "exec sleep 3600", replicas=3, backoffLimit=CUTS)
         wait_for("three workers", lambda: self.all_running(job, 3), 90)
         restarts, before, wanted = restarts_of_controllers(), self.watch_restarts(), 3
         took = []
