@@ -108,7 +108,7 @@ struct CreateFailure {
   std::string field;  // of the first cause, "spec.containers[0].image"; "" = none named
   std::string pod;
   WorkerPlace place;
-  bool quota = false;   // 403 by a ResourceQuota
+  bool quota = false;  // 403 by a ResourceQuota
   // 400: a value of the template has the wrong type, as text where a number belongs.
   bool malformed = false;
   double retry_at = 0;  // Unix seconds: the controller's own back-off
