@@ -38,10 +38,10 @@ bool Alike(const JoinRequest& a, const JoinRequest& b) {
          std::abs(cpus(a.profile) - cpus(b.profile)) < 0.01 * cpus(a.profile);
 }
 
-// Members of one group that are alike begin as equals: a profile taken on a shared
-// machine says more about who happened to run at the same moment than about the worker, and a wrong
-// split feeds itself where workers share cores. Rounds show soon enough who is really slower.
-// `known`: whose costs were learned in training, which beats any profile.
+// Members that are alike begin as equals: a profile taken on a shared machine says more about who
+// happened to run at the same moment than about the worker, and a wrong split feeds itself where
+// workers share cores. Rounds show soon enough who is really slower. `known`: whose costs were
+// learned in training, which beats any profile.
 void PoolAlike(std::vector<JoinRequest>& members, const std::vector<bool>& known) {
   const std::vector<JoinRequest> measured = members;
   for (size_t m = 0; m < members.size(); ++m) {

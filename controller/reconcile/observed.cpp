@@ -44,12 +44,12 @@ void ReadConditions(const json& conditions, PodView& view) {
 void ReadContainers(const json& statuses, PodView& view) {
   for (const json& status : statuses) {
     const json& state = At(status, "state");
+    const json& terminated = At(state, "terminated");
     if (Text(status, "name") != kWorkerContainer) {
-      view.others_run = view.others_run || !At(state, "terminated").is_object();
+      view.others_run = view.others_run || !terminated.is_object();
       continue;
     }
     const json& waiting = At(state, "waiting");
-    const json& terminated = At(state, "terminated");
     view.worker = PodView::Container::kWaiting;
     if (At(state, "running").is_object()) view.worker = PodView::Container::kRunning;
     const json& at = terminated.is_object() ? terminated : waiting;

@@ -67,9 +67,13 @@ WorkerEnd EndOfContainer(const PodView& pod) {
   return end;
 }
 
+WorkerEnd Lost(std::string reason, std::string message, double now) {
+  return {EndKind::kLost, std::move(reason), std::move(message), -1, now, false};
+}
+
 // Its coordinator has lost it: it was silent, or has said why it ends and is about to.
 WorkerEnd EndOfLost(const MemberView& member, double now) {
-  WorkerEnd end{EndKind::kLost, "Unresponsive", member.reason, -1, now, false};
+  WorkerEnd end = Lost("Unresponsive", member.reason, now);
   if (member.code == ErrorCode::kLostPeer) return end;
   end.exit_code = ExitCodeOf(member.code);
   const Exit& exit = *std::ranges::find(kExits, end.exit_code, &Exit::code);
@@ -79,7 +83,7 @@ WorkerEnd EndOfLost(const MemberView& member, double now) {
 }
 
 WorkerEnd Vanished(double now) {
-  return {EndKind::kLost, "Vanished", "its pod is gone, and nobody knows why", -1, now, false};
+  return Lost("Vanished", "its pod is gone, and nobody knows why", now);
 }
 
 bool Counts(EndKind kind) {
@@ -95,14 +99,9 @@ std::optional<WorkerEnd> EndOf(const PodView& pod, const MemberView* member, dou
   if (pod.worker == Container::kTerminated) {
     end = EndOfContainer(pod);
   } else if (pod.terminal()) {
-    end = WorkerEnd{EndKind::kLost,
-                    pod.pod_reason.empty() ? "PodFailed" : pod.pod_reason,
-                    pod.pod_message,
-                    -1,
-                    now,
-                    false};
+    end = Lost(pod.pod_reason.empty() ? "PodFailed" : pod.pod_reason, pod.pod_message, now);
   } else if (pod.deleted > 0 && (gone || now >= pod.deleted + kDeletionMargin)) {
-    end = WorkerEnd{EndKind::kLost, "Deleted", "its pod was deleted", -1, now, false};
+    end = Lost("Deleted", "its pod was deleted", now);
     if (known && member->state == MemberView::State::kLeft) {
       // It said so in good order; its container's end is seen a moment later, if at all.
       end->kind = EndKind::kInterrupted;
@@ -181,7 +180,7 @@ WorkerTable::WorkerTable(const Observed& o, Accounting accounting) {
     if (!worker.news && record.incarnation > 0 && record.ended == record.incarnation) {
       worker.end = worker.pod ? EndOf(*worker.pod, member, o.now) : Vanished(o.now);
       // What was once given up stays so, though it may have come back to life.
-      if (!worker.end) worker.end = WorkerEnd{EndKind::kLost, "GivenUp", "", -1, o.now, false};
+      if (!worker.end) worker.end = Lost("GivenUp", "", o.now);
     }
     workers_.push_back(std::move(worker));
   }

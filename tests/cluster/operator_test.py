@@ -14,6 +14,9 @@ FASHION = harness.REPOSITORY / "manifests/fashion-mnist.yaml"
 SMOKE = harness.REPOSITORY / "manifests/synthetic-smoke.yaml"
 METRICS_PORT = 9464
 STANDBY_SECONDS = 20  # until a standby leads
+# A pause as long as this would be one that waits for a leader: a lease lasts 15 s.
+LONGEST_PAUSE = STANDBY_SECONDS / 2
+GONE_SECONDS = 90  # until nothing is left of what was deleted
 ENDLESS = 10**9  # samples
 
 
@@ -80,6 +83,10 @@ def other(node):
 def is_ready(pod):
     conditions = pod.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def wait_controllers(timeout=120):
+    wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, timeout, every=1)
 
 
 def is_running(pod):
@@ -244,10 +251,21 @@ class WithOperator(harness.ClusterTest):
         self.wait_condition(f"tj/{job}", "Complete", timeout=5)
         return self.status(job)
 
+    def wait_status_as_new_as(self, job, reached, timeout=60):
+        """Returns how long it took until the job's status had that round."""
+        began = time.monotonic()
+        wait_for(f"status of round {reached}", lambda: self.status(job).get("round", 0) >= reached, timeout, every=0.5)
+        return time.monotonic() - began
+
     def owned(self, job):
         """Names of all that is left of a job."""
         return self.kubectl("get", "pods,configmaps,networkpolicies", "--output=name",
                             f"--selector=longstride.dev/job-name={job}").split()
+
+    def delete(self, job, cascade="background", timeout=GONE_SECONDS):
+        """Deletes a job and waits until nothing is left of it."""
+        self.kubectl("delete", f"tj/{job}", f"--cascade={cascade}", f"--timeout={timeout}s", timeout=timeout + 5)
+        wait_for("end of all that it owned", lambda: self.owned(job) == [], timeout, every=0.5)
 
     def suspend(self, job, suspended):
         patch = json.dumps({"spec": {"runPolicy": {"suspend": suspended}}})

@@ -3,11 +3,10 @@ import time
 
 import harness
 from harness import wait_for
-from operator_test import (ENDLESS, SMOKE, SYSTEM, WithOperator, controllers, helm, install, restarts_of_controllers,
-                           round_of, uids)
+from operator_test import (ENDLESS, GONE_SECONDS, SMOKE, SYSTEM, WithOperator, controllers, helm, install,
+                           restarts_of_controllers, round_of, uids)
 
 SLEEP = "exec sleep 3600"
-GONE_SECONDS = 90
 
 
 class DeletionTest(WithOperator):
@@ -64,9 +63,7 @@ class DeletionTest(WithOperator):
                 with self.subTest(f"{cascade}, {phase.__name__}"):
                     job = phase()
                     began = time.monotonic()
-                    self.kubectl("delete", f"tj/{job}", f"--cascade={cascade}", f"--timeout={GONE_SECONDS}s",
-                                 timeout=GONE_SECONDS + 5)
-                    wait_for("end of all that it owned", lambda j=job: self.owned(j) == [], GONE_SECONDS, every=0.5)
+                    self.delete(job, cascade)
                     print(f"{cascade}, {phase.__name__}: nothing is left after {time.monotonic() - began:.1f} s")
         self.assertEqual(restarts_of_controllers(), before)
 
@@ -104,9 +101,7 @@ class DeletionTest(WithOperator):
         self.assertEqual(uids(self.workers(job)), uids(before))
         wait_for("end of all but the lease", lambda: self.left_in_system() == ["lease.coordination.k8s.io/longstride"], 30)
         for name, cascade in ((job, "foreground"), (homeless, "background")):
-            self.kubectl("delete", f"tj/{name}", f"--cascade={cascade}", f"--timeout={GONE_SECONDS}s",
-                         timeout=GONE_SECONDS + 5)
-            wait_for("end of all that it owned", lambda n=name: self.owned(n) == [], GONE_SECONDS, every=0.5)
+            self.delete(name, cascade)
 
     def left_in_system(self):
         names = harness.kubectl("--namespace", SYSTEM, "get", "all,leases,endpointslices,secrets,configmaps,roles",

@@ -3,12 +3,10 @@ import time
 
 import harness
 from harness import wait_for
-from operator_test import (ENDLESS, STANDBY_SECONDS, WithOperator, acquired, container_of, controllers, holder, is_ready,
-                           kill_container, leader, longest_pause, node_of, other, restarts_of_controllers, round_of,
-                           uids)
+from operator_test import (ENDLESS, LONGEST_PAUSE, STANDBY_SECONDS, WithOperator, acquired, container_of, controllers,
+                           holder, is_ready, kill_container, leader, longest_pause, node_of, other,
+                           restarts_of_controllers, round_of, uids, wait_controllers)
 
-# A pause as long as this would be one that waits for a leader: a lease lasts 15 s.
-LONGEST_PAUSE = STANDBY_SECONDS / 2
 OUTAGE_SECONDS = 60
 CUTS = 50
 
@@ -18,7 +16,7 @@ class FailoverTest(WithOperator):
         for node in (1, 2):
             harness.heal(node)
         harness.repair()
-        wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, 120, every=1)
+        wait_controllers()
         super().tearDown()
 
     def lead(self):
@@ -39,11 +37,6 @@ class FailoverTest(WithOperator):
         self.assertEqual(uids(self.workers(job)), uids(before))
         self.assertEqual(self.incarnations(job), [1] * len(before))
         self.assertEqual(self.status(job)["restarts"], 0)
-
-    def wait_status_as_new_as(self, job, reached, timeout=60):
-        began = time.monotonic()
-        wait_for(f"status of round {reached}", lambda: self.status(job).get("round", 0) >= reached, timeout, every=0.5)
-        return time.monotonic() - began
 
     def test_a_killed_leader(self):
         job = self.submit_demo(replicas=2, samples=ENDLESS)
@@ -97,7 +90,7 @@ class FailoverTest(WithOperator):
         new = holder()
         harness.heal(node)
         wait_for(f"node{node} to be Ready", lambda: is_ready(self.get("node", f"node{node}")), 60, every=1)
-        wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, 120, every=1)
+        wait_controllers()
         self.assertEqual(holder(), new)
         self.assert_same_pods(job, before)
         self.wait_status_as_new_as(job, round_of(before[0]))
@@ -198,8 +191,7 @@ class FailoverTest(WithOperator):
         self.assertGreater(after, 2 * len(took))
         self.assertEqual(restarts_of_controllers(), restarts)
         self.assertEqual(sum(self.status(job)["groups"][0]["failures"]), 3)
-        self.kubectl("delete", f"tj/{job}", "--timeout=60s")
-        wait_for("end of all that it owned", lambda: self.owned(job) == [], 60)
+        self.delete(job, timeout=60)
 
     def test_both_controllers_are_killed(self):
         job = self.submit_demo(replicas=2, samples=ENDLESS)

@@ -3,12 +3,8 @@ import json
 import time
 
 import harness
-from harness import wait_for
-from operator_test import (CHART, ENDLESS, SYSTEM, WithOperator, controllers, helm, install, is_ready, leader,
-                           longest_pause, round_of, uids)
-
-# A hand-over between controllers that live does not wait for the lease's end.
-LONGEST_PAUSE = 10
+from operator_test import (CHART, ENDLESS, LONGEST_PAUSE, SYSTEM, WithOperator, controllers, helm, install, is_ready,
+                           leader, longest_pause, round_of, uids)
 
 
 class HelmTest(WithOperator):
@@ -46,8 +42,7 @@ class HelmTest(WithOperator):
         self.assertTrue(rolled_out())
         print(f"{what}: rolled out after {time.monotonic() - began:.1f} s, longest time without a round {pause:.1f} s")
         self.assertLess(pause, LONGEST_PAUSE)
-        reached = round_of(before[0])
-        wait_for("status", lambda: self.status(job).get("round", 0) >= reached, 60, every=0.5)
+        self.wait_status_as_new_as(job, round_of(before[0]))
         self.assertEqual(uids(self.workers(job)), uids(before))
         self.assertEqual(self.status(job)["restarts"], 0)
         return controllers()
@@ -75,11 +70,8 @@ class HelmTest(WithOperator):
 
         # Installed anew it has another authority. Workers that hear of it late may be replaced, but not all of them.
         install()
-        reached = round_of(before[0])
-        began = time.monotonic()
-        wait_for("status", lambda: self.status(job).get("round", 0) >= reached, 180, every=0.5)
-        print(f"installed anew: the status is right after {time.monotonic() - began:.1f} s, "
-              f"{self.status(job)['restarts']} workers were replaced")
+        took = self.wait_status_as_new_as(job, round_of(before[0]), 180)
+        print(f"installed anew: the status is right after {took:.1f} s, {self.status(job)['restarts']} workers were replaced")
         self.assertNotEqual(self.authority(), secret)
         self.kubectl("scale", f"tj/{job}", "--replicas=3")
         three = self.wait_training(job, 3)

@@ -75,18 +75,23 @@ TEST(DecideStart, WhatKeepsAPodFromStartingIsTheReason) {
   EXPECT_THAT(world.events, SizeIs(3));
 }
 
-TEST(DecideStart, AQuotaIsWaitedForAndNeverFailsTheJob) {
-  World world(2);
+// A pod is to be made, and the API server says no.
+void Refuse(World& world, const CreateFailure& failure) {
   world.refuse = true;
   world.Reconcile();
+  world.o.create_failure = failure;
+  world.Reconcile();
+}
+
+TEST(DecideStart, AQuotaIsWaitedForAndNeverFailsTheJob) {
+  World world(2);
   CreateFailure failure;
   failure.http_status = 403;
   failure.quota = true;
   failure.message = "exceeded quota: team, requested: pods=1";
   failure.pod = "demo-worker-0-1";
   failure.retry_at = world.o.now + 5;
-  world.o.create_failure = failure;
-  world.Reconcile();
+  Refuse(world, failure);
   EXPECT_EQ(world.Reason(kRunning), "QuotaExceeded");
   EXPECT_THAT(world.Created(), IsEmpty());
   EXPECT_LE(world.last.requeue_at, failure.retry_at);
@@ -98,15 +103,12 @@ TEST(DecideStart, AQuotaIsWaitedForAndNeverFailsTheJob) {
 
 TEST(DecideStart, ATemplateThatTheServerRefusesFailsTheJobAndNamesTheField) {
   World world(2);
-  world.refuse = true;
-  world.Reconcile();
   CreateFailure failure;
   failure.http_status = 422;
   failure.field = "spec.containers[0].image";
   failure.message = "Required value";
   failure.place = {"worker", 0};
-  world.o.create_failure = failure;
-  world.Reconcile();
+  Refuse(world, failure);
   EXPECT_TRUE(world.status().Holds(kFailed));
   EXPECT_EQ(world.Reason(kFailed), "InvalidPodTemplate");
   EXPECT_THAT(world.Message(kFailed),
@@ -115,19 +117,15 @@ TEST(DecideStart, ATemplateThatTheServerRefusesFailsTheJobAndNamesTheField) {
 
 TEST(DecideStart, ATemplateWithAValueOfTheWrongTypeFailsTheJob) {
   World world(2);
-  world.refuse = true;
-  world.Reconcile();
   CreateFailure failure;
   failure.http_status = 400;
   failure.message = "cannot unmarshal string";
   failure.place = {"worker", 0};
   failure.retry_at = world.o.now + 5;
-  world.o.create_failure = failure;
-  world.Reconcile();
+  Refuse(world, failure);
   EXPECT_EQ(world.Reason(kRunning), "CreateFailed");
   failure.malformed = true;
-  world.o.create_failure = failure;
-  world.Reconcile();
+  Refuse(world, failure);
   EXPECT_EQ(world.Reason(kFailed), "InvalidPodTemplate");
   EXPECT_EQ(world.Message(kFailed), "spec.workers[0].template: cannot unmarshal string");
 }
