@@ -57,6 +57,15 @@ void AddModelAndData(std::vector<Rule>& rules) {
   rules.push_back({"spec.data.synthetic", "classes",
                    "self.task == 'regression' || self.classes >= 2",
                    "there must be at least 2 to tell apart"});
+  for (const std::string path : {"path", "evaluationPath"}) {
+    rules.push_back({"spec.data", path,
+                     "${placement} == 'local' || !${" + path + "}.matches('[{](group|index)[}]')",
+                     "{group} and {index} stand for a worker's own only with placement local: add "
+                     "placement: local, or remove them"});
+  }
+  const std::string shards = "${data.partition.shards}";
+  rules.push_back({"spec", "data.partition", shards + " == 0 || self.replicas <= " + shards,
+                   "there are fewer shards than spec.replicas"});
 }
 
 void AddModelFitsData(std::vector<Rule>& rules) {

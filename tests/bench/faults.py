@@ -14,8 +14,9 @@ and goes on until the worker's replacement has joined (or has not come in time, 
   until the first round of the re-formed generation. It begins with the fault, or with the end of the survivor's local
   steps if the fault found it stepping: a survivor that still works on its round is not held up yet.
 - resumed: from the fault to the first local step of the round after the one that was hit, steps on the way included.
-- detected: from the fault to the event workerLost. joined: the survivors' pause when the replacement comes in; a usual
-  synchronization is in it, which is printed as usual.
+- detected: from the fault to the event workerLost. joined: the survivors' pause when the replacement comes in, and
+  usual: their pause at the end of a round in which nobody comes, the median before the fault. What the replacement
+  costs them is the difference, as that round would have ended with a synchronization anyway.
 - lost or repeated samples: every position up to the cursor must be in exactly one committed or discarded range of
   rounds.jsonl, or in the holes that the last round leaves open.
 - recomputed samples: positions that were computed and did not count, to be read again; wanted: at most one round's
@@ -30,10 +31,10 @@ ends when three more rounds are done; a rank that torchrun restarted counts as t
 
 Kinds take turns within a seed. Writes build/bench/faults.json: {kill,stop,partition}.{pause_median_seconds,
 pause_worst_seconds, resumed_median_seconds, detected_median_seconds, ...}, replacement.{pause_median_seconds,
-pause_worst_seconds}, samples_lost_or_repeated (sum), recomputed_samples (of the worst run), own_samples (what that
-run allows), holes_left (positions that no round has read again at the end, worst),
-peers.{torchft,torchrun}.{pause_median_seconds, pause_worst_seconds, recomputed_samples, rounds_not_committed}, failed
-and runs. Ends with 1 if a sample was lost or repeated or a run failed.
+pause_worst_seconds, cost_median_seconds, cost_worst_seconds}, samples_lost_or_repeated (sum), recomputed_samples (of
+the worst run), own_samples (what that run allows), holes_left (positions that no round has read again at the end,
+worst), peers.{torchft,torchrun}.{pause_median_seconds, pause_worst_seconds, recomputed_samples, rounds_not_committed},
+failed and runs. Ends with 1 if a sample was lost or repeated or a run failed.
 """
 
 import argparse
@@ -173,11 +174,13 @@ def analyse(run, victim, struck):
               "usual": statistics.median(max(gaps(records, i, survivors)) for i in calm) if calm else None,
               "survivors_kept": all(survivors <= {m["incarnation"] for m in e["members"]} for e in after
                                     if e["time"] <= records[-1]["time"]),
-              "joined": None}
+              "joined": None, "replacement": None}
     joins = [e for e in after[1:] if has(e["members"], victim)]
     if joins:
         place = place_of(joins[0]["generation"])
         result["joined"] = max(gaps(records, place - 1, survivors))
+        if result["usual"] is not None:
+            result["replacement"] = result["joined"] - result["usual"]
     result["lost_or_repeated"], result["holes_left"] = check_ledger(records)
     void = sum(r["samples"] for r in all_records) - sum(r["samples"] for r in records)
     result["recomputed"] = void + sum(length(r["lost"]) for r in records)
@@ -192,11 +195,11 @@ def one(kind, seed, a):
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise RunFailed(f"{run.out} cannot be analysed: {error!r}") from error
     seconds = {k: "never" if result[k] is None else f"{result[k]:.3f} s"
-               for k in ("pause", "resumed", "detected", "joined", "usual")}
+               for k in ("pause", "resumed", "detected", "joined", "usual", "replacement")}
     print(f"seed {seed:2d} {kind:9s} of worker {victim} after round {at_round:2d}: pause {seconds['pause']}, resumed "
           f"{seconds['resumed']}, detected {seconds['detected']}, joined {seconds['joined']} (usual "
-          f"{seconds['usual']}), recomputed {result['recomputed']} of {result['own']}, lost or repeated "
-          f"{result['lost_or_repeated']}"
+          f"{seconds['usual']}, so the replacement cost {seconds['replacement']}), recomputed {result['recomputed']} "
+          f"of {result['own']}, lost or repeated {result['lost_or_repeated']}"
           f"{'' if result['survivors_kept'] else ', a SURVIVOR was lost'}", flush=True)
     return result
 
@@ -296,7 +299,9 @@ def figures_of(runs):
     if ours:
         most = max(ours, key=lambda r: r["recomputed"] - r["own"])
         figures["replacement"] = {"pause_median_seconds": median(r["joined"] for r in ours),
-                                  "pause_worst_seconds": worst(r["joined"] for r in ours)}
+                                  "pause_worst_seconds": worst(r["joined"] for r in ours),
+                                  "cost_median_seconds": median(r["replacement"] for r in ours),
+                                  "cost_worst_seconds": worst(r["replacement"] for r in ours)}
         figures["samples_lost_or_repeated"] = sum(r["lost_or_repeated"] for r in ours)
         figures["recomputed_samples"], figures["own_samples"] = most["recomputed"], most["own"]
         figures["holes_left"] = worst(r["holes_left"] for r in ours)
@@ -318,7 +323,7 @@ def show(figures, a):
             goals += [(f"{kind}: median pause", figures[kind]["pause_median_seconds"], most_median),
                       (f"{kind}: worst pause", figures[kind]["pause_worst_seconds"], most_worst)]
     if "replacement" in figures:
-        goals += [("replacement: worst pause", figures["replacement"]["pause_worst_seconds"], 0.5),
+        goals += [("replacement: worst cost", figures["replacement"]["cost_worst_seconds"], 0.5),
                   ("samples lost or repeated", figures["samples_lost_or_repeated"], 0),
                   ("recomputed samples", figures["recomputed_samples"], figures["own_samples"]),
                   ("survivors lost", figures["survivors_lost"], 0)]
