@@ -164,10 +164,15 @@ class WithOperator(harness.ClusterTest):
         """A manifest as a dict."""
         return json.loads(self.kubectl("create", "--dry-run=client", "--output=json", "--filename", str(manifest)))
 
-    def submit_demo(self, replicas, samples, node=None, **spec):
-        """The demo in rounds of about a second that end after so many samples; returns the job's name."""
+    def submit_demo(self, replicas, samples, node=None, name=None, bounds=None, **spec):
+        """The demo in rounds of about a second that end after so many samples; returns the job's name.
+
+        `bounds` are those of a worker's batch, by default none.
+        """
         job = copy.deepcopy(self.load(FASHION))
+        job["metadata"]["name"] = name or job["metadata"]["name"]
         job["spec"].update(replicas=replicas, **spec)
+        job["spec"]["workers"][0]["batch"] = bounds or {}
         if node:
             job["spec"]["workers"][0]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": f"node{node}"}
         else:  # as many on each node as can be, so that a scenario knows whom it hits

@@ -100,28 +100,6 @@ class OperatorTest(WithOperator):
         self.assertEqual(self.status(job)["restarts"], 0)
         self.assertIsNone(self.status(job).get("lastFailure"))
 
-    def test_a_suspended_job_goes_on_from_its_claim_on_another_node(self):
-        directory = self.shared_claim()
-        job = self.submit_demo(replicas=2, samples=200_000, checkpoint={"storage": {"claimName": "store"}})
-        self.wait_training(job, 2)
-        self.suspend(job, True)
-        self.wait_condition(f"tj/{job}", "Suspended", timeout=120)
-        self.assertEqual(self.workers(job), {})
-        suspended = self.status(job)
-        self.assertGreater(suspended["lastCheckpoint"]["round"], 0)
-        self.assertEqual(suspended["lastCheckpoint"]["round"], suspended["round"])
-        self.assertTrue(any(directory.rglob("checkpoints/*")))
-
-        self.addCleanup(harness.kubectl, "uncordon", "node1")
-        harness.kubectl("cordon", "node1")
-        self.suspend(job, False)
-        pods = wait_for("resumed workers", lambda: self.all_ready(job, 2), 120, every=1)
-        self.assertEqual({pod["spec"]["nodeName"] for pod in pods.values()}, {"node2"})
-        self.assertGreaterEqual(round_of(pods[0]), suspended["round"])
-        status = self.wait_complete(job, 240)
-        self.assertGreaterEqual(status["samples"], 200_000)
-        self.assertEqual(status.get("discardedSamples", 0), 0)
-
     def test_training_goes_on_when_the_leader_is_deleted(self):
         job = self.submit_demo(replicas=2, samples=300_000)
         before = self.wait_training(job, 2)
