@@ -13,6 +13,7 @@
 #include "core/base/format.h"
 #include "core/base/log.h"
 #include "runtime/collective/c10d_store.h"
+#include "runtime/collective/messages.h"
 #include "runtime/collective/operation_backend.h"
 #include "runtime/collective/sockets.h"
 #include "runtime/collective/threaded_collective.h"
@@ -29,9 +30,8 @@ constexpr milliseconds kGlooTimeout = std::chrono::hours(24);
 // should not hold the rest up, so the first attempt gets a tenth of the time, each later one twice
 // as much as the one before.
 constexpr int kFirstAttemptShare = 10;
-constexpr size_t kHalvesFromBytes = 4 << 20;
 
-class GlooBackend final : public OperationBackend {
+class GlooBackend final : public OperationBackend, private Messenger {
  public:
   explicit GlooBackend(const GlooOptions& options) : options_(options) {}
 
@@ -51,60 +51,32 @@ class GlooBackend final : public OperationBackend {
     return last;
   }
 
-  Status AllReduce(std::span<float> data) override { return Sum(data, at::kFloat); }
-  Status AllReduce(std::span<double> data) override { return Sum(data, at::kDouble); }
-
+  Status AllReduce(std::span<float> data) override { return AllReduceSum(*this, data); }
+  Status AllReduce(std::span<double> data) override { return AllReduceSum(*this, data); }
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all) override {
-    return Operate("all-gather", [&] {
-      std::vector<at::Tensor> inputs = {Bytes(mine)};
-      std::vector<std::vector<at::Tensor>> outputs(1);
-      for (int r = 0; r < options_.size; ++r) {
-        outputs[0].push_back(Bytes(all.subspan(r * mine.size(), mine.size())));
-      }
-      return group_->allgather(outputs, inputs);
-    });
+    return longstride::AllGather(*this, mine, all);
   }
-
   Status AllToAll(std::span<const std::byte> send, std::span<std::byte> receive) override {
-    return Operate("all-to-all", [&] {
-      at::Tensor input = Bytes(send);
-      at::Tensor output = Bytes(receive);
-      std::vector<int64_t> equal_parts;
-      return group_->all_to_all_single(output, input, equal_parts, equal_parts);
-    });
+    return longstride::AllToAll(*this, send, receive);
   }
-
   Status Broadcast(std::span<std::byte> data, int root) override {
-    return Operate("broadcast", [&] {
-      std::vector<at::Tensor> tensors = {Bytes(data)};
-      c10d::BroadcastOptions options;
-      options.rootRank = root;
-      return group_->broadcast(tensors, options);
-    });
+    return longstride::Broadcast(*this, data, root);
   }
-
   Status Send(std::span<const std::byte> data, int to) override {
-    return Operate("send", [&] {
-      std::vector<at::Tensor> tensors = {Bytes(data)};
-      return group_->send(tensors, to, 0);
-    });
+    return longstride::Send(*this, data, to);
   }
-
   Status Receive(std::span<std::byte> data, int from) override {
-    return Operate("receive", [&] {
-      std::vector<at::Tensor> tensors = {Bytes(data)};
-      return group_->recv(tensors, from, 0);
-    });
+    return longstride::Receive(*this, data, from);
   }
+  Status Barrier() override { return longstride::Barrier(*this); }
 
-  Status Barrier() override {
-    return Operate("barrier", [&] { return group_->barrier(); });
-  }
-
-  // abort() of c10d's group does not wake Gloo, but shutting its sockets down does.
+  // Shutting the sockets down tells the peers; but Gloo does not wake who waits for a message that
+  // has come in part.
   void Interrupt() override {
     const std::lock_guard lock(mutex_);
+    interrupted_ = true;
     ShutdownAll(sockets_);
+    for (c10d::Work* work : running_) work->abort();
   }
 
   // Gloo reports a lost connection only to operations that wait for that peer, not to those that
@@ -127,53 +99,54 @@ class GlooBackend final : public OperationBackend {
   }
 
  private:
-  static at::Tensor Bytes(std::span<const std::byte> bytes) {
-    // Tensors know no const; inputs are only read.
-    return at::from_blob(const_cast<std::byte*>(bytes.data()), {static_cast<int64_t>(bytes.size())},
-                         at::kByte);
-  }
-
-  // In two halves at once, so that one fills the pauses of the other's ring and the link stays
-  // busy.
-  template <typename T>
-  Status Sum(std::span<T> data, at::ScalarType type) {
-    const size_t half = data.size_bytes() < kHalvesFromBytes ? data.size() : data.size() / 2;
-    return Guarded(ErrorCode::kLostPeer, "all-reduce", [&] {
-      std::vector<c10::intrusive_ptr<c10d::Work>> running;
-      try {
-        running.push_back(StartSum(data.first(half), type));
-        if (half < data.size()) running.push_back(StartSum(data.subspan(half), type));
-        for (const auto& work : running) work->wait();
-      } catch (...) {
-        Interrupt();  // both halves use the caller's memory, so both must end
-        for (const auto& work : running) WaitWithoutThrowing(*work);
-        throw;
-      }
-      return Status();
-    });
-  }
-
-  template <typename T>
-  c10::intrusive_ptr<c10d::Work> StartSum(std::span<T> data, at::ScalarType type) {
-    std::vector<at::Tensor> tensors = {
-        at::from_blob(data.data(), {static_cast<int64_t>(data.size())}, type)};
-    return group_->allreduce(tensors);
-  }
-
-  static void WaitWithoutThrowing(c10d::Work& work) {
-    try {
-      work.wait();
-    } catch (const std::exception&) {  // the other half's failure is already being reported
+  class GlooTransfer final : public Transfer {
+   public:
+    GlooTransfer(GlooBackend& backend, c10::intrusive_ptr<c10d::Work> work)
+        : backend_(backend), work_(std::move(work)) {
+      const std::lock_guard lock(backend_.mutex_);
+      backend_.running_.insert(work_.get());
+      if (backend_.interrupted_) work_->abort();
     }
+    ~GlooTransfer() override {
+      const std::lock_guard lock(backend_.mutex_);
+      backend_.running_.erase(work_.get());
+    }
+    Status Wait() override {
+      return Guarded(ErrorCode::kLostPeer, "waiting for a peer", [&] {
+        if (work_->wait(backend_.patience_)) return Status();
+        return Status(LostPeerError("a transfer was given up"));
+      });
+    }
+
+   private:
+    GlooBackend& backend_;
+    const c10::intrusive_ptr<c10d::Work> work_;
+  };
+
+  int rank() const override { return options_.rank; }
+  int size() const override { return options_.size; }
+
+  Result<std::unique_ptr<Transfer>> StartSend(std::span<const std::byte> data, int to) override {
+    // Tensors know no const; what is sent is only read.
+    const std::span<std::byte> bytes(const_cast<std::byte*>(data.data()), data.size());
+    return Start("sending to a peer", bytes,
+                 [&](auto& tensors) { return group_->send(tensors, to, 0); });
+  }
+  Result<std::unique_ptr<Transfer>> StartReceive(std::span<std::byte> data, int from) override {
+    return Start("receiving from a peer", data,
+                 [&](auto& tensors) { return group_->recv(tensors, from, 0); });
   }
 
-  // Starts an operation and waits for it.
-  template <typename Start>
-  Status Operate(const char* what, Start start) {
-    return Guarded(ErrorCode::kLostPeer, what, [&] {
-      start()->wait();
+  template <typename Call>
+  Result<std::unique_ptr<Transfer>> Start(const char* what, std::span<std::byte> bytes, Call call) {
+    std::unique_ptr<Transfer> transfer;
+    LONGSTRIDE_RETURN_IF_ERROR(Guarded(ErrorCode::kLostPeer, what, [&] {
+      std::vector<at::Tensor> tensors = {
+          at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte)};
+      transfer = std::make_unique<GlooTransfer>(*this, call(tensors));
       return Status();
-    });
+    }));
+    return transfer;
   }
 
   Status Attempt(const std::shared_ptr<RendezvousStore>& store, const std::string& prefix,
@@ -185,7 +158,7 @@ class GlooBackend final : public OperationBackend {
       const milliseconds timeout = std::min(Until(deadline), patience);
       auto group_options = c10d::ProcessGroupGloo::Options::create(timeout);
       group_options->devices = {device_};
-      group_options->threads = 2;  // the two halves of an all-reduce
+      group_options->threads = 1;  // which messages do not use
       group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
           c10::make_intrusive<C10dStore>(store, prefix, timeout), options_.rank, options_.size,
           group_options);
@@ -196,9 +169,12 @@ class GlooBackend final : public OperationBackend {
           return Status(BugError("Gloo's sockets were not found, so it could not be interrupted"));
         }
       }
-      group_->barrier()->wait();  // the connections of all members stand, or all try again
-      group_->setTimeout(kGlooTimeout);
-      return Status();
+      patience_ = timeout;
+      // The connections of all members stand, or all try again.
+      const Status together = longstride::Barrier(*this);
+      patience_ = kGlooTimeout;
+      if (together.ok()) return Status();
+      return Status(TransientError(together.error().message));
     });
   }
 
@@ -246,7 +222,10 @@ class GlooBackend final : public OperationBackend {
   std::shared_ptr<gloo::transport::Device> device_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   std::mutex mutex_;
+  milliseconds patience_{};        // with a message
   std::vector<SocketId> sockets_;  // guarded by mutex_
+  std::set<c10d::Work*> running_;  // guarded by mutex_
+  bool interrupted_ = false;       // guarded by mutex_
   uint64_t bytes_moved_ = 0;       // guarded by mutex_
 };
 

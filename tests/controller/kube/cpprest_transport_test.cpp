@@ -11,8 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr Duration kLimit = std::chrono::seconds(60);
-
 class CpprestTransportTest : public FakeApiTest {
  protected:
   std::unique_ptr<HttpTransport> Connect(TlsOptions tls) {

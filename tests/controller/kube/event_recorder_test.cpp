@@ -7,8 +7,6 @@
 namespace longstride::kube {
 namespace {
 
-constexpr Duration kLimit = std::chrono::seconds(60);
-
 class EventRecorderTest : public FakeApiTest {
  protected:
   static EventText Event(const std::string& message) {

@@ -14,6 +14,8 @@
 
 namespace longstride::kube {
 
+inline constexpr Duration kLimit = std::chrono::seconds(60);  // what should be soon is not yet lost
+
 inline Json MakeObject(const Resource& resource, const std::string& namespace_,
                        const std::string& name, Json spec = Json::object()) {
   return {{"apiVersion", resource.ApiVersion()},

@@ -12,8 +12,6 @@
 namespace longstride::kube {
 namespace {
 
-constexpr auto kLimit = std::chrono::seconds(60);
-
 // A replica that writes down when it leads.
 class Replica {
  public:

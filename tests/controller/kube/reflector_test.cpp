@@ -15,8 +15,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr Duration kLimit = std::chrono::seconds(60);
-
 // What an observer who only hears the handlers believes there is.
 class Ledger {
  public:

@@ -90,14 +90,17 @@ class Family {
   std::unique_ptr<Collective> self_;
 };
 
+// Many times, as the others must not depend on how much of a message had come.
 TEST(GlooProcesses, AKilledPeerIsLostForAllSurvivorsLongBeforeTheirDeadline) {
-  Family family(4, AllReduceUntilItFails);
-  std::vector<float> data(kCount, 1.0f);
-  ASSERT_TRUE(family.self().AllReduceSum(std::span<float>(data), Purpose::kModel).ok());
-  family.Kill(2);
-  EXPECT_EQ(AllReduceUntilItFails(family.self()).error().code, ErrorCode::kLostPeer);
-  EXPECT_EQ(family.ExitCode(1), ExitCodeOf(ErrorCode::kLostPeer));
-  EXPECT_EQ(family.ExitCode(3), ExitCodeOf(ErrorCode::kLostPeer));
+  for (int i = 0; i < 12 && !HasFailure(); ++i) {
+    Family family(4, AllReduceUntilItFails);
+    std::vector<float> data(kCount, 1.0f);
+    ASSERT_TRUE(family.self().AllReduceSum(std::span<float>(data), Purpose::kModel).ok());
+    family.Kill(2);
+    EXPECT_EQ(AllReduceUntilItFails(family.self()).error().code, ErrorCode::kLostPeer);
+    EXPECT_EQ(family.ExitCode(1), ExitCodeOf(ErrorCode::kLostPeer));
+    EXPECT_EQ(family.ExitCode(3), ExitCodeOf(ErrorCode::kLostPeer));
+  }
 }
 
 TEST(GlooProcesses, AbortEndsACallThatWaitsForAPeerThatStandsStill) {
