@@ -63,6 +63,12 @@ void AddModelAndData(std::vector<Rule>& rules) {
                      "{group} and {index} stand for a worker's own only with placement local: add "
                      "placement: local, or remove them"});
   }
+  const std::string estimator = "training.batch.normTest.estimator";
+  rules.push_back(
+      {"spec", estimator,
+       "self.data.placement == 'shared' || self.training.batch.policy == 'fixed' || ${" +
+           estimator + "} in ['sketch', 'exact']",
+       "cannot tell skew between local data from noise: use sketch or exact"});
   const std::string shards = "${data.partition.shards}";
   rules.push_back({"spec", "data.partition", shards + " == 0 || self.replicas <= " + shards,
                    "there are fewer shards than spec.replicas"});
