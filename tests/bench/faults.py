@@ -222,6 +222,8 @@ def start_peer(name, directory, seed, a):
         commands = [[PYTHON, PEER, "lighthouse", directory, *options]]
         commands += [[PYTHON, PEER, "torchft", directory, rank, *options] for rank in range(WORKERS)]
     else:
+        # Connecting all to all at once fails for good where a rank is late, as restarted ones are.
+        env["TORCH_GLOO_LAZY_INIT"] = "1"
         commands = [[PYTHON, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
                      "--nproc-per-node", WORKERS, "--max-restarts", 3, PEER, "torchrun", directory, *options]]
     with open(directory / "log", "w") as log:
@@ -343,7 +345,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seeds", type=int, default=20, help="faults of each kind")
     p.add_argument("--peer-seeds", type=int, default=3, help="faults of each peer")
-    p.add_argument("--only", nargs="*", choices=KINDS + PEERS, help="kinds and peers, default all")
+    p.add_argument("--only", nargs="*", choices=KINDS + PEERS,
+                   help="kinds and peers, default all; the file keeps the others' figures")
     p.add_argument("--detection-limit", type=float, default=2.5, help="seconds until silence means death")
     p.add_argument("--peer-timeout", type=float, default=10, help="of the peers' collectives, seconds")
     p.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="more settings of the job")
@@ -351,7 +354,12 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what we started ends with us
     shutil.rmtree(BASE, ignore_errors=True)
     BASE.mkdir(parents=True)
+    path = ROOT / "build/bench/faults.json"
     runs, failed = {name: [] for name in KINDS + PEERS}, []
+    if a.only and path.exists():
+        known = json.loads(path.read_text())
+        runs |= {name: known["runs"][name] for name in runs if name not in a.only}
+        failed = [f for f in known["failed"] if f["name"] not in a.only]
     print(f"{WORKERS} workers, batch {WORKERS} x {BATCH}, H {LOCAL_STEPS}, seeds 1 to {a.seeds}, peers 1 to "
           f"{a.peer_seeds}", flush=True)
     for seed in range(1, a.seeds + 1):
@@ -369,7 +377,6 @@ def main():
 
     figures = figures_of(runs)
     show(figures, a)
-    path = ROOT / "build/bench/faults.json"
     path.write_text(json.dumps({**figures, "detection_limit_seconds": a.detection_limit, "seeds": a.seeds,
                                 "peer_seeds": a.peer_seeds, "settings": a.set, "failed": failed, "runs": runs},
                                indent=2) + "\n")

@@ -2,9 +2,11 @@
 """What longstride costs beside the training itself: `make bench-overhead`.
 
 One worker (M=1, H=16, fixed batch) against the same network in a bare LibTorch loop (same malloc settings) and in
-Python torch at its defaults; all with the same batch and number of threads, on random data. Contenders take
-turns; each turn gives the median throughput of its blocks of 16 steps (for longstride: of its rounds, whole
-wall time except evaluation and checkpoints), and the figures are medians over turns of the ratio within a turn.
+Python torch at its defaults; all with the same batch and one thread, on random data. longstride and one of the
+others run at the same time, each with all its processes on a CPU of its own, then again with the CPUs exchanged:
+neighbours on a shared machine, which come and go within seconds, meet both. Each gives the median throughput of
+its blocks of 16 steps (for longstride: of its rounds, whole wall time except evaluation and checkpoints), and the
+figures are medians of the ratios.
 
 Writes build/bench/overhead.json: cases.{cnn,resnet20,gpt}.{throughput_vs_bare, throughput_vs_python} and the
 samples per second behind them.
@@ -18,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,21 +85,22 @@ spec:
 """
 
 
-def run(command, threads):
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    done = subprocess.run([str(w) for w in command], env=env, text=True, capture_output=True, timeout=1200)
+def run(command, cpu):
+    env = dict(os.environ, OMP_NUM_THREADS="1")
+    words = ["taskset", "--cpu-list", cpu, *command]
+    done = subprocess.run([str(w) for w in words], env=env, text=True, capture_output=True, timeout=1200)
     if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done.stdout
 
 
-def loop(program, case, threads):
+def loop(program, case, cpu):
     batch, blocks, _, _ = CASES[case]
-    out = run([*program, case, batch, blocks, threads], threads)
+    out = run([*program, case, batch, blocks, 1], cpu)
     return json.loads(out.strip().splitlines()[-1])["samples_per_second"]
 
 
-def longstride(case, threads):
+def longstride(case, cpu):
     batch, blocks, model, data = CASES[case]
     with tempfile.TemporaryDirectory(prefix="longstride-overhead-") as folder:
         manifest = Path(folder) / "job.yaml"
@@ -105,8 +109,8 @@ def longstride(case, threads):
         manifest.write_text(MANIFEST.format(case=case, model=model, data=data.replace("DATA", folder),
                                             samples=samples, steps=LOCAL_STEPS, batch=batch))
         out = Path(folder) / "run"
-        run([ROOT / "build/release/bin/longstride", "run", manifest, "--workers", 1, "--threads", threads,
-             "--out", out], threads)
+        run([ROOT / "build/release/bin/longstride", "run", manifest, "--workers", 1, "--threads", 1,
+             "--out", out], cpu)
         records = [json.loads(line) for line in open(out / "rounds.jsonl")]
     rates = []
     for record in [r for r in records if "round" in r][WARM_UP_ROUNDS:]:
@@ -116,43 +120,48 @@ def longstride(case, threads):
     return statistics.median(rates)
 
 
+OTHERS = {
+    "bare": lambda case, cpu: loop([ROOT / "build/release/bin/overhead_bare"], case, cpu),
+    "python": lambda case, cpu: loop([PYTHON, HERE / "python_loop.py"], case, cpu),
+}
+
+
+def side_by_side(case, other, cpus):
+    """Samples per second of longstride and of another, at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.submit(longstride, case, cpus[0]), pool.submit(OTHERS[other], case, cpus[1])
+        return ours.result(), theirs.result()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=4, help="pairs of runs, with the CPUs exchanged")
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--without-longstride", action="store_true", help="only the bare loop against Python's; writes no file")
     a = parser.parse_args()
-    contenders = {
-        "longstride": lambda case: longstride(case, a.threads),
-        "bare": lambda case: loop([ROOT / "build/release/bin/overhead_bare"], case, a.threads),
-        "python": lambda case: loop([PYTHON, HERE / "python_loop.py"], case, a.threads),
-    }
-    if a.without_longstride:
-        del contenders["longstride"]
-    ours, *others = contenders
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        sys.exit("needs two CPUs")
+    cpus = [cpus[0], cpus[-1]]
     cases = {}
     for case in a.only:
-        turns = []
-        for turn in range(a.turns):
-            names = list(contenders)
-            names = names[turn % len(names):] + names[:turn % len(names)]  # nobody is always first
-            turns.append({name: contenders[name](case) for name in names})
-            print(f"{case:10s} turn {turn + 1}: " + "  ".join(f"{n} {turns[-1][n]:8.1f}" for n in contenders)
-                  + " samples/s", flush=True)
-        cases[case] = {f"throughput_vs_{other}": statistics.median(t[ours] / t[other] for t in turns)
-                       for other in others}
-        for name in contenders:
-            cases[case][f"{name}_samples_per_second"] = statistics.median(t[name] for t in turns)
-    print(f"\nthroughput of {ours} / that of the other, medians of {a.turns} turns, threads: {a.threads}\n"
-          f"{'case':10s}" + "".join(f"{other:>12s}" for other in others))
+        pairs = {other: [] for other in OTHERS}
+        for turn in range(2 * a.turns):
+            for other, of in pairs.items():
+                of.append(side_by_side(case, other, cpus[::-1] if turn % 2 else cpus))
+            print(f"{case:10s} run {turn + 1}: " + "  ".join(
+                f"{other} {of[-1][0]:.1f} / {of[-1][1]:.1f} = {of[-1][0] / of[-1][1]:.3f}"
+                for other, of in pairs.items()), flush=True)
+        cases[case] = {"longstride_samples_per_second": statistics.median(p[0] for of in pairs.values() for p in of)}
+        for other, of in pairs.items():
+            cases[case][f"throughput_vs_{other}"] = statistics.median(p[0] / p[1] for p in of)
+            cases[case][f"{other}_samples_per_second"] = statistics.median(p[1] for p in of)
+    print(f"\nthroughput of longstride / that of the other, medians of {2 * a.turns} runs\n"
+          f"{'case':10s}" + "".join(f"{other:>12s}" for other in OTHERS))
     for case, figures in cases.items():
-        print(f"{case:10s}" + "".join(f"{figures[f'throughput_vs_{other}']:12.3f}" for other in others))
-    if a.without_longstride:
-        return
+        print(f"{case:10s}" + "".join(f"{figures[f'throughput_vs_{other}']:12.3f}" for other in OTHERS))
     path = ROOT / "build/bench/overhead.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"threads": a.threads, "cases": cases}, indent=2) + "\n")
+    path.write_text(json.dumps({"runs": 2 * a.turns, "cases": cases}, indent=2) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")
 
 
