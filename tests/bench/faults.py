@@ -185,6 +185,10 @@ def analyse(run, victim, struck):
     void = sum(r["samples"] for r in all_records) - sum(r["samples"] for r in records)
     result["recomputed"] = void + sum(length(r["lost"]) for r in records)
     result["own"] = max(w["localSamples"] for r in records for w in r["workers"] if w["index"] == victim)
+    done = {w["incarnation"]: w["localSamples"] for w in records[hit]["workers"]}
+    if records[hit]["lost"] and survivors <= done.keys():  # the round's plan may have been a new one
+        whole = records[hit]["globalBatch"] * records[hit]["localSteps"]
+        result["own"] = max(result["own"], whole - sum(done[s] for s in survivors))
     return result
 
 
