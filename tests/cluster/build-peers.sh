@@ -28,7 +28,7 @@ manifest() {
   # JobSet, which this line would fetch, is installed by itself.
   sed -i '/third-party\/jobset/d' "$work/$1-source/$3/kustomization.yaml"
   kubectl kustomize "$work/$1-source/$3" 2>"$work/$1-warnings" |
-    sed -E "s#^( *(- )?image: )[^ ]+$#\1longstride.test/$1:1#" >"$work/$1.yaml"
+    sed -E "s|^( *(- )?image: )[^ ]+\$|\1longstride.test/$1:1|" >"$work/$1.yaml"
   mv "$work/$1.yaml" "$PEERS/$1.yaml"
 }
 

@@ -19,6 +19,7 @@ from cluster_api import PODS, Api, PodWatch
 NODES, PODS_PER_NODE = 20, 256
 FAKE = {"kwok.x-k8s.io/node": "fake"}
 PLACEMENT = {"nodeSelector": {"type": "kwok"}, "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}]}
+STAGES = cluster_api.ROOT / "tests/bench/controller/kwok_stages.yaml"
 SUBMITTERS = 4
 LIMIT_SECONDS = 900
 PAUSE_SECONDS = 10
@@ -38,6 +39,7 @@ def start_kwok():
     log = open(f"{harness.STATE}/log/kwok.log", "w")  # noqa: SIM115
     return subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", f"{harness.BIN}/kwok", f"--kubeconfig={harness.KUBECONFIG}",
+         f"--config={STAGES}",
          "--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
          "--node-lease-duration-seconds=40"], stdout=log, stderr=log)
 
@@ -79,11 +81,12 @@ def turn(kind, jobs):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--jobs", type=int, default=1000)
-    p.add_argument("--kinds", nargs="+", default=["longstride", "jobset"])
+    p.add_argument("--kinds", nargs="+", default=["longstride", "jobset"], choices=cluster_api.PATHS)
     p.add_argument("--out", default=cluster_api.ROOT / "build/bench/controller.json")
     a = p.parse_args()
     cluster_api.install_longstride()
-    cluster_api.install_jobset()
+    if "jobset" in a.kinds:
+        cluster_api.install_jobset()
     kwok = start_kwok()
     try:
         make_nodes()

@@ -35,13 +35,16 @@ def turn(api, watch, kind, name):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--turns", type=int, default=7)
+    p.add_argument("--kinds", nargs="+", default=list(cluster_api.PATHS), choices=cluster_api.PATHS)
     p.add_argument("--out", default=cluster_api.ROOT / "build/bench/controller.json")
     a = p.parse_args()
     cluster_api.install_longstride()
-    cluster_api.install_jobset()
-    cluster_api.install_trainer()
+    if {"jobset", "trainer"} & {*a.kinds}:
+        cluster_api.install_jobset()
+    if "trainer" in a.kinds:
+        cluster_api.install_trainer()
     cluster_api.make_namespace(NAMESPACE)
-    api, watch, kinds = Api(), PodWatch(NAMESPACE), list(cluster_api.PATHS)
+    api, watch, kinds = Api(), PodWatch(NAMESPACE), a.kinds
     times = {kind: [] for kind in kinds}
     for kind in kinds:  # images, caches and connections are warm
         turn(api, watch, kind, f"warm-{kind.replace('_', '-')}")
