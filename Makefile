@@ -7,7 +7,8 @@ PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
-        bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator cuda-check \
+        bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator bench-controller \
+        cuda-check \
         e2e cluster-up cluster-down images
 
 help: ## Show what there is
@@ -40,7 +41,7 @@ coverage: deps ## Line coverage of core
 	@scripts/coverage.sh
 
 bench: bench-allreduce bench-overhead bench-peers bench-resume bench-normtest bench-parity ## All benchmarks; figures go to build/bench
-bench: bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator
+bench: bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator bench-controller
 
 bench-peers: build ## Against torch DDP, DDP + bf16 hook and PostLocalSGD over slow links
 	@scripts/install-deps.sh peers && tests/bench/peers.sh
@@ -77,6 +78,9 @@ bench-rescale: build ## Two, four, then three workers, live: throughput and what
 
 bench-coordinator: build ## 1,000 simulated workers over TLS, 10,000 against the state machine
 	@mkdir -p build/bench && $(BUILD)/bin/coordinator_load --out build/bench/coordinator.json
+
+bench-controller: build ## 1,000 jobs on a fake API server; on a real cluster beside Job, JobSet and Kubeflow Trainer
+	@tests/bench/controller.sh
 
 cuda-check: deps ## Compile and link the CUDA and NCCL paths (no GPU needed)
 	@scripts/cuda-check.sh

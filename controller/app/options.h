@@ -24,8 +24,9 @@ struct ControllerOptions {
 
   std::string worker_image = "longstride-worker";
   int threads = 4;  // that look after jobs
-  double api_requests_per_second = 200;
-  double api_burst = 400;
+  // Priority and Fairness is what protects the API server; this stops a controller gone wild.
+  double api_requests_per_second = 1000;
+  double api_burst = 2000;
 
   std::string lease = "longstride";
   double lease_seconds = 15;

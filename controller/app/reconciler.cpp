@@ -17,8 +17,6 @@ using nlohmann::json;
 
 // A pod that we made and that no cache has shown for so long was deleted between two lists.
 constexpr Duration kUnseen = std::chrono::seconds(60);
-// When all jobs together have used up their budget of progress writes.
-constexpr Duration kBudgetWait = std::chrono::seconds(1);
 constexpr Duration kCallDeadline = std::chrono::seconds(15);
 // What a deletion that the cache does not show yet is taken to allow its pod.
 constexpr double kAssumedGrace = 60;
@@ -107,7 +105,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
     done = false;
   }
-  done = ApplyObjects(desired, memory, call) && done;
+  done = ApplyObjects(o, desired, memory, call) && done;
   done = RemovePods(o, desired, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
@@ -166,6 +164,8 @@ Observed Reconciler::Observe(const json& job, Memory& memory) {
   o.status = StatusFromJson(kube::ValueAt(job, "/status"));
   o.defaults = options_.defaults;
   o.defaults.ca_bundle = options_.ca_bundle();
+  o.objects_applied =
+      memory.applied_generation == o.generation && memory.applied_bundle == o.defaults.ca_bundle;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
   ObservePods(memory.uid, memory, o);
@@ -192,8 +192,9 @@ void Reconciler::ObservePods(const std::string& uid, Memory& memory, Observed& o
   std::erase_if(memory.deleting, [&](const std::string& each) { return !seen.contains(each); });
 }
 
-bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
+bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
                               const kube::CallOptions& call) {
+  if (desired.apply.empty()) return true;
   bool done = true;
   for (const json& object : desired.apply) {
     const std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();
@@ -208,6 +209,10 @@ bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
       LogWarning("reconcile", applied.error().message);
       done = done && applied.error().reason == ApiReason::kNamespaceTerminating;
     }
+  }
+  if (done) {
+    memory.applied_generation = o.generation;
+    memory.applied_bundle = o.defaults.ca_bundle;
   }
   return done;
 }
@@ -272,10 +277,14 @@ bool Reconciler::CreatePod(const Observed& o, const PodToCreate& pod, Memory& me
 Duration Reconciler::UntilProgress(const Observed& o, Memory& memory) {
   const TimePoint now = clock_.Now();
   if (memory.progress_at > now) return memory.progress_at - now;
-  {
+  // A turn of its own, in the order of asking: whoever tried again and again would look for nothing
+  // most of the time, and might come too late every time.
+  if (!memory.progress_turn) {
     const std::lock_guard lock(mutex_);
-    if (!progress_budget_.TryTake(now)) return kBudgetWait;
+    memory.progress_turn = now + progress_budget_.Reserve(now);
   }
+  if (*memory.progress_turn > now) return *memory.progress_turn - now;
+  memory.progress_turn.reset();
   // Between 0.8 and 1.2 of the period, so that jobs that began together do not stay together.
   const uint64_t word =
       Hash64(std::hash<std::string>{}(o.uid), static_cast<uint64_t>(o.status.progress.round));

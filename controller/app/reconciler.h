@@ -62,9 +62,13 @@ class Reconciler {
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<std::string, size_t> applied;
+    // What was applied was all that there is to apply, for this generation and CA bundle.
+    int64_t applied_generation = -1;
+    std::string applied_bundle;
     std::optional<CreateFailure> create_failure;
-    int create_failures = 0;  // in a row
-    TimePoint progress_at{};
+    int create_failures = 0;                 // in a row
+    TimePoint progress_at{};                 // not before
+    std::optional<TimePoint> progress_turn;  // when all jobs' budget lets it, once it was asked for
   };
 
   Memory& Remember(const kube::ObjectKey& key, const std::string& uid);
@@ -72,7 +76,8 @@ class Reconciler {
   void ObservePods(const std::string& uid, Memory& memory, Observed& o);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
   // True when all was carried out.
-  bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
+  bool ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
+                    const kube::CallOptions& call);
   bool RemovePods(const Observed& o, const Desired& desired, Memory& memory,
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,

@@ -210,7 +210,9 @@ void HostedJob::With(const std::function<void(Coordinator&, TimePoint)>& use) {
 
 std::vector<Event> HostedJob::WaitForEvents(Duration timeout) {
   std::unique_lock lock(mutex_);
-  events_ready_.wait_for(lock, timeout, [&] { return !events_.empty() || closed_; });
+  const auto ready = [&] { return !events_.empty() || closed_; };
+  // A wait of no time is still a system call, ten times a second for each job.
+  if (timeout > Duration::zero()) events_ready_.wait_for(lock, timeout, ready);
   return std::exchange(events_, {});
 }
 

@@ -22,7 +22,7 @@ using web::http::experimental::listener::http_listener;
 
 constexpr int kPortAttempts = 20;
 constexpr int kBacklog = 4096;  // connections at once, as when a thousand workers come back
-constexpr size_t kReadBytes = size_t{64} << 10;
+constexpr size_t kReadBytes = size_t{8} << 10;  // kept for as long as a poll waits
 
 // A port that was free a moment ago. The listener has no way to tell which port 0 gave it.
 Result<uint16_t> FindFreePort(const std::string& address) {

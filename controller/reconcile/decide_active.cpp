@@ -73,7 +73,7 @@ void Decision::Train() {
   SetTrainingConditions(workers);
   if (GiveUpStarting(workers)) return;
   OrderCoordinator(workers);
-  d_.apply = OwnedObjects(o_);
+  if (!o_.objects_applied) d_.apply = OwnedObjects(o_);
   RemovePods(workers);
   if (!Completing(workers)) CreatePods(workers);
 }

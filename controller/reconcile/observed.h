@@ -134,7 +134,8 @@ struct Observed {
   std::optional<CoordinatorView> coordinator;  // when it is hosted here
   std::optional<CreateFailure> create_failure;
   WorkerDefaults defaults;
-  double now = 0;  // Unix seconds
+  bool objects_applied = false;  // what OwnedObjects makes of this spec and these defaults is there
+  double now = 0;                // Unix seconds
 };
 
 }  // namespace longstride

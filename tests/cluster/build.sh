@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh [kwok]: compiles what the test cluster runs into the kit (see lib.sh), and skips what is there.
+# build.sh [kwok] [peers]: compiles what the test cluster runs into the kit (see lib.sh), and skips what is there.
 # From nothing this takes 11 minutes of CPU; start it in the background while C++ compiles.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -31,7 +31,7 @@ if [ ! -e "$BIN/.complete" ]; then
   done
   touch "$BIN/.complete"
 fi
-if [ "${1:-}" = kwok ] && [ ! -e "$BIN/kwok" ]; then
+if [[ " $* " = *" kwok "* ]] && [ ! -e "$BIN/kwok" ]; then
   echo "-- kwok -> $KIT"
   compile go-kwok sigs.k8s.io/kwok/cmd/kwok
 fi
@@ -60,3 +60,4 @@ mkdir -p "$KIT/images"
 image pause /pause fill_pause
 image coredns /coredns fill_coredns
 image tools /bin/sh fill_tools
+[[ " $* " != *" peers "* ]] || "$CLUSTER/build-peers.sh"

@@ -14,6 +14,8 @@ LDFLAGS="-s -w -X $_version.gitVersion=v$KUBERNETES -X $_version.gitMajor=1 -X $
 _key=$( (cd "$CLUSTER" && cat go/go.{mod,sum} go/*/main.go go-kwok/go.* pause.c; echo "$LDFLAGS") |
   sha256sum | cut -c1-12)
 KIT=$CACHE/cluster-$_key
+# What benchmarks compare with, which changes for reasons of its own.
+PEERS=$CACHE/cluster-peers-$(cat "$CLUSTER"/go-peers/go.* "$CLUSTER/build-peers.sh" | sha256sum | cut -c1-12)
 BIN=$KIT/bin
 GOROOT_PINNED=$CACHE/go-$(sed -n 's/^toolchain go//p' "$CLUSTER/go/go.mod")/go
 

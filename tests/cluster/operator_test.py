@@ -24,12 +24,13 @@ def helm(*arguments, timeout=180):
     return harness.run(["helm", "--namespace", SYSTEM, *arguments], timeout=timeout)
 
 
-def install():
+def install(*arguments):
+    """With what is passed on to helm."""
     harness.kubectl("apply", "--filename", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": SYSTEM, "labels": {harness.NAMESPACE_LABEL: harness.RUN,
                                                 "pod-security.kubernetes.io/enforce": "restricted"}}}))
-    helm("upgrade", "--install", "longstride", str(CHART), "--wait", "--timeout=120s")
+    helm("upgrade", "--install", "longstride", str(CHART), "--wait", "--timeout=120s", *arguments)
 
 
 def uninstall():

@@ -14,13 +14,13 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "controller/http/certificates.h"
 #include "controller/http/coordinator_server.h"
 #include "core/protocol/json.h"
 #include "core/spec/to_json.h"
 #include "tests/bench/coordinator/tls_swarm.h"
+#include "tests/bench/process_usage.h"
 #include "tests/controller/coordinator/samples.h"
 
 namespace longstride {
@@ -57,29 +57,6 @@ TrainingJob LoadJob(int64_t workers) {
   const uint16_t port = (*server)->port();
   if (write(out, &port, sizeof(port)) != sizeof(port)) _exit(1);
   while (true) (void)(*server)->service().WaitForEvents(key, std::chrono::seconds(1));
-}
-
-struct Usage {
-  double cpu_seconds = 0;
-  double resident_bytes = 0;
-};
-
-Usage UsageOf(int pid) {
-  Usage usage;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(stat, text);
-  std::istringstream fields(text.substr(text.rfind(')') + 2));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  usage.cpu_seconds = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
-  double total = 0, resident = 0;
-  statm >> total >> resident;
-  usage.resident_bytes = resident * static_cast<double>(sysconf(_SC_PAGESIZE));
-  return usage;
 }
 
 json Percentiles(std::vector<double> delays) {

@@ -21,11 +21,15 @@ struct TlsSwarm::Client {
   std::deque<std::pair<std::string, Time>> queue;
   size_t written = 0;  // of the first in the queue
   std::string answer;
+  int index = 0;
 };
 
 TlsSwarm::TlsSwarm(uint16_t port, int clients)
     : port_(port), context_(SSL_CTX_new(TLS_client_method())), epoll_(epoll_create1(0)) {
-  for (int i = 0; i < clients; ++i) clients_.push_back(std::make_unique<Client>());
+  for (int i = 0; i < clients; ++i) {
+    clients_.push_back(std::make_unique<Client>());
+    clients_.back()->index = i;
+  }
 }
 
 TlsSwarm::~TlsSwarm() {
@@ -95,6 +99,11 @@ bool TlsSwarm::TakeAnswer(Client& client) {
   return true;
 }
 
+void TlsSwarm::Tell(int index, const std::string& answer) {
+  const std::string_view body = std::string_view(answer).substr(answer.find("\r\n\r\n") + 4);
+  answered_(index, answer.starts_with("HTTP/1.1 200"), body);
+}
+
 void TlsSwarm::Advance(Client& client) {
   if (client.fd < 0 && client.queue.empty()) return;
   if (client.fd < 0) Open(client);
@@ -124,10 +133,12 @@ void TlsSwarm::Advance(Client& client) {
     if (client.queue.empty() || !TakeAnswer(client)) continue;
     const auto delay = std::chrono::steady_clock::now() - client.queue.front().second;
     delays_.push_back(std::chrono::duration<double>(delay).count());
-    client.answer.clear();
+    const std::string answer = std::exchange(client.answer, {});
     client.written = 0;
     client.queue.pop_front();
     if (client.queue.empty()) --busy_;
+    // Last, as it may ask anew; this loop then sends it.
+    if (answered_) Tell(client.index, answer);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace longstride {
 class TlsSwarm {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  // Sees what client `index` was answered, before its next request is sent. It may call Ask.
+  using Answered = std::function<void(int index, bool ok, std::string_view body)>;
 
   // Certificates are not verified: this measures the server.
   TlsSwarm(uint16_t port, int clients);
@@ -26,6 +29,7 @@ class TlsSwarm {
   // Sends `request` (whole HTTP text) from client `index` as soon as it is free; `due` is when it
   // was meant to be sent, from which the delay is counted.
   void Ask(int index, std::string request, Time due);
+  void OnAnswer(Answered answered) { answered_ = std::move(answered); }
   // Closes every connection; the next request opens a new one.
   void Disconnect();
   // Does what can be done until `until`.
@@ -43,12 +47,14 @@ class TlsSwarm {
   void Close(Client& client);
   void Wait(Client& client, int result);
   bool TakeAnswer(Client& client);
+  void Tell(int index, const std::string& answer);
 
   const uint16_t port_;
   SSL_CTX* const context_;
   const int epoll_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<double> delays_;
+  Answered answered_;
   int busy_ = 0;
   int64_t failures_ = 0;
 };

@@ -19,6 +19,14 @@ TEST(DecideStart, EveryWorkerGetsAPodNamedAfterItsPlaceAndIncarnation) {
   EXPECT_EQ(world.status().state, "Starting");
 }
 
+TEST(DecideStart, WhatIsAppliedAlreadyIsNotMadeAgain) {
+  World world(2);
+  world.o.objects_applied = true;
+  world.Reconcile();
+  EXPECT_THAT(world.last.apply, IsEmpty());
+  EXPECT_THAT(world.Created(), SizeIs(2));
+}
+
 TEST(DecideStart, PodsThatWereMadeAreOnRecordAndToldOfOnce) {
   World world(2);
   world.Reconcile();

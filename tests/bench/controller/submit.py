@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""From submission to four Running pods, of one job: longstride, a plain Indexed Job, JobSet and Kubeflow Trainer.
+
+On the running test cluster (tests/cluster/up.sh), with the same pods, one replica of each operator, all four
+installed at once. Turns are interleaved, the order rotated; time runs from the POST of the object to the watch event
+of the fourth pod that is Running. Adds to the JSON file: submit.{longstride,indexed_job,jobset,trainer}_seconds
+(medians) and every turn's time.
+"""
+import argparse
+import statistics
+import time
+
+import cluster_api
+import harness
+from cluster_api import PODS, Api, PodWatch
+
+NAMESPACE = "bench-submit"
+TURN_SECONDS = 60
+PAUSE_SECONDS = 3  # for what still happens after a turn
+
+
+def turn(api, watch, kind, name):
+    path = cluster_api.PATHS[kind].format(NAMESPACE)
+    pods = f"api/v1/namespaces/{NAMESPACE}/pods"
+    watch.forget()
+    begin = time.monotonic()
+    api.call("POST", path, cluster_api.job(kind, name))
+    seconds = watch.wait("running", PODS, TURN_SECONDS) - begin
+    api.call("DELETE", f"{path}/{name}?propagationPolicy=Background")
+    harness.wait_for("end of the pods", lambda: not api.call("GET", pods)["items"], TURN_SECONDS)
+    time.sleep(PAUSE_SECONDS)
+    return seconds
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--turns", type=int, default=7)
+    p.add_argument("--kinds", nargs="+", default=list(cluster_api.PATHS), choices=cluster_api.PATHS)
+    p.add_argument("--out", default=cluster_api.ROOT / "build/bench/controller.json")
+    a = p.parse_args()
+    cluster_api.install_longstride()
+    if {"jobset", "trainer"} & {*a.kinds}:
+        cluster_api.install_jobset()
+    if "trainer" in a.kinds:
+        cluster_api.install_trainer()
+    cluster_api.make_namespace(NAMESPACE)
+    api, watch, kinds = Api(), PodWatch(NAMESPACE), a.kinds
+    times = {kind: [] for kind in kinds}
+    for kind in kinds:  # images, caches and connections are warm
+        turn(api, watch, kind, f"warm-{kind.replace('_', '-')}")
+    for i in range(a.turns):
+        for kind in kinds[i % len(kinds):] + kinds[:i % len(kinds)]:
+            times[kind].append(turn(api, watch, kind, f"turn-{i}-{kind.replace('_', '-')}"))
+    medians = {kind: statistics.median(t) for kind, t in times.items()}
+    cluster_api.write_figures(a.out, submit={
+        "pods": PODS, "turns": a.turns, **{f"{kind}_seconds": s for kind, s in medians.items()}, "times": times})
+    print(f"{'submit to 4 Running':24} {'median':>8} {'least':>8} {'most':>8}")
+    for kind, t in times.items():
+        print(f"{kind:24} {medians[kind]:7.2f}s {min(t):7.2f}s {max(t):7.2f}s")
+    harness.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+if __name__ == "__main__":
+    main()
