@@ -245,7 +245,7 @@ def main():
     p.add_argument("--workers", type=int, default=4)
     p.add_argument("--job", choices=list(JOBS), default="small")
     p.add_argument("--accuracy", action="store_true", help="the CNN to its end, and beside it undisturbed")
-    p.add_argument("--samples", type=int, default=300000, help="of --accuracy")
+    p.add_argument("--samples", type=int, default=600000, help="of --accuracy")
     p.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="more settings of the job")
     a = p.parse_args()
     if os.geteuid() != 0 or not shutil.which("iptables") or not shutil.which("ip"):
