@@ -171,7 +171,7 @@ class MemoryTest : public testing::Test {
 
 TEST_F(MemoryTest, ALimitThatHolds64SamplesAndNot128IsFoundWithoutAKill) {
   const Need half = NeedOf(64), whole = NeedOf(128);
-  const double least = half.predicted / 0.9;  // as a worker leaves a tenth free
+  const double least = half.seen / 0.9;  // as a worker leaves a tenth free
   const double limit = (least + whole.seen) / 2;
   std::printf(
       "memory: 64 samples: %.0f MB predicted, %.0f MB seen; 128: %.0f MB, %.0f MB; limit %.0f MB\n",
