@@ -13,7 +13,7 @@ trap tests/cluster/down.sh EXIT
 scripts/install-deps.sh cluster
 tests/cluster/build.sh kwok peers
 images/build.sh controller
-build/release/bin/controller_load --controller build/release/bin/longstride-controller --out "$out"
+build/release/bin/controller_load --controller build/release/bin/longstride-controller --out "$out" >/dev/null
 tests/cluster/up.sh
 tests/cluster/load.sh build/images/controller.tar
 tests/bench/controller/submit.py --out "$out"
@@ -21,3 +21,4 @@ tests/cluster/down.sh
 NODE_GRACE=40s tests/cluster/up.sh
 tests/cluster/load.sh build/images/controller.tar
 tests/bench/controller/scale.py --out "$out"
+tests/bench/controller/table.py "$out"

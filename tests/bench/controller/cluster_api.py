@@ -19,6 +19,7 @@ import harness  # noqa: E402
 import operator_test  # noqa: E402
 
 PODS = 4
+WATCH_SECONDS = 3600
 PEERS, HOST = harness._from_lib("PEERS", "HOST_IP")
 _PKI = pathlib.Path(harness.KUBECONFIG).parent
 PATHS = {"longstride": "apis/longstride.dev/v1alpha1/namespaces/{}/trainingjobs",
@@ -30,10 +31,10 @@ PATHS = {"longstride": "apis/longstride.dev/v1alpha1/namespaces/{}/trainingjobs"
 class Api:
     """One connection to the API server as cluster admin, kept open. Not for several threads."""
 
-    def __init__(self):
+    def __init__(self, idle_seconds=120):
         context = ssl.create_default_context(cafile=str(_PKI / "ca.crt"))
         context.load_cert_chain(_PKI / "admin.crt", _PKI / "admin.key")
-        self._connection = http.client.HTTPSConnection(HOST, 6443, context=context, timeout=120)
+        self._connection = http.client.HTTPSConnection(HOST, 6443, context=context, timeout=idle_seconds)
 
     def call(self, method, path, body=None):
         self._connection.request(method, "/" + path, json.dumps(body) if body else None,
@@ -59,13 +60,14 @@ class PodWatch:
         self.seen, self.running = {}, {}
         self._path = f"api/v1/namespaces/{namespace}/pods"
         version = Api().call("GET", self._path + "?limit=1")["metadata"]["resourceVersion"]
-        self._api = Api()
+        self._api = Api(idle_seconds=WATCH_SECONDS + 60)
         self._version = version
         self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for event in self._api.stream(f"{self._path}?watch=true&timeoutSeconds=3600&resourceVersion={self._version}"):
+        for event in self._api.stream(f"{self._path}?watch=true&timeoutSeconds={WATCH_SECONDS}"
+                                      f"&resourceVersion={self._version}"):
             now, pod = time.monotonic(), event["object"]
             with self._changed:
                 if event["type"] == "DELETED":
