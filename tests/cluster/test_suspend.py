@@ -71,17 +71,15 @@ class SuspendTest(WithOperator):
 
     def final_model(self, directory, job):
         """The name of a job's newest checkpoint, and its parameters."""
-        newest = max((directory / job).rglob("checkpoints/round-*[0-9]"))
+        newest = max(directory.glob(f"{job}-*/checkpoints/round-*[0-9]"))
         return newest.name, (newest / "model.safetensors").read_bytes()
 
     def test_suspended_with_all_pods_deleted_ends_on_the_other_node_as_an_undisturbed_run_does(self):
         directory = self.shared_claim()
 
-        def options(name):  # with bounds that leave one way only to share a batch, so that all plans are alike
-            return {"name": name, "bounds": {"min": 64, "max": 64},
-                    "checkpoint": {**CLAIM, "storage": {**CLAIM["storage"], "subPath": name}}}
-
-        job, before = self.train(**options("moved"))
+        # With bounds that leave one way only to share a batch, so that all plans are alike.
+        options = {"bounds": {"min": 64, "max": 64}, "checkpoint": CLAIM}
+        job, before = self.train(name="moved", **options)
         node = node_of(before[0])
         self.suspend(job, True)
         self.delete_all(job)
@@ -98,7 +96,7 @@ class SuspendTest(WithOperator):
         status = self.complete(job)
         self.assertEqual(status.get("discardedSamples", 0), 0)
         self.assertEqual(status["restarts"], 0)
-        undisturbed = self.submit_demo(replicas=2, samples=SAMPLES, **options("undisturbed"))
+        undisturbed = self.submit_demo(replicas=2, samples=SAMPLES, name="undisturbed", **options)
         self.complete(undisturbed)
         self.assertEqual(self.final_model(directory, job), self.final_model(directory, undisturbed))
 

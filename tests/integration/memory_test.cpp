@@ -171,13 +171,13 @@ class MemoryTest : public testing::Test {
 
 TEST_F(MemoryTest, ALimitThatHolds64SamplesAndNot128IsFoundWithoutAKill) {
   const Need half = NeedOf(64), whole = NeedOf(128);
-  const double least = half.seen / 0.9;  // as a worker leaves a tenth free
-  const double limit = (least + whole.seen) / 2;
+  // Just too little for 128, as what is measured of a sample differs by a tenth from run to run.
+  const double limit = 0.95 * whole.seen;
   std::printf(
       "memory: 64 samples: %.0f MB predicted, %.0f MB seen; 128: %.0f MB, %.0f MB; limit %.0f MB\n",
       half.predicted / kMegabyte, half.seen / kMegabyte, whole.predicted / kMegabyte,
       whole.seen / kMegabyte, limit / kMegabyte);
-  ASSERT_LT(least, whole.seen) << "no limit holds 64 samples and not 128";
+  ASSERT_LT(half.seen, 0.9 * limit) << "a tenth is left free";
   for (const auto& group : groups_) {
     group->ResetPeak();
     ASSERT_TRUE(group->Limit(limit));
