@@ -194,7 +194,7 @@ void Reconciler::ObservePods(const std::string& uid, Memory& memory, Observed& o
 
 bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
                               const kube::CallOptions& call) {
-  if (desired.apply.empty()) return true;
+  if (desired.apply.empty()) return true;  // which says nothing of what is there
   bool done = true;
   for (const json& object : desired.apply) {
     const std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();

@@ -57,6 +57,9 @@ void AddModelAndData(std::vector<Rule>& rules) {
   rules.push_back({"spec.data.synthetic", "classes",
                    "self.task == 'regression' || self.classes >= 2",
                    "there must be at least 2 to tell apart"});
+}
+
+void AddPlacement(std::vector<Rule>& rules) {
   for (const std::string path : {"path", "evaluationPath"}) {
     rules.push_back({"spec.data", path,
                      "${placement} == 'local' || !${" + path + "}.matches('[{](group|index)[}]')",
@@ -153,8 +156,8 @@ void AddRest(std::vector<Rule>& rules) {
 
 std::vector<Rule> Contradictions() {
   std::vector<Rule> rules;
-  for (auto* add :
-       {AddWorkers, AddBatch, AddModelAndData, AddModelFitsData, AddTraining, AddRest}) {
+  for (auto* add : {AddWorkers, AddBatch, AddModelAndData, AddPlacement, AddModelFitsData,
+                    AddTraining, AddRest}) {
     add(rules);
   }
   return rules;

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <map>
 #include <mutex>
 #include <set>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "core/base/format.h"
-#include "core/base/log.h"
 #include "runtime/collective/c10d_store.h"
 #include "runtime/collective/messages.h"
 #include "runtime/collective/operation_backend.h"

@@ -5,8 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ ! -e "$PEERS/.complete" ] || exit 0
 
-export PATH=$GOROOT_PINNED/bin:$PATH GOTOOLCHAIN=local CGO_ENABLED=0
-export GOFLAGS='-trimpath -buildvcs=false -modcacherw' GOMODCACHE=$CACHE/go-modules GOCACHE=$CACHE/go-build
+use_pinned_go
 work=$PEERS/making
 rm -rf "$work"
 mkdir -p "$work" "$PEERS/images"

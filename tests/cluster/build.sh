@@ -5,8 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 "$CLUSTER/../../scripts/install-deps.sh" cluster
 
-export PATH=$GOROOT_PINNED/bin:$PATH GOTOOLCHAIN=local CGO_ENABLED=0
-export GOFLAGS='-trimpath -buildvcs=false -modcacherw' GOMODCACHE=$CACHE/go-modules GOCACHE=$CACHE/go-build
+use_pinned_go
 
 # compile FOLDER PACKAGE...: into the kit's bin, whole or not at all
 compile() {

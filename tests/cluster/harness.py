@@ -27,7 +27,7 @@ def _from_lib(*names):
     return subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.splitlines()
 
 
-BIN, STATE, STORE, KUBECONFIG = _from_lib("BIN", "STATE", "STORE", "KUBECONFIG")
+BIN, STATE, STORE, KUBECONFIG, PEERS, HOST_IP = _from_lib("BIN", "STATE", "STORE", "KUBECONFIG", "PEERS", "HOST_IP")
 ENVIRONMENT = dict(os.environ, KUBECONFIG=KUBECONFIG, PATH=BIN + ":" + os.environ["PATH"])
 
 

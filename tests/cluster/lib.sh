@@ -19,6 +19,12 @@ PEERS=$CACHE/cluster-peers-$(cat "$CLUSTER"/go-peers/go.* "$CLUSTER/build-peers.
 BIN=$KIT/bin
 GOROOT_PINNED=$CACHE/go-$(sed -n 's/^toolchain go//p' "$CLUSTER/go/go.mod")/go
 
+# For those who compile: the Go that the kit is pinned to, and its caches.
+use_pinned_go() {
+  export PATH=$GOROOT_PINNED/bin:$PATH GOTOOLCHAIN=local CGO_ENABLED=0
+  export GOFLAGS='-trimpath -buildvcs=false -modcacherw' GOMODCACHE=$CACHE/go-modules GOCACHE=$CACHE/go-build
+}
+
 # What one run of the cluster leaves on disk; down.sh removes all of it.
 STATE=/var/lib/longstride-cluster
 PKI=$STATE/pki

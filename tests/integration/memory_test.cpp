@@ -171,7 +171,7 @@ class MemoryTest : public testing::Test {
 
 TEST_F(MemoryTest, ALimitThatHolds64SamplesAndNot128IsFoundWithoutAKill) {
   const Need half = NeedOf(64), whole = NeedOf(128);
-  // Just too little for 128, as what is measured of a sample differs by a tenth from run to run.
+  // Just too little for 128: what is measured of a sample differs from run to run.
   const double limit = 0.95 * whole.seen;
   std::printf(
       "memory: 64 samples: %.0f MB predicted, %.0f MB seen; 128: %.0f MB, %.0f MB; limit %.0f MB\n",

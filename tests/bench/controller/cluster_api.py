@@ -20,7 +20,6 @@ import operator_test  # noqa: E402
 
 PODS = 4
 WATCH_SECONDS = 3600
-PEERS, HOST = harness._from_lib("PEERS", "HOST_IP")
 _PKI = pathlib.Path(harness.KUBECONFIG).parent
 PATHS = {"longstride": "apis/longstride.dev/v1alpha1/namespaces/{}/trainingjobs",
          "indexed_job": "apis/batch/v1/namespaces/{}/jobs",
@@ -34,7 +33,7 @@ class Api:
     def __init__(self, idle_seconds=120):
         context = ssl.create_default_context(cafile=str(_PKI / "ca.crt"))
         context.load_cert_chain(_PKI / "admin.crt", _PKI / "admin.key")
-        self._connection = http.client.HTTPSConnection(HOST, 6443, context=context, timeout=idle_seconds)
+        self._connection = http.client.HTTPSConnection(harness.HOST_IP, 6443, context=context, timeout=idle_seconds)
 
     def call(self, method, path, body=None):
         self._connection.request(method, "/" + path, json.dumps(body) if body else None,
@@ -139,8 +138,8 @@ def install_longstride():
 
 def install_peer(name, namespace, deployment):
     """JobSet or Kubeflow Trainer, as its own manifests have it; server-side, as they are long."""
-    harness.run([str(harness.CLUSTER / "load.sh"), f"{PEERS}/images/{name}.tar"], timeout=180)
-    harness.kubectl("apply", "--server-side", "--force-conflicts", "--filename", f"{PEERS}/{name}.yaml")
+    harness.run([str(harness.CLUSTER / "load.sh"), f"{harness.PEERS}/images/{name}.tar"], timeout=180)
+    harness.kubectl("apply", "--server-side", "--force-conflicts", "--filename", f"{harness.PEERS}/{name}.yaml")
     harness.kubectl("--namespace", namespace, "rollout", "status", f"deployment/{deployment}", "--timeout=150s",
                     timeout=155)
 
