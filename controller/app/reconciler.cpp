@@ -53,8 +53,7 @@ Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const ku
       hosts_(hosts),
       recorder_(recorder),
       clock_(clock),
-      progress_budget_(options_.progress_writes_per_second,
-                       std::max(1.0, options_.progress_writes_per_second)) {}
+      progress_(options_.progress_period, options_.progress_writes_per_second) {}
 
 std::map<kube::ObjectKey, JobStatus> Reconciler::Statuses() const {
   const std::lock_guard lock(mutex_);
@@ -274,31 +273,15 @@ bool Reconciler::CreatePod(const Observed& o, const PodToCreate& pod, Memory& me
   return false;
 }
 
-Duration Reconciler::UntilProgress(const Observed& o, Memory& memory) {
-  const TimePoint now = clock_.Now();
-  if (memory.progress_at > now) return memory.progress_at - now;
-  // A turn of its own, in the order of asking: whoever tried again and again would look for nothing
-  // most of the time, and might come too late every time.
-  if (!memory.progress_turn) {
-    const std::lock_guard lock(mutex_);
-    memory.progress_turn = now + progress_budget_.Reserve(now);
-  }
-  if (*memory.progress_turn > now) return *memory.progress_turn - now;
-  memory.progress_turn.reset();
-  // Between 0.8 and 1.2 of the period, so that jobs that began together do not stay together.
-  const uint64_t word =
-      Hash64(std::hash<std::string>{}(o.uid), static_cast<uint64_t>(o.status.progress.round));
-  const double jitter = 0.8 + 0.4 * static_cast<double>(word >> 11) * 0x1p-53;
-  memory.progress_at = now + FromSeconds(ToSeconds(options_.progress_period) * jitter);
-  return Duration::zero();
-}
-
 kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,
                                                   const JobStatus& status, Memory& memory,
                                                   const kube::CallOptions& call) {
   if (status == o.status) return Duration::zero();
   if (!DiffersAtOnce(o.status, status)) {
-    if (const Duration wait = UntilProgress(o, memory); wait > Duration::zero()) return wait;
+    const uint64_t seed =
+        Hash64(std::hash<std::string>{}(o.uid), static_cast<uint64_t>(o.status.progress.round));
+    const Duration wait = progress_.Until(memory.progress, seed, clock_.Now());
+    if (wait > Duration::zero()) return wait;
   }
   const json object = {{"apiVersion", kApiVersion},
                        {"kind", kKind},

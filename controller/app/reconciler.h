@@ -12,11 +12,11 @@
 #include <string>
 
 #include "controller/app/job_hosts.h"
+#include "controller/app/progress_pacer.h"
 #include "controller/app/reconcile_times.h"
 #include "controller/kube/cache.h"
 #include "controller/kube/client.h"
 #include "controller/kube/event_recorder.h"
-#include "controller/kube/token_bucket.h"
 #include "controller/kube/work_queue.h"
 #include "controller/reconcile/desired.h"
 #include "controller/reconcile/observed.h"
@@ -66,9 +66,8 @@ class Reconciler {
     int64_t applied_generation = -1;
     std::string applied_bundle;
     std::optional<CreateFailure> create_failure;
-    int create_failures = 0;                 // in a row
-    TimePoint progress_at{};                 // not before
-    std::optional<TimePoint> progress_turn;  // when all jobs' budget lets it, once it was asked for
+    int create_failures = 0;  // in a row
+    ProgressPacer::Slot progress;
   };
 
   Memory& Remember(const kube::ObjectKey& key, const std::string& uid);
@@ -88,7 +87,6 @@ class Reconciler {
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
                                                       const JobStatus& status, Memory& memory,
                                                       const kube::CallOptions& call);
-  [[nodiscard]] Duration UntilProgress(const Observed& o, Memory& memory);
   void RecordEvents(const Observed& o, const Desired& desired);
   [[nodiscard]] kube::Outcome Forget(const kube::ObjectKey& key);
 
@@ -102,7 +100,7 @@ class Reconciler {
   mutable std::mutex mutex_;  // guards what follows, but not what is in one Memory
   std::map<kube::ObjectKey, std::unique_ptr<Memory>> memories_;
   std::map<kube::ObjectKey, JobStatus> statuses_;
-  kube::TokenBucket progress_budget_;
+  ProgressPacer progress_;
   ReconcileTimes times_;
 };
 

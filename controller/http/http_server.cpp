@@ -10,6 +10,7 @@
 #include <atomic>
 #include <mutex>
 #include <shared_mutex>
+#include <utility>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
@@ -59,13 +60,19 @@ void Reply(const web::http::http_request& request, const HttpResponse& response)
 }
 
 // The way to the handler, shut when the server stops: a body may still be arriving then. Counts
-// those that are on it.
+// those that are on it, and their bytes.
 class Gate {
  public:
-  Gate(HttpHandler& handler, int64_t limit) : limit_(limit), handler_(&handler) {}
+  Gate(HttpHandler& handler, const HttpServerOptions& options)
+      : max_requests_(options.max_requests),
+        max_bytes_(options.max_arriving_bytes),
+        handler_(&handler) {}
   // False when too many have entered; Leave all the same.
-  bool Enter() { return entered_.fetch_add(1) < limit_; }
+  bool Enter() { return entered_.fetch_add(1) < max_requests_; }
   void Leave() { entered_.fetch_sub(1); }
+  // False when too many are held; Release all the same.
+  bool Hold(size_t bytes) { return bytes_.fetch_add(bytes) + bytes <= max_bytes_; }
+  void Release(size_t bytes) { bytes_.fetch_sub(bytes); }
   void Shut() {
     std::unique_lock lock(mutex_);
     handler_ = nullptr;
@@ -80,8 +87,10 @@ class Gate {
   }
 
  private:
-  const int64_t limit_;
+  const int64_t max_requests_;
+  const size_t max_bytes_;
   std::atomic<int64_t> entered_{0};
+  std::atomic<size_t> bytes_{0};
   std::shared_mutex mutex_;
   HttpHandler* handler_;
 };
@@ -94,7 +103,10 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
         max_bytes_(max_bytes),
         gate_(std::move(gate)),
         admitted_(gate_->Enter()) {}
-  ~BodyReader() { gate_->Leave(); }
+  ~BodyReader() {
+    gate_->Release(held_);
+    gate_->Leave();
+  }
 
   void Next() {
     auto self = shared_from_this();
@@ -114,9 +126,16 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
  private:
   void Take(size_t bytes) {
     if (bytes > 0) {
-      too_long_ = too_long_ || !admitted_ || body_.size() + bytes > max_bytes_;
-      if (too_long_) body_.clear();
-      if (!too_long_) body_.append(reinterpret_cast<const char*>(buffer_.data()), bytes);
+      too_long_ = too_long_ || body_.size() + bytes > max_bytes_;
+      if (admitted_ && !too_long_) {
+        held_ += bytes;
+        admitted_ = gate_->Hold(bytes);
+      }
+      if (admitted_ && !too_long_) {
+        body_.append(reinterpret_cast<const char*>(buffer_.data()), bytes);
+      } else {
+        Drop();
+      }
       Next();
       return;
     }
@@ -134,16 +153,23 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
     const auto header = request_.headers().find("Authorization");
     if (header != request_.headers().end()) request.authorization = header->second;
     request.body = std::move(body_);
+    Drop();
     auto self = shared_from_this();
     gate_->Pass(std::move(request),
                 [self](const HttpResponse& response) { Reply(self->request_, response); });
   }
 
+  void Drop() {
+    body_ = std::string();
+    gate_->Release(std::exchange(held_, 0));
+  }
+
   web::http::http_request request_;
   const size_t max_bytes_;
   const std::shared_ptr<Gate> gate_;
-  const bool admitted_;
+  bool admitted_;
   bool too_long_ = false;
+  size_t held_ = 0;  // bytes, of all that arrive
   std::string body_;
   std::array<uint8_t, kReadBytes> buffer_;
 };
@@ -166,7 +192,7 @@ class ListenerServer final : public HttpServer {
  public:
   ListenerServer(const HttpServerOptions& options, uint16_t port, HttpHandler& handler)
       : port_(port),
-        gate_(std::make_shared<Gate>(handler, options.max_requests)),
+        gate_(std::make_shared<Gate>(handler, options)),
         listener_(web::uri(Format("%s://%s:%u/", options.certificate ? "https" : "http",
                                   options.address.c_str(), unsigned{port})),
                   ConfigOf(options)) {

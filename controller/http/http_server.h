@@ -24,7 +24,9 @@ struct HttpServerOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 0;                               // 0: a free one
   std::shared_ptr<ServerCertificate> certificate;  // null: without TLS
-  size_t max_body_bytes = size_t{64} << 20;
+  size_t max_body_bytes = size_t{4} << 20;
+  // Of bodies that are still arriving, all together; 503 beyond.
+  size_t max_arriving_bytes = size_t{128} << 20;
   // Requests that have come in and are not answered, long polls included; 503 beyond.
   int64_t max_requests = 65536;
 };

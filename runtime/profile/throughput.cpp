@@ -15,6 +15,9 @@ constexpr int kRepeats = 2;     // on the way up
 constexpr double kShortRow = 0.1;
 // Beyond the largest measured batch the linear memory model is believed up to this factor.
 constexpr int64_t kExtrapolation = 8;
+// Where memory binds, a wrong slope costs samples or the process: steps go on beyond the budget, up
+// to this many times it, until the predicted cap is within one growth of a measured batch.
+constexpr double kMemoryPatience = 4;
 
 class Measurement {
  public:
@@ -41,7 +44,7 @@ class Measurement {
     int64_t ceiling = options_.max_batch;  // no micro-batch above it
     while (true) {
       const int64_t next = memory_.Largest(batch, std::min(batch * kGrowth, ceiling));
-      if (next == batch || !InBudget(next)) break;
+      if (next == batch || !Worthwhile(next, ceiling)) break;
       const Status measured = Measure(next);
       if (!measured.ok()) {
         if (measured.error().code != ErrorCode::kResource) return measured.error();
@@ -90,12 +93,15 @@ class Measurement {
     return Status();
   }
 
-  // Whether one step of `batch`, at the last measured time per sample, ends within the budget.
-  bool InBudget(int64_t batch) const {
+  // Whether one step of `next`, at the last measured time per sample, ends within the budget.
+  bool Worthwhile(int64_t next, int64_t ceiling) const {
     const Point& last = row_.back();
-    const double predicted =
-        Median(last.seconds) * static_cast<double>(batch) / static_cast<double>(last.batch);
-    return Elapsed() + predicted <= options_.budget_seconds;
+    const double end = Elapsed() + Median(last.seconds) * static_cast<double>(next) /
+                                       static_cast<double>(last.batch);
+    if (end <= options_.budget_seconds) return true;
+    const int64_t cap = memory_.Largest(last.batch, ceiling);
+    return cap < ceiling && cap > last.batch * kGrowth &&
+           end <= kMemoryPatience * options_.budget_seconds;
   }
 
   double Elapsed() const { return ToSeconds(clock_.Now() - begin_); }

@@ -24,7 +24,9 @@ struct ThroughputProbe {
 struct ThroughputOptions {
   int64_t max_batch = 4096;        // of the worker's group; nothing above it is tried
   int64_t memory_limit_bytes = 0;  // 0 = unknown: memory sets no bound
-  double budget_seconds = 1.5;     // measuring stops here; a step under way is finished
+  // Measuring stops here (where memory bounds the micro-batch, at four times it); a step under way
+  // is finished.
+  double budget_seconds = 1.5;
 };
 
 struct ThroughputProfile {

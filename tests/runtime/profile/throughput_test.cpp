@@ -73,6 +73,26 @@ TEST(MeasureThroughput, StopsWithinItsBudget) {
   EXPECT_EQ(profile.value().micro_batch_cap, 8 * 64);  // trusted eightfold beyond what was seen
 }
 
+// A first small step hides growth in pages that were resident already; only a batch near the cap
+// tells.
+TEST(MeasureThroughput, WhereMemoryBindsItMeasuresNearTheCapEvenBeyondItsBudget) {
+  FakeWorker worker;
+  worker.beta = 0.02;
+  const auto profile =
+      MeasureThroughput(worker.Probe(), {4096, 300 * kMegabyte, 1.0}, worker.clock);
+  ASSERT_TRUE(profile.ok());
+  EXPECT_EQ(profile.value().micro_batch_cap, 170);  // 0.9 * 300 - 100
+  EXPECT_EQ(worker.LargestTried(), 64);             // 16 within the budget
+  EXPECT_LE(ToSeconds(worker.clock.Now().time_since_epoch()), 4.0);
+}
+
+TEST(MeasureThroughput, ButNotForLongerThanFourBudgets) {
+  FakeWorker worker;
+  worker.beta = 0.1;
+  ASSERT_TRUE(MeasureThroughput(worker.Probe(), {4096, 300 * kMegabyte, 1.0}, worker.clock).ok());
+  EXPECT_EQ(worker.LargestTried(), 16) << "64 samples would take 6.4 s";
+}
+
 // Neighbours that start and stop to compute disturb all points alike.
 TEST(MeasureThroughput, SpendsItsBudgetSoThatContentionIsSeenByAllPoints) {
   FakeWorker worker;
