@@ -11,6 +11,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kTries = 5;
+// Whom it is for is said by its alternative names: a common name has 64 bytes at most.
+constexpr const char* kLeafName = "longstride";
 constexpr double kLeafSpare = 0.3;  // of its life, at which a leaf is replaced
 // Clocks of nodes differ a little.
 constexpr double kSkew = 300;
@@ -121,7 +123,7 @@ Status CertificateKeeper::ShowLeaf(double now) {
   const double spare = options_.policy.leaf_lifetime * kLeafSpare;
   if (leaf_signer_ != state_.signer.certificate || now > leaf_until_ - spare) {
     LeafOptions leaf;
-    leaf.name = options_.dns_names.empty() ? "longstride" : options_.dns_names.front();
+    leaf.name = kLeafName;
     leaf.dns_names = options_.dns_names;
     leaf.addresses = options_.addresses;
     leaf.validity = {now - kSkew, now + options_.policy.leaf_lifetime};

@@ -60,6 +60,7 @@ Controller::Controller(ControllerConfig config, kube::Client& client, Coordinato
       clock_(clock),
       jobs_(ProjectJob),
       pods_(ProjectPod),
+      pod_index_(jobs_),
       recorder_(client, {.instance = config_.lease.identity}, clock) {
   jobs_.AddHandlers({[this](const kube::ObjectPtr& job) { Wake(job->key); },
                      [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {

@@ -42,7 +42,7 @@ void PodIndex::Put(const kube::ObjectPtr& pod) {
   // One that is being deleted still ends its round, and reports it.
   if (!view || !view->ours || job.empty() || view->terminal()) return Erase(pod->uid);
   const std::lock_guard lock(mutex_);
-  pods_[pod->uid] = {{pod->key.namespace_, job}, view->place};
+  pods_[pod->uid] = {{{pod->key.namespace_, job}, view->place}, pod->owner_uid};
 }
 
 void PodIndex::Erase(const std::string& uid) {
@@ -51,9 +51,16 @@ void PodIndex::Erase(const std::string& uid) {
 }
 
 std::optional<LivePod> PodIndex::Find(const std::string& uid) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = pods_.find(uid);
-  return it == pods_.end() ? std::nullopt : std::optional(it->second);
+  Known known;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = pods_.find(uid);
+    if (it == pods_.end()) return std::nullopt;
+    known = it->second;
+  }
+  const kube::ObjectPtr job = jobs_.Find({known.pod.job.namespace_, known.pod.job.name});
+  if (!job || job->uid != known.owner_uid) return std::nullopt;
+  return known.pod;
 }
 
 ApiTokenReviewer::ApiTokenReviewer(kube::Client& client, int threads) : client_(client) {

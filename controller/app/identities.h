@@ -20,6 +20,10 @@ namespace longstride {
 // The jobs' live pods by UID. Thread-safe.
 class PodIndex final : public LivePods {
  public:
+  // `jobs` must outlive it. A pod counts only while its owner is the job of that name that is
+  // there.
+  explicit PodIndex(const kube::Cache& jobs) : jobs_(jobs) {}
+
   // For the pods' cache, before its reflector starts.
   [[nodiscard]] kube::CacheHandlers Handlers();
   [[nodiscard]] std::optional<LivePod> Find(const std::string& uid) const override;
@@ -28,8 +32,14 @@ class PodIndex final : public LivePods {
   void Put(const kube::ObjectPtr& pod);
   void Erase(const std::string& uid);
 
+  struct Known {
+    LivePod pod;
+    std::string owner_uid;
+  };
+
+  const kube::Cache& jobs_;
   mutable std::mutex mutex_;
-  std::map<std::string, LivePod> pods_;
+  std::map<std::string, Known> pods_;
 };
 
 // Asks the API server, a few tokens at a time, on threads of its own. `client` must outlive it.

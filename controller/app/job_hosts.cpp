@@ -1,5 +1,7 @@
 #include "controller/app/job_hosts.h"
 
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/spec/to_json.h"
 
@@ -12,6 +14,13 @@ constexpr Duration kSettle = std::chrono::seconds(8);
 constexpr Duration kStartWait = std::chrono::seconds(30);
 // Coordinators of one term; a job's generations are named by both, so no name comes twice.
 constexpr int64_t kMostInTerm = int64_t{1} << 24;
+
+// Workers that began to train while no status could be written.
+bool MayTrain(const Observed& o) {
+  return std::ranges::any_of(o.pods, [](const PodView& pod) {
+    return pod.ours && pod.deleted == 0 && pod.worker == PodView::Container::kRunning;
+  });
+}
 
 }  // namespace
 
@@ -94,7 +103,7 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
   options.term = term_ * kMostInTerm + ++count_;
   TrainingJob shown = options.job;
   for (WorkerGroup& group : shown.spec.workers) group.pod_template = nlohmann::json::object();
-  const bool takeover = o.status.Holds(kRunning) || o.status.Holds(kRestarting);
+  const bool takeover = o.status.Holds(kRunning) || o.status.Holds(kRestarting) || MayTrain(o);
   if (takeover) {
     Takeover& known = options.takeover.emplace();
     known.round = o.status.progress.round;

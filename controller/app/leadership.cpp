@@ -3,6 +3,12 @@
 #include <condition_variable>
 
 namespace longstride {
+namespace {
+
+// What refuses us (a webhook, a policy) may be mended at any time.
+constexpr Duration kLongestRetry = std::chrono::minutes(1);
+
+}  // namespace
 
 Leadership::Leadership(LeadershipOptions options, int64_t term, kube::Client& client,
                        const kube::Cache& jobs, const kube::Cache& pods,
@@ -13,7 +19,7 @@ Leadership::Leadership(LeadershipOptions options, int64_t term, kube::Client& cl
       all_hosted_(std::move(all_hosted)),
       hosts_(service, std::move(authenticator), term, clock),
       reconciler_(options_.reconciler, client, jobs, pods, hosts_, recorder, clock),
-      queue_(clock) {
+      queue_(clock, {.longest_retry = kLongestRetry}) {
   for (const kube::ObjectPtr& job : jobs.All()) unseen_.insert(job->key);
   if (unseen_.empty()) all_hosted_();
   for (const kube::ObjectKey& key : unseen_) queue_.Add(key);

@@ -15,8 +15,6 @@ namespace {
 using kube::ApiReason;
 using nlohmann::json;
 
-// A pod that we made and that no cache has shown for so long was deleted between two lists.
-constexpr Duration kUnseen = std::chrono::seconds(60);
 constexpr Duration kCallDeadline = std::chrono::seconds(15);
 // What a deletion that the cache does not show yet is taken to allow its pod.
 constexpr double kAssumedGrace = 60;
@@ -93,10 +91,10 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
                                                          cached->resource_version)
                         ? memory.written
                         : cached->value;
-  const Observed o = Observe(job, memory);
+  const kube::CallOptions call{kCallDeadline, stop};
+  const Observed o = Observe(job, memory, call);
   Desired desired = Decide(o);
 
-  const kube::CallOptions call{kCallDeadline, stop};
   bool done = true;
   // Pods need what they mount, and a coordinator to join.
   if (const Status hosted = hosts_.Carry({key.namespace_, key.name}, o, desired.coordinator);
@@ -127,16 +125,16 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     const auto deleted = client_.Delete(kube::TrainingJobs(), key, options, call);
     done = (deleted.ok() || deleted.error().reason == ApiReason::kNotFound) && done;
   }
-  if (!done) return kube::Outcome::Retry();
   Duration wait = progress_wait;
   if (desired.requeue_at > 0) {
     const Duration until = FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds()));
     wait = wait > Duration::zero() ? std::min(wait, until) : until;
   }
+  if (!done) return kube::Outcome::Retry(wait);
   return wait > Duration::zero() ? kube::Outcome::After(wait) : kube::Outcome::Done();
 }
 
-Observed Reconciler::Observe(const json& job, Memory& memory) {
+Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOptions& call) {
   Observed o;
   o.uid = memory.uid;
   o.now = clock_.UnixSeconds();
@@ -167,14 +165,14 @@ Observed Reconciler::Observe(const json& job, Memory& memory) {
       memory.applied_generation == o.generation && memory.applied_bundle == o.defaults.ca_bundle;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
-  ObservePods(memory.uid, memory, o);
+  ObservePods(memory, o, call);
   return o;
 }
 
-void Reconciler::ObservePods(const std::string& uid, Memory& memory, Observed& o) {
+void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call) {
   std::set<std::string> seen;
-  for (const kube::ObjectPtr& pod : pods_.ByOwner(uid)) {
-    if (std::optional<PodView> view = ViewOfPod(pod->value, uid)) {
+  for (const kube::ObjectPtr& pod : pods_.ByOwner(memory.uid)) {
+    if (std::optional<PodView> view = ViewOfPod(pod->value, memory.uid)) {
       memory.made.erase(view->name);
       if (memory.deleting.contains(view->uid) && view->deleted == 0)
         view->deleted = o.now + kAssumedGrace;
@@ -182,13 +180,24 @@ void Reconciler::ObservePods(const std::string& uid, Memory& memory, Observed& o
       o.pods.push_back(std::move(*view));
     }
   }
-  std::erase_if(memory.made,
-                [&](const auto& made) { return clock_.Now() - made.second.since > kUnseen; });
+  for (auto it = memory.made.begin(); it != memory.made.end();) {
+    const bool unseen = clock_.Now() - it->second.since > options_.unseen;
+    it = unseen && !IsThere(it->second, o, call) ? memory.made.erase(it) : std::next(it);
+  }
   for (const auto& [name, made] : memory.made) {
     o.pods.push_back(made.view);
     seen.insert(made.view.uid);
   }
   std::erase_if(memory.deleting, [&](const std::string& each) { return !seen.contains(each); });
+}
+
+bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions& call) {
+  const auto pod = client_.Get(kube::Pods(), {o.metadata.namespace_, made.view.name}, call);
+  if (!pod.ok()) return pod.error().reason != ApiReason::kNotFound;  // asked again next time
+  std::optional<PodView> view = ViewOfPod(*pod, o.uid);
+  if (!view || view->uid != made.view.uid) return false;
+  made = {std::move(*view), clock_.Now()};
+  return true;
 }
 
 bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
@@ -267,7 +276,9 @@ bool Reconciler::CreatePod(const Observed& o, const PodToCreate& pod, Memory& me
   }
   const kube::ApiError& error = made.error();
   LogWarning("reconcile", error.message);
-  if (error.Transient() || error.reason == ApiReason::kInterrupted) return false;
+  // Webhooks that are away are 500s, too, and may stay away.
+  const bool transient = error.Transient() && error.reason != ApiReason::kInternal;
+  if (transient || error.reason == ApiReason::kInterrupted) return false;
   memory.create_failure =
       FailureOf(error, pod.name, pod.place, memory.create_failures++, clock_.UnixSeconds());
   return false;

@@ -30,6 +30,9 @@ struct ReconcilerOptions {
   // Progress alone is written this often at most, for one job (jittered by a fifth) and for all.
   Duration progress_period = std::chrono::seconds(10);
   double progress_writes_per_second = 20;
+  // A pod that we made and that the cache has not shown for so long was deleted between two lists,
+  // or the watch is stuck: the API server is asked.
+  Duration unseen = std::chrono::seconds(60);
 };
 
 // Thread-safe, for different jobs at once; never the same one, which the work queue sees to. All
@@ -71,8 +74,11 @@ class Reconciler {
   };
 
   Memory& Remember(const kube::ObjectKey& key, const std::string& uid);
-  [[nodiscard]] Observed Observe(const nlohmann::json& job, Memory& memory);
-  void ObservePods(const std::string& uid, Memory& memory, Observed& o);
+  [[nodiscard]] Observed Observe(const nlohmann::json& job, Memory& memory,
+                                 const kube::CallOptions& call);
+  void ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call);
+  // Whether the API server has it; unless it has not, `made` is kept.
+  [[nodiscard]] bool IsThere(Made& made, const Observed& o, const kube::CallOptions& call);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
   // True when all was carried out.
   bool ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,

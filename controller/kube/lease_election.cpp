@@ -5,6 +5,14 @@
 #include "core/base/timestamps.h"
 
 namespace longstride::kube {
+namespace {
+
+// 2025-01-01 in Unix seconds. Counted from here in seconds, the transitions of a lease that is made
+// anew lie above those of any that was there before, fit the API's 32 bits until 2093, and terms
+// made of them a double's 53 bits until 2042.
+constexpr double kFirstTransition = 1735689600;
+
+}  // namespace
 
 LeaseRecord ReadLease(const Json& lease) {
   LeaseRecord record;
@@ -59,6 +67,10 @@ std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecor
   } else {
     wanted.acquire_time = wanted.renew_time;
     wanted.transitions = highest_transitions_ + 1;
+    if (!observed_) {
+      wanted.transitions =
+          std::max(wanted.transitions, static_cast<int64_t>(unix_seconds - kFirstTransition));
+    }
   }
   return wanted;
 }

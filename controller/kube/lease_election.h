@@ -61,7 +61,8 @@ class LeaseElection {
   [[nodiscard]] bool Leads(TimePoint now) const { return leading_ && now < leads_until_; }
   // When leadership ends unless a write succeeds.
   [[nodiscard]] TimePoint leads_until() const { return leads_until_; }
-  // Grows with every leader: the lease's transitions. Meaningful while Leads().
+  // Grows with every leader, also when the lease was deleted between: its transitions. Meaningful
+  // while Leads().
   [[nodiscard]] int64_t term() const { return observed_ ? observed_->transitions : 0; }
   // Who leads, as far as we know; "" if unknown.
   [[nodiscard]] std::string holder() const { return observed_ ? observed_->holder : ""; }

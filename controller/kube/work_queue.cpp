@@ -92,6 +92,7 @@ void Workers::Run() {
         break;
       case Outcome::Kind::kRetry:
         queue_.AddRateLimited(*key);
+        if (outcome.delay > Duration::zero()) queue_.AddAfter(*key, outcome.delay);
         break;
     }
     queue_.Done(*key);

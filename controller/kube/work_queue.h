@@ -56,7 +56,7 @@ struct Outcome {
   enum class Kind {
     kDone,     // forget its failures
     kAfter,    // the same, and handle it again after `delay`
-    kRetry,    // failed: handle it again, rate-limited
+    kRetry,    // failed: handle it again, rate-limited, but after `delay` at the latest, if given
     kTerminal  // failed, and trying again is of no use
   };
   Kind kind = Kind::kDone;
@@ -64,7 +64,7 @@ struct Outcome {
 
   [[nodiscard]] static Outcome Done() { return {}; }
   [[nodiscard]] static Outcome After(Duration delay) { return {Kind::kAfter, delay}; }
-  [[nodiscard]] static Outcome Retry() { return {Kind::kRetry, {}}; }
+  [[nodiscard]] static Outcome Retry(Duration at_latest = {}) { return {Kind::kRetry, at_latest}; }
   [[nodiscard]] static Outcome Terminal() { return {Kind::kTerminal, {}}; }
 };
 

@@ -103,7 +103,7 @@ void Decision::Begin() {
 bool Decision::WaitAfterRelease() {
   if (s_.retry_time == 0) return false;
   const WorkerTable workers(o_, Accounting::kForgive);
-  if (o_.now >= s_.retry_time && workers.pods() == 0) {
+  if (o_.now >= s_.retry_time && workers.alive() == 0) {
     s_.retry_time = 0;
     s_.waiting_since = now_;
     return false;

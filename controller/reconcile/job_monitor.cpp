@@ -67,6 +67,10 @@ bool JobMonitor::Note(const Event& event) {
             End(e.worker, MemberView::State::kLost, e.reason, e.code);
             return true;
           },
+          [&](const WaitingEvent&) {
+            Detach();
+            return true;
+          },
           [&](const EndedEvent& e) {
             view_.end = e.end;
             view_.ended_at = event.unix_seconds;
@@ -103,9 +107,7 @@ void JobMonitor::Register(const RegisteredEvent& registered) {
 
 void JobMonitor::Form(const GenerationFormedEvent& formed) {
   view_.generation = figures_.generation = formed.id.counter;
-  for (auto& [place, known] : workers_) {
-    if (known.state == MemberView::State::kMember) known.state = MemberView::State::kJoined;
-  }
+  Detach();
   batches_.clear();
   for (size_t rank = 0; rank < formed.members.size(); ++rank) {
     const WorkerId& id = formed.members[rank].worker;
@@ -114,6 +116,12 @@ void JobMonitor::Form(const GenerationFormedEvent& formed) {
       it->second.state = MemberView::State::kMember;
     if (planned_batches_.size() == formed.members.size())
       batches_[id.group] += static_cast<double>(planned_batches_[rank]);
+  }
+}
+
+void JobMonitor::Detach() {
+  for (auto& [place, known] : workers_) {
+    if (known.state == MemberView::State::kMember) known.state = MemberView::State::kJoined;
   }
 }
 

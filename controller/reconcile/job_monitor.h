@@ -38,6 +38,7 @@ class JobMonitor {
   void Join(const JoinRequest& join);
   void Register(const RegisteredEvent& registered);
   void Form(const GenerationFormedEvent& formed);
+  void Detach();  // no generation trains any more
   void Commit(const RoundRecord& record);
   void Count(const RoundRecord& record);
   void End(const WorkerId& worker, MemberView::State state, const std::string& reason,

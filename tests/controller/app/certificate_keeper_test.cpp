@@ -66,6 +66,11 @@ TEST_F(CertificateKeeperTest, ReplicasShareOneAuthority) {
   EXPECT_NE(first->certificate(), second->certificate());
 }
 
+TEST_F(CertificateKeeperTest, NamesMayBeAsLongAsServicesAndNamespacesAre) {
+  options_.dns_names = {std::string(63, 's') + "." + std::string(63, 'n') + ".svc"};
+  EXPECT_NE(Start()->certificate(), nullptr);
+}
+
 TEST_F(CertificateKeeperTest, AWriteWhoseAnswerIsLostCountsAsWhatTheSecretSays) {
   kube::FakeFault fault;
   fault.method = "POST";

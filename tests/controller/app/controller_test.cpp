@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "controller/reconcile/labels.h"
 #include "core/spec/parse.h"
@@ -43,6 +45,7 @@ class ControllerTest : public ::testing::Test {
     config.leadership.poll = std::chrono::milliseconds(10);
     config.leadership.reconciler.defaults = {"https://coordinator:8443", "worker:1", ""};
     config.leadership.reconciler.ca_bundle = [] { return std::string("PEM"); };
+    config.leadership.reconciler.unseen = unseen_;
     config.lease.key = {"operators", "longstride"};
     config.lease.identity = identity;
     config.lease.retry_period = std::chrono::milliseconds(50);
@@ -95,6 +98,7 @@ class ControllerTest : public ::testing::Test {
   }
 
   SystemClock clock_;
+  Duration unseen_ = std::chrono::seconds(60);
   std::unique_ptr<kube::FakeApiServer> server_;
   std::unique_ptr<kube::Client> client_;
   CoordinatorService service_;
@@ -171,6 +175,46 @@ TEST_F(ControllerTest, ATemplateThatIsRefusedIsNamed) {
   ASSERT_TRUE(Eventually([&] { return Holds("Failed", "InvalidPodTemplate"); }));
   EXPECT_THAT(Condition("Failed")["message"],
               HasSubstr("spec.workers[0].template.spec.containers[0].image: Required value"));
+}
+
+TEST_F(ControllerTest, AWebhookThatIsAwayIsNamedAndPodsComeWhenItIsBack) {
+  std::atomic<bool> away = true;
+  server_->SetAdmission([&](const std::string& plural, const Json&) {
+    kube::FakeApiServer::Refusal refusal;
+    if (away && plural == "pods")
+      refusal = {500, "InternalError", "failed calling webhook \"gate.example.org\"",
+                 Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "CreateFailed";
+  }));
+  EXPECT_THAT(Condition("Running")["message"], HasSubstr("gate.example.org"));
+  away = false;
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+}
+
+TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
+  unseen_ = std::chrono::milliseconds(20);
+  kube::FakeFault stuck;
+  stuck.path_contains = "/pods";
+  stuck.watch = true;
+  stuck.times = -1;
+  stuck.delay = std::chrono::hours(1);
+  server_->AddFault(stuck);
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  std::this_thread::sleep_for(2 * unseen_);
+  PutJob([](Json& job) {
+    job["spec"]["replicas"] = 3;
+    job["metadata"]["generation"] = 2;
+  });
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 3; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1", "demo-worker-2-1"));
 }
 
 TEST_F(ControllerTest, APodOfSomebodyElseUnderItsNameIsLeftAlone) {

@@ -25,9 +25,20 @@ Json Pod(const std::string& phase) {
 
 class PodIndexTest : public ::testing::Test {
  protected:
-  PodIndexTest() : cache_(ProjectPod) { cache_.AddHandlers(index_.Handlers()); }
-  PodIndex index_;
-  kube::Cache cache_;
+  PodIndexTest() {
+    cache_.AddHandlers(index_.Handlers());
+    MakeJob("j1");
+  }
+  void MakeJob(const std::string& uid) {
+    jobs_.Replace(
+        {{{"apiVersion", "longstride.dev/v1alpha1"},
+          {"kind", "TrainingJob"},
+          {"metadata",
+           {{"name", "demo"}, {"namespace", "lab"}, {"uid", uid}, {"resourceVersion", "1"}}}}});
+  }
+  kube::Cache jobs_{ProjectJob};
+  PodIndex index_{jobs_};
+  kube::Cache cache_{ProjectPod};
 };
 
 TEST_F(PodIndexTest, FindsTheJobAndPlaceOfALivePod) {
@@ -54,6 +65,24 @@ TEST_F(PodIndexTest, APodWithoutAnOwnerIsNone) {
   Json pod = Pod("Running");
   pod["metadata"].erase("ownerReferences");
   cache_.Upsert(pod);
+  EXPECT_FALSE(index_.Find("u1"));
+}
+
+TEST_F(PodIndexTest, APodOfSomebodyElseThatIsLabelledAsTheJobsIsNone) {
+  Json pod = Pod("Running");
+  pod["metadata"]["ownerReferences"][0] = {{"apiVersion", "apps/v1"},
+                                           {"kind", "ReplicaSet"},
+                                           {"name", "demo"},
+                                           {"uid", "r1"},
+                                           {"controller", true}};
+  cache_.Upsert(pod);
+  EXPECT_FALSE(index_.Find("u1"));
+}
+
+TEST_F(PodIndexTest, APodOfAJobThatWasMadeAnewUnderItsNameIsNone) {
+  cache_.Upsert(Pod("Running"));
+  EXPECT_TRUE(index_.Find("u1"));
+  MakeJob("j2");
   EXPECT_FALSE(index_.Find("u1"));
 }
 

@@ -147,6 +147,20 @@ TEST_F(LeaseElectionTest, ADeletedLeaseIsMadeAnewWithoutRepeatingATerm) {
   EXPECT_EQ(a_.term(), 2);
 }
 
+TEST_F(LeaseElectionTest, ALeaseThatNobodyRemembersIsMadeAnewWithoutRepeatingATerm) {
+  int64_t highest = 0;
+  double unix_seconds = 1'800'000'000;
+  for (int i = 0; i < 5; ++i) {
+    LeaseElection election(Options("c"));  // a process of its own
+    const auto wanted = election.Observe(std::nullopt, clock_.Now(), unix_seconds);
+    ASSERT_TRUE(wanted);
+    EXPECT_GT(wanted->transitions, highest);
+    EXPECT_LT(wanted->transitions, int64_t{1} << 31) << "the API has 32 bits for it";
+    highest = wanted->transitions + 20;  // leaders came and went
+    unix_seconds += 60;
+  }
+}
+
 TEST_F(LeaseElectionTest, TheObjectReadsBackAsItWasWritten) {
   const LeaseRecord record{"a", 15,  "2026-11-24T08:00:00.000000Z", "2026-11-24T08:00:02.000000Z",
                            4,   "17"};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <map>
 #include <set>
 
@@ -59,6 +60,22 @@ TEST_F(WorkQueueTest, WorkersFollowOutcomes) {
     return handled["retry"] == 3 && handled["after"] == 3 && handled["terminal"] == 1 &&
            handled["done"] == 1;
   }));
+}
+
+TEST_F(WorkQueueTest, ARetryComesAtTheLatestWhenItWasAskedFor) {
+  QueueOptions slow;
+  slow.first_retry = std::chrono::hours(1);
+  slow.longest_retry = std::chrono::hours(2);
+  WorkQueue queue(clock_, slow);
+  std::atomic<int> handled = 0;
+  std::latch twice(2);
+  const Workers workers(queue, 1, [&](const ObjectKey&) {
+    if (++handled <= 2) twice.count_down();
+    return handled < 2 ? Outcome::Retry(std::chrono::milliseconds(1)) : Outcome::Done();
+  });
+  queue.Add({"ns", "failing"});
+  twice.wait();
+  EXPECT_EQ(queue.counts().retries, 1);
 }
 
 TEST_F(WorkQueueTest, AKeyIsNeverHandledByTwoWorkers) {

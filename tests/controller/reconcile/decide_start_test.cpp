@@ -224,6 +224,23 @@ TEST(DecideStart, AJobThatCannotStartGivesUpItsPodsAndTriesAgainLater) {
   EXPECT_EQ(world.status().restarts, 0) << "pods that were given up do not count";
 }
 
+TEST(DecideStart, APodOnADeadNodeDoesNotHoldUpTheNextAttempt) {
+  World world(4, 3);
+  world.spec().run_policy.start_timeout_seconds = 10;
+  world.Reconcile();
+  world.Pass(10);
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kRunning), "StartTimeout");
+  const std::string dead = world.Pod(0).uid;
+  std::erase_if(world.o.pods, [&](const PodView& pod) { return pod.uid != dead; });
+  world.o.now = std::max(world.status().retry_time, world.Pod(0).deleted);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), IsEmpty()) << "it may still be ending";
+  world.Pass(5);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), SizeIs(4));
+}
+
 TEST(DecideStart, TwoJobsThatHoldHalfAGangEachDoNotRetryTogether) {
   const auto retry = [](const std::string& uid) {
     World world(4, 3);

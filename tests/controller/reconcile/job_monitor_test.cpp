@@ -86,6 +86,20 @@ TEST_F(JobMonitorTest, MembersAreWhoIsInTheGeneration) {
   EXPECT_EQ(monitor_.View().generation, 2);
 }
 
+TEST_F(JobMonitorTest, WhoWaitsForOthersDoesNotTrain) {
+  Train(3);
+  Note(WorkerLostEvent{Join(0).worker, "no heartbeat"});
+  EXPECT_TRUE(Note(WaitingEvent{2, 3}));
+  EXPECT_EQ(monitor_.View().training(), 0);
+  EXPECT_EQ(monitor_.View().present(), 2);
+  EXPECT_EQ(StateOf(0), MemberView::State::kLost);
+  Note(JoinedEvent{Join(0, "next")});
+  GenerationFormedEvent formed = Formed(2, {1, 2});
+  formed.members.push_back({Join(0, "next").worker, ""});
+  Note(formed);
+  EXPECT_EQ(monitor_.View().training(), 3);
+}
+
 TEST_F(JobMonitorTest, WhoLeftOrWasLostIsNoMember) {
   Train(2);
   Note(WorkerLostEvent{Join(0).worker, "no heartbeat"});
