@@ -96,6 +96,31 @@ TEST(Newcomer, EachByteOfTheStateIsSentOnce) {
   EXPECT_LE(received, state + state / 50) << "besides gaps and announcements";
 }
 
+// Robust statistics do without the newcomer, who still has to take part in the calls for them.
+TEST(Newcomer, TakesPartWithNothingInRobustStatistics) {
+  const auto run = [](NoiseEstimator estimator, BatchTest test) {
+    TrainingJob job = LargeJob();
+    job.spec.training.synchronization.aggregation = Aggregation::kClippedMean;
+    job.spec.training.batch.policy = BatchPolicy::kAdaptive;
+    job.spec.limits.max_global_batch = job.spec.training.batch.initial;
+    job.spec.training.batch.norm_test.estimator = estimator;
+    job.spec.training.batch.norm_test.test = test;
+    Cluster cluster = Trained(job, 2);
+    cluster.Adopt(Cluster(job, 1));
+    ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+    EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+    const RoundReport& first = cluster.reports(2).front();
+    EXPECT_EQ(first.local_samples, 0);
+    EXPECT_TRUE(first.statistics_finite);
+    EXPECT_GT(first.noise_variance, 0);
+    EXPECT_GT(cluster.reports(2).back().local_samples, 0);
+  };
+  run(NoiseEstimator::kExact, BatchTest::kNorm);
+  run(NoiseEstimator::kExact, BatchTest::kInnerProduct);
+  run(NoiseEstimator::kSketch, BatchTest::kInnerProduct);
+  run(NoiseEstimator::kSketch, BatchTest::kAugmentedInnerProduct);
+}
+
 // Dies in the first exchange of updates, before which no newcomer can have all of the state.
 class Dying final : public ForwardingCollective {
  public:
