@@ -179,6 +179,23 @@ TEST(Newcomer, GetsTheRestAtOnceWhenTheRunStopsBeforeItIsThere) {
   EXPECT_EQ(resumed.engine(0).round(), 4);
 }
 
+TEST(Newcomer, DoesNotHoldUpAMemberThatLeaves) {
+  TrainingJob job = LargeJob();
+  job.spec.model.mlp.hidden = {768, 768};
+  const std::string folder = FreshFolder("newcomer-leave");
+  Cluster cluster = Trained(job, 2, folder);
+  cluster.Adopt(Cluster(job, 1, folder));
+  cluster.channel(1).request = BoundaryRequest::kLeave;
+  cluster.channel(1).stop_at_call = cluster.channel(1).calls + 1;
+  const auto outcomes = cluster.Run({EqualPlan(3, 2, 4)}, 2);
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(*outcomes[1], Outcome::kLeft);
+  // Whether it had all of the state after one round is a matter of time.
+  const bool whole = !cluster.reports(2).back().digest.empty();
+  EXPECT_EQ(cluster.reports(0).back().checkpointed, whole);
+  EXPECT_EQ(cluster.reports(2).back().checkpointed, whole);
+}
+
 TEST(Newcomer, EvaluationsAndCheckpointsThatFallDueMeanwhileAreMadeUpFor) {
   TrainingJob job = LargeJob();
   job.spec.evaluation.every_samples = kSamples;
