@@ -6,6 +6,7 @@
 
 #include <new>
 #include <numeric>
+#include <stdexcept>
 
 #include "cluster.h"
 #include "runtime/model/model.h"
@@ -127,6 +128,62 @@ TEST(MicroBatches, OfAnEngineCanBeLimitedFromOutsideWithoutChangingWhatIsLearned
   EXPECT_LT(RelativeDifference(limited.Parameters(), unlimited.Parameters()), 1e-10);
   for (const RoundReport& report : limited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 5);
   for (const RoundReport& report : unlimited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 4096);
+}
+
+// A dataset that fails: where a batch is read, or where a model is sized by it.
+class FailingSet final : public Dataset {
+ public:
+  FailingSet(std::shared_ptr<const Dataset> from, std::string failure)
+      : from_(std::move(from)), failure_(std::move(failure)) {}
+  int64_t size() const override { return from_->size(); }
+  const DataShape& shape() const override {
+    if (fail_shape) throw std::runtime_error(failure_);
+    return from_->shape();
+  }
+  void Read(std::span<const int64_t> indices, Batch& batch) const override {
+    if (fail_read) throw std::runtime_error(failure_);
+    from_->Read(indices, batch);
+  }
+  bool fail_shape = false;
+  mutable bool fail_read = false;
+
+ private:
+  std::shared_ptr<const Dataset> from_;
+  std::string failure_;
+};
+
+// As LibTorch words it.
+constexpr const char* kRefused = "DefaultCPUAllocator: can't allocate memory";
+
+TEST(TimeStep, TellsWhatDoesNotFitFromWhatIsWrongAndLeavesNoTraceOfEither) {
+  for (const char* failure : {kRefused, "index out of range"}) {
+    const TrainingJob job = SmallCnnJob();
+    const auto failing = std::make_shared<FailingSet>(TrainingSet(job), failure);
+    Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>{failing});
+    Cluster untouched(job, 1);
+    failing->fail_read = true;
+    const Result<double> seconds = cluster.engine(0).TimeStep(8, 4);
+    ASSERT_FALSE(seconds.ok());
+    EXPECT_EQ(seconds.error().code, failure == kRefused ? ErrorCode::kResource : ErrorCode::kBug);
+    EXPECT_NE(seconds.error().message.find(failure == kRefused ? "memory" : failure),
+              std::string::npos);
+    failing->fail_read = false;
+    cluster.RunToEnd({EqualPlan(1)});
+    untouched.RunToEnd({EqualPlan(1)});
+    EXPECT_EQ(cluster.Parameters(), untouched.Parameters());
+  }
+}
+
+TEST(MakeEngine, TellsAModelThatDoesNotFitFromOneThatIsWrong) {
+  for (const char* failure : {kRefused, "index out of range"}) {
+    const TrainingJob job = SmallJob();
+    const auto failing = std::make_shared<FailingSet>(TrainingSet(job), failure);
+    auto model = MakeModel(job.spec.model, failing->shape(), Precision::kFloat64, 1);
+    failing->fail_shape = true;
+    const auto engine = MakeEngine({.job = job}, failing, EvaluationSet(job), std::move(*model));
+    ASSERT_FALSE(engine.ok());
+    EXPECT_EQ(engine.error().code, failure == kRefused ? ErrorCode::kResource : ErrorCode::kBug);
+  }
 }
 
 TEST(Gradients, OneSampleThatDoesNotFitIsAnError) {
