@@ -2,8 +2,10 @@
 // and is thrown away when the membership changes. Every member must call the same operations in the
 // same order.
 //
-// Each call blocks until it is done, its deadline passes, or Abort is called from another thread;
-// then it returns kLostPeer (a peer went away or the object was aborted) or kTransient (deadline).
+// Each call blocks until it is done, nothing has moved for its time limit, or Abort is called from
+// another thread; then it returns kLostPeer (a peer went away or the object was aborted) or
+// kTransient (the limit). A call waits for members that are slow, however slow: that they live is
+// others' to find out (heartbeats and pings, which lead to Abort).
 // After any failure the object is dead: every later call fails at once. Buffers are host memory and
 // must stay valid until the call returns; on failure their content is unspecified, so commit
 // results only on success.
@@ -19,6 +21,10 @@
 #include "core/base/result.h"
 
 namespace longstride {
+
+// A last resort: it must be longer than the slowest member's local steps, evaluation or checkpoint,
+// for which the others wait in a collective.
+inline constexpr Duration kStallLimit = std::chrono::hours(1);
 
 // What bytes were sent for, in the order of kPurposeNames (core/protocol/messages.h).
 enum class Purpose { kModel, kStatistics, kBuffers, kState, kEvaluation, kControl };
@@ -55,7 +61,8 @@ class Collective {
   virtual Status Receive(std::span<std::byte> data, int from, Purpose purpose) = 0;
   virtual Status Barrier() = 0;
 
-  // Time limit of each later call, from its start.
+  // Time limit of each later call without progress: it begins anew whenever payload has moved,
+  // where that can be seen (not with NCCL).
   virtual void SetTimeout(Duration timeout) = 0;
   // Wakes a blocked call of another thread and makes the object dead. Thread-safe, idempotent.
   virtual void Abort() = 0;
@@ -81,7 +88,7 @@ struct GlooOptions {
   int size = 1;
   std::string address;  // this member's own IP address, one that its peers can reach
   Duration connect_timeout = std::chrono::seconds(30);
-  Duration timeout = std::chrono::seconds(60);  // of each operation
+  Duration timeout = kStallLimit;  // SetTimeout
 };
 // Connects to the other members through `store` and returns when all are connected.
 [[nodiscard]] Result<std::unique_ptr<Collective>> MakeGlooCollective(

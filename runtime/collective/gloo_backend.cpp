@@ -87,6 +87,11 @@ class GlooBackend final : public OperationBackend, private Messenger {
     return vitals.any_closed && !moving;
   }
 
+  uint64_t BytesMoved() override {
+    const std::lock_guard lock(mutex_);
+    return CheckVitals(sockets_).bytes_moved;
+  }
+
   void Release() override {
     {
       const std::lock_guard lock(mutex_);

@@ -14,7 +14,7 @@ struct NcclOptions {
   int size = 1;
   int device = 0;  // the CUDA device of this member; no two members may share one
   Duration connect_timeout = std::chrono::seconds(30);
-  Duration timeout = std::chrono::seconds(60);  // of each operation
+  Duration timeout = kStallLimit;  // SetTimeout
 };
 
 // "2.30.7": members with unlike versions cannot form a collective.

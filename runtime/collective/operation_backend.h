@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -11,8 +12,8 @@
 namespace longstride {
 
 // Operations work on the caller's buffers without copying them, block until done or interrupted,
-// and fail with kLostPeer. Apart from Interrupt and IsHopeless, calls must not overlap. Shapes of
-// buffers: see Collective.
+// and fail with kLostPeer. Apart from Interrupt, IsHopeless and BytesMoved, calls must not overlap.
+// Shapes of buffers: see Collective.
 class OperationBackend {
  public:
   virtual ~OperationBackend() = default;
@@ -33,6 +34,9 @@ class OperationBackend {
   virtual void Interrupt() = 0;
   // Whether the running operation can no longer succeed although nothing has failed. Thread-safe.
   virtual bool IsHopeless() = 0;
+  // Payload that has reached a peer or come from one since the connections were made; 0 where that
+  // is not known. Thread-safe.
+  virtual uint64_t BytesMoved() { return 0; }
   // Disconnects and frees everything.
   virtual void Release() = 0;
 };

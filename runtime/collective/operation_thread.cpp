@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/base/format.h"
 #include "core/base/log.h"
 
 namespace longstride {
@@ -30,6 +31,7 @@ struct OperationThread::State {
   bool aborted = false;
   bool stop = false;
   bool left_behind = false;
+  uint64_t bytes_moved = 0;  // when last asked, by Run
   std::thread thread;
 
   void Loop() {
@@ -72,8 +74,7 @@ OperationThread::~OperationThread() {
   }
 }
 
-Status OperationThread::Run(std::function<Status()> operation, TimePoint deadline,
-                            IfStuck if_stuck) {
+Status OperationThread::Run(std::function<Status()> operation, Duration limit, IfStuck if_stuck) {
   State& s = *state_;
   std::unique_lock lock(s.mutex);
   if (s.failure) return *s.failure;
@@ -86,15 +87,20 @@ Status OperationThread::Run(std::function<Status()> operation, TimePoint deadlin
   s.changed.notify_all();
   bool hopeless = false;
   const auto over = [&s] { return s.result.has_value() || s.aborted; };
+  TimePoint deadline = std::chrono::steady_clock::now() + limit;
   while (!over() && !hopeless && std::chrono::steady_clock::now() < deadline) {
     const TimePoint probe = std::chrono::steady_clock::now() + kProbeInterval;
     if (s.changed.wait_until(lock, std::min(deadline, probe), over)) break;
     lock.unlock();
     hopeless = s.hooks.is_hopeless();
+    const uint64_t moved = s.hooks.bytes_moved();
+    if (std::exchange(s.bytes_moved, moved) != moved)
+      deadline = std::chrono::steady_clock::now() + limit;
     lock.lock();
   }
   if (s.result.has_value() && s.result->ok()) return Status();
-  Error reason = TransientError("a collective operation passed its deadline");
+  Error reason = TransientError(Format("a collective operation has not got on for %s",
+                                       FormatSeconds(ToSeconds(limit)).c_str()));
   if (s.aborted) {
     reason = LostPeerError("the collective was aborted");
   } else if (s.result.has_value()) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -62,6 +63,12 @@ bool IsStill(const SocketId& socket) {
 
 constexpr int kEstablished = 1;  // TCP_ESTABLISHED; its header clashes with the one of tcp_info
 
+bool IsCut(const tcp_info& info, Duration limit) {
+  const auto quiet = std::chrono::milliseconds(
+      std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_sent));  // retransmissions not counted
+  return info.tcpi_unacked > 0 && quiet > limit;
+}
+
 }  // namespace
 
 std::set<Endpoint> Listeners() {
@@ -85,7 +92,7 @@ std::vector<SocketId> ConnectionsOf(const Endpoint& own, const std::set<Endpoint
   return found;
 }
 
-SocketVitals CheckVitals(const std::vector<SocketId>& sockets) {
+SocketVitals CheckVitals(const std::vector<SocketId>& sockets, Duration unacknowledged) {
   SocketVitals vitals;
   for (const SocketId& socket : sockets) {
     tcp_info info{};
@@ -94,7 +101,7 @@ SocketVitals CheckVitals(const std::vector<SocketId>& sockets) {
       vitals.any_closed = true;
       continue;
     }
-    vitals.any_closed |= info.tcpi_state != kEstablished;
+    vitals.any_closed |= info.tcpi_state != kEstablished || IsCut(info, unacknowledged);
     vitals.bytes_moved += info.tcpi_bytes_received + info.tcpi_bytes_acked;
   }
   return vitals;

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/clock.h"
+
 namespace longstride {
 
 // A numeric IP address and a port.
@@ -33,10 +35,15 @@ struct SocketId {
                                                   const std::set<Endpoint>& peers);
 
 struct SocketVitals {
-  bool any_closed = false;   // a peer has closed or reset its side, or the socket is gone
+  // A peer has closed or reset its side, the socket is gone, or what was sent is not acknowledged.
+  bool any_closed = false;
   uint64_t bytes_moved = 0;  // received, or sent and acknowledged, since the sockets were opened
 };
-[[nodiscard]] SocketVitals CheckVitals(const std::vector<SocketId>& sockets);
+// A peer's kernel acknowledges what it gets at once, however busy the peer is. So data that is not
+// acknowledged for longer than `unacknowledged` says that the connection is cut; the kernel itself
+// gives up only after a quarter of an hour.
+[[nodiscard]] SocketVitals CheckVitals(const std::vector<SocketId>& sockets,
+                                       Duration unacknowledged = std::chrono::seconds(60));
 
 // Shuts both directions down; never closes. Sockets that are gone are skipped.
 void ShutdownAll(const std::vector<SocketId>& sockets);

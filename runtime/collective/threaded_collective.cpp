@@ -20,7 +20,8 @@ class ThreadedCollective final : public Collective {
         backend_(std::move(backend)),
         thread_({.interrupt = [b = backend_] { b->Interrupt(); },
                  .release = [b = backend_] { b->Release(); },
-                 .is_hopeless = [b = backend_] { return b->IsHopeless(); }},
+                 .is_hopeless = [b = backend_] { return b->IsHopeless(); },
+                 .bytes_moved = [b = backend_] { return b->BytesMoved(); }},
                 kInterruptGrace) {}
 
   Status Connect(std::shared_ptr<RendezvousStore> store, Duration timeout) {
@@ -28,7 +29,7 @@ class ThreadedCollective final : public Collective {
     // The backend keeps to the deadline itself, and knows better what it waited for.
     return thread_.Run([backend = backend_, store = std::move(store),
                         deadline] { return backend->Connect(store, deadline); },
-                       deadline + kInterruptGrace, OperationThread::IfStuck::kLeaveBehind);
+                       timeout + kInterruptGrace, OperationThread::IfStuck::kLeaveBehind);
   }
 
   int rank() const override { return rank_; }
@@ -108,8 +109,7 @@ class ThreadedCollective final : public Collective {
 
   template <typename Operation>
   Status Run(Operation operation, OperationThread::IfStuck if_stuck) {
-    const TimePoint deadline = std::chrono::steady_clock::now() + timeout_;
-    return thread_.Run([backend = backend_, operation] { return operation(*backend); }, deadline,
+    return thread_.Run([backend = backend_, operation] { return operation(*backend); }, timeout_,
                        if_stuck);
   }
 

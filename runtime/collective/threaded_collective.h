@@ -1,5 +1,5 @@
 // The Collective over an OperationBackend: hands each operation to a thread of its own, which owns
-// the backend, and waits for it with a deadline.
+// the backend, and waits for it for as long as it gets on.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@ struct ThreadedOptions {
   int rank = 0;
   int size = 1;
   Duration connect_timeout{};
-  Duration timeout{};  // of each operation
+  Duration timeout{};  // of each operation without progress
 };
 
 // Connects `backend` through `store` and returns when it is connected. With one member there is

@@ -9,6 +9,8 @@ namespace longstride {
 namespace {
 
 constexpr Duration kResendDelay = std::chrono::milliseconds(500);
+// What reports may take of a registration, bytes: the coordinator refuses bodies of over 4 MiB.
+constexpr size_t kMaxReportBytes = size_t{3} << 20;
 
 HeartbeatReply OverFor(const Error& refused) {
   HeartbeatReply over;
@@ -189,6 +191,7 @@ void QueuedControlChannel::RunReports() {
 // The coordinator is not the one that this worker joined.
 void QueuedControlChannel::Register() {
   RegisterRequest request;
+  std::deque<RoundReport> reports;
   {
     const std::lock_guard lock(mutex_);
     request.join = join_;
@@ -201,7 +204,14 @@ void QueuedControlChannel::Register() {
     request.round = round_;
     request.settled = settled_;
     request.totals = totals_;
-    request.reports.assign(reports_.begin(), reports_.end());
+    reports = reports_;
+  }
+  // The oldest; those that do not go into one body follow as reports.
+  size_t bytes = 0;
+  for (RoundReport& report : reports) {
+    bytes += ToJsonText(ReportRequest{join_.worker, report}).size();
+    if (bytes > kMaxReportBytes) break;
+    request.reports.push_back(std::move(report));
   }
   const GenerationId generation = request.generation ? request.generation->id : GenerationId{};
   const Status registered = client_->Register(request);

@@ -1,9 +1,10 @@
 #include "runtime/training/engine.h"
 
-#include <new>
+#include <exception>
 
 #include "core/base/format.h"
 #include "runtime/model/model.h"
+#include "runtime/training/gradient.h"
 #include "runtime/training/round_engine.h"
 
 namespace longstride {
@@ -25,9 +26,11 @@ Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,
     }
     return std::unique_ptr<Engine>(std::make_unique<RoundEngine<float>>(
         std::move(options), std::move(train), std::move(evaluation), std::move(model)));
-  } catch (const std::bad_alloc&) {
-    return ResourceError("the model's flat vectors do not fit in memory");
   } catch (const std::exception& e) {
+    if (IsOutOfMemory(e))
+      return ResourceError(
+          "the model and its optimizer do not fit in memory: use a smaller model or a device with "
+          "more memory");
     return BugError(Format("the model cannot be moved into flat vectors: %s", e.what()));
   }
 }

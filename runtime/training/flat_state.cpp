@@ -50,7 +50,7 @@ void MoveToDevice(at::Tensor& tensor, const TensorPlace& place, const at::Tensor
 template <typename T>
 struct FlatState<T>::Mirror {
   at::Tensor parameters;  // flat, on the device
-  at::Tensor buffers;
+  at::Tensor buffers, kept_buffers;
   AlignedBuffer<T> gradients;  // on the host, for Gradients; made when asked for
 };
 
@@ -89,6 +89,7 @@ FlatState<T>::FlatState(Model& model, const std::string& device) : model_(model)
   };
   mirror_->parameters = copy(parameters_);
   mirror_->buffers = copy(buffers_);
+  mirror_->kept_buffers = copy(buffers_);
   for (size_t i = 0; i < parameter_places_.size(); ++i)
     MoveToDevice(model.parameters()[i].tensor, parameter_places_[i], mirror_->parameters);
   for (size_t i = 0; i < floats.size(); ++i)
@@ -144,6 +145,28 @@ void FlatState<T>::WriteIntegers(std::span<const int64_t> values) {
     at::Tensor wide = at::empty(place.shape, at::TensorOptions().dtype(at::kLong));
     std::copy_n(values.begin() + place.offset, place.size, wide.mutable_data_ptr<int64_t>());
     b.tensor.copy_(wide);
+  }
+}
+
+template <typename T>
+void FlatState<T>::KeepBuffers() {
+  at::NoGradGuard no_grad;
+  kept_integers_ = ReadIntegers();
+  if (mirror_) {
+    mirror_->kept_buffers.copy_(mirror_->buffers);
+  } else {
+    kept_buffers_.assign(buffers().begin(), buffers().end());
+  }
+}
+
+template <typename T>
+void FlatState<T>::RestoreBuffers() {
+  at::NoGradGuard no_grad;
+  WriteIntegers(kept_integers_);
+  if (mirror_) {
+    mirror_->buffers.copy_(mirror_->kept_buffers);
+  } else {
+    std::ranges::copy(kept_buffers_, buffers().begin());
   }
 }
 

@@ -57,6 +57,11 @@ class FlatState {
   [[nodiscard]] std::vector<int64_t> ReadIntegers() const;
   void WriteIntegers(std::span<const int64_t> values);
 
+  // Keeps the buffers that the model computes with, integers included, in place of those kept
+  // before, and puts them back.
+  void KeepBuffers();
+  void RestoreBuffers();
+
   // Drops the gradients, so that the next backward pass hands over its own memory instead of
   // adding.
   void ClearGradients();
@@ -83,6 +88,8 @@ class FlatState {
   std::vector<TensorPlace> buffer_places_;
   std::vector<TensorPlace> integer_places_;
   std::vector<GradientSegment<T>> segments_;
+  std::vector<T> kept_buffers_;  // in place
+  std::vector<int64_t> kept_integers_;
   int64_t parameter_count_ = 0;
   std::unique_ptr<Mirror> mirror_;  // null: in place
 };

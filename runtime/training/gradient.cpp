@@ -86,15 +86,13 @@ double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts,
 template <typename T>
 Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts,
                                             MicrobatchObserver<T>* observer) {
-  buffers_.assign(state_.buffers().begin(), state_.buffers().end());
-  integers_ = state_.ReadIntegers();
+  state_.KeepBuffers();
   while (true) {
     try {
       return ComputeOnce(batch, parts, observer);
     } catch (const std::exception& e) {
       state_.ClearGradients();
-      std::ranges::copy(buffers_, state_.buffers().begin());
-      state_.WriteIntegers(integers_);
+      state_.RestoreBuffers();
       if (!IsOutOfMemory(e))
         return BugError(Format("forward or backward pass failed: %s", e.what()));
       const int64_t tried = SplitBatch(batch.size, parts, std::min(cap_, memory_cap_)).front();

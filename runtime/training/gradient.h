@@ -63,8 +63,6 @@ class GradientComputer {
   DataShape shape_;
   int64_t cap_ = INT64_MAX;
   int64_t memory_cap_ = INT64_MAX;
-  std::vector<T> buffers_;  // of the state, when the present batch began
-  std::vector<int64_t> integers_;
 };
 
 // Seeds LibTorch's generator, which dropout draws from.

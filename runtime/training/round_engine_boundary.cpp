@@ -12,6 +12,11 @@ namespace {
 
 constexpr int64_t kEvaluationBatch = 256;
 
+bool AnyLeaves(const Exchange& exchange) {
+  return std::ranges::any_of(
+      exchange.slots, [](const RankSlot& s) { return s.request == BoundaryRequest::kLeave; });
+}
+
 }  // namespace
 
 template <typename T>
@@ -21,7 +26,8 @@ Status RoundEngine<T>::FinishBoundary(Context& context, const RoundSettings& set
   if (!context.transfer.complete()) {
     // Without all members neither can be done; both are made up for when they are there.
     if (!stop && !Finished()) {
-      context.checkpoint_overdue = context.checkpoint_overdue || CheckpointDue();
+      context.checkpoint_overdue =
+          context.checkpoint_overdue || CheckpointDue() || AnyLeaves(exchange);
       return {};
     }
     LONGSTRIDE_RETURN_IF_ERROR(Align(context.collective, false));
@@ -75,7 +81,10 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
                                   const Exchange& exchange, bool stop, RoundReport& report) {
   const int rank = context.options.rank;
   const bool last = stop || Finished();
-  const bool due = last || CheckpointDue() || context.checkpoint_overdue;
+  // When all are told to leave, some may hear of it a round before the others, who then have no
+  // generation to write a checkpoint in.
+  const bool leaving = AnyLeaves(exchange);
+  const bool due = last || leaving || CheckpointDue() || context.checkpoint_overdue;
   // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
   // later round say so; when the next checkpoint or the end comes first, all wait. What could not
   // be written is given up, unless it was to be the last.
@@ -105,9 +114,11 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   report.checkpointed = true;
   LONGSTRIDE_RETURN_IF_ERROR(
       saver_->Save(replica_, state_, settings, rank, context.collective.size()));
-  if (!last) return {};
-  LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
-  return saver_->Finish();
+  if (last) {
+    LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
+    return saver_->Finish();
+  }
+  return leaving ? complete_now(false) : Status();
 }
 
 #define LONGSTRIDE_INSTANTIATE(T)                                                                 \

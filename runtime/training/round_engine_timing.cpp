@@ -1,6 +1,6 @@
 // Timing a step before training, for the worker's profile.
 #include <algorithm>
-#include <new>
+#include <exception>
 #include <numeric>
 
 #include "core/base/format.h"
@@ -53,9 +53,13 @@ Result<double> RoundEngine<T>::TimeStep(int64_t batch, int64_t micro_batch) {
       return ResourceError(
           Format("a micro-batch of %ld samples does not fit in memory", micro_batch));
     return seconds;
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception& e) {
     restore();
-    return ResourceError(Format("a batch of %ld samples does not fit in memory", batch));
+    if (!IsOutOfMemory(e)) return BugError(Format("timing a step failed: %s", e.what()));
+    return ResourceError(
+        Format("a batch of %ld samples does not fit in memory: use a smaller model, or lower "
+               "workers[].batch.max",
+               batch));
   }
 }
 

@@ -37,11 +37,16 @@ void StepZero<T>::Observe(std::span<const GradientSegment<T>> segments, int64_t 
   if (first && elements < covered_) std::ranges::fill(gradient(), T{0});
 
   double norm_squared = 0;
+  auto known = segments_.begin();
   for (const GradientSegment<T>& s : segments) {
     const std::span<T> sum = gradient().subspan(static_cast<size_t>(s.offset), s.gradient.size());
+    // A later micro-batch may be the first to reach a parameter.
+    known = std::ranges::find_if(known, segments_.end(),
+                                 [&](const GradientSegment<T>& k) { return k.offset >= s.offset; });
+    if (known == segments_.end() || known->offset != s.offset)
+      known = segments_.insert(known, {s.offset, sum});
     if (first) {
       std::ranges::copy(s.gradient, sum.begin());
-      segments_.push_back({s.offset, sum});
     } else {
       kernels::AddScaled(sum, s.gradient, 1, sum);
     }

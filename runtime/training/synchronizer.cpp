@@ -154,7 +154,7 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
   if (observed && exchange.statistics_finite) {
     measurements_.learning_rate_sum = 0;
     for (const double rate : settings.learning_rates) measurements_.learning_rate_sum += rate;
-    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, *step_zero, collective, watch, seconds));
+    LONGSTRIDE_RETURN_IF_ERROR(ExchangeGradients(exchange, step_zero, collective, watch, seconds));
   }
   Commit(exchange, settings, rank);
   watch.Lap(seconds.outer);
@@ -217,7 +217,7 @@ std::vector<double> Synchronizer<T>::SketchSum(const Exchange& exchange) {
 }
 
 template <typename T>
-Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero,
+Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>* step_zero,
                                           Collective& collective, Stopwatch& watch,
                                           ActivitySeconds& seconds) {
   const int rank = collective.rank(), ranks = collective.size();
@@ -250,24 +250,28 @@ Status Synchronizer<T>::ExchangeGradients(Exchange& exchange, StepZero<T>& step_
   }
 
   for (double& value : mean_sketch) value /= weights;
-  double inner_product = measure_.inner_products ? step_zero.sketch().InnerProduct(mean_sketch) : 0;
+  double inner_product = 0, spread = 0;
+  if (measure_.inner_products && step_zero) {
+    inner_product = step_zero->sketch().InnerProduct(mean_sketch);
+    spread = step_zero->InnerProductSpread(mean_sketch);
+  }
   if (exact) {
     AlignedBuffer<T> mean(static_cast<int64_t>(d));
-    if (exchange.ordinary[rank]) {
-      kernels::Scale(step_zero.gradient(), exchange.slots[rank].gradient_weight / weights,
+    if (exchange.ordinary[rank]) {  // so it has a step 0
+      kernels::Scale(step_zero->gradient(), exchange.slots[rank].gradient_weight / weights,
                      mean.span());
     }
     watch.Lap(seconds.outer);
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllReduceSum(mean.span(), Purpose::kStatistics));
     watch.Lap(seconds.communication);
     m.mean_norm_squared = SquaredNorm(mean.span());
-    inner_product = InnerProduct(step_zero.gradient(), mean.span());
+    if (step_zero) inner_product = InnerProduct(step_zero->gradient(), mean.span());
   }
   if (measure_.inner_products) {
     // <g_m, gbar> is known only now that gbar is.
     std::vector<double> products(static_cast<size_t>(2 * ranks));
     products[static_cast<size_t>(2 * rank)] = inner_product;
-    products[static_cast<size_t>(2 * rank + 1)] = step_zero.InnerProductSpread(mean_sketch);
+    products[static_cast<size_t>(2 * rank + 1)] = spread;
     watch.Lap(seconds.outer);
     if (ranks > 1) {
       LONGSTRIDE_RETURN_IF_ERROR(

@@ -51,7 +51,8 @@ class Synchronizer {
   Synchronizer(Replica<T>& replica, const TrainingJobSpec& job, int workers, int64_t shard_samples);
 
   // `slot` is this rank's, without what is computed here (digest, counters and b_m are the
-  // caller's). Without `step_zero` of every rank the round's gradient noise is not measured.
+  // caller's). Without `step_zero` of every rank, or under robust statistics of any, the round's
+  // gradient noise is not measured.
   // `first_holder`: the lowest rank whose integer buffers are those of the round.
   // Applies the outer step on success: parameters, buffers, inner state are those of the next
   // round. kBug when ranks disagree; the collective's error when it fails.
@@ -62,7 +63,8 @@ class Synchronizer {
  private:
   Status AverageUpdates(const Exchange& exchange, int rank, Collective& collective,
                         Stopwatch& watch, ActivitySeconds& seconds);
-  Status ExchangeGradients(Exchange& exchange, StepZero<T>& step_zero, Collective& collective,
+  // Without `step_zero` this rank takes part in the calls with zeros.
+  Status ExchangeGradients(Exchange& exchange, StepZero<T>* step_zero, Collective& collective,
                            Stopwatch& watch, ActivitySeconds& seconds);
   // Of the ordinary workers: sum w_m S_m.
   [[nodiscard]] std::vector<double> SketchSum(const Exchange& exchange);

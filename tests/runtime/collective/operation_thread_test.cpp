@@ -12,10 +12,6 @@ namespace {
 using IfStuck = OperationThread::IfStuck;
 constexpr auto kLong = std::chrono::hours(1);
 
-TimePoint In(Duration time) {
-  return std::chrono::steady_clock::now() + time;
-}
-
 // An operation that blocks until it is released.
 struct Gate {
   std::promise<void> opened;
@@ -41,7 +37,7 @@ TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
                         first = std::this_thread::get_id();
                         return Status();
                       },
-                      In(kLong), IfStuck::kExit)
+                      kLong, IfStuck::kExit)
                   .ok());
   ASSERT_TRUE(thread
                   .Run(
@@ -49,7 +45,7 @@ TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
                         second = std::this_thread::get_id();
                         return Status();
                       },
-                      In(kLong), IfStuck::kExit)
+                      kLong, IfStuck::kExit)
                   .ok());
   EXPECT_EQ(first, second);
   EXPECT_NE(first, std::this_thread::get_id());
@@ -57,9 +53,8 @@ TEST(OperationThread, RunsOperationsOneAfterAnotherOnTheSameThread) {
 
 TEST(OperationThread, IsDeadAfterAFailure) {
   OperationThread thread({}, kLong);
-  EXPECT_EQ(
-      thread.Run([] { return Status(UserError("bad")); }, In(kLong), IfStuck::kExit).error().code,
-      ErrorCode::kUser);
+  EXPECT_EQ(thread.Run([] { return Status(UserError("bad")); }, kLong, IfStuck::kExit).error().code,
+            ErrorCode::kUser);
   bool ran = false;
   EXPECT_EQ(thread
                 .Run(
@@ -67,27 +62,57 @@ TEST(OperationThread, IsDeadAfterAFailure) {
                       ran = true;
                       return Status();
                     },
-                    In(kLong), IfStuck::kExit)
+                    kLong, IfStuck::kExit)
                 .error()
                 .message,
             "bad");
   EXPECT_FALSE(ran);
 }
 
-TEST(OperationThread, ADeadlineInterruptsTheOperation) {
+TEST(OperationThread, TheLimitInterruptsTheOperation) {
   Gate gate;
   OperationThread thread({.interrupt = [&] { gate.Open(); }}, kLong);
-  EXPECT_EQ(
-      thread.Run(gate.Operation(), In(std::chrono::milliseconds(5)), IfStuck::kExit).error().code,
-      ErrorCode::kTransient);
+  EXPECT_EQ(thread.Run(gate.Operation(), std::chrono::milliseconds(5), IfStuck::kExit).error().code,
+            ErrorCode::kTransient);
   EXPECT_EQ(OperationThread::Abandoned(), 0);
+}
+
+TEST(OperationThread, AnOperationThatGetsOnIsNotInterruptedHoweverLongItTakes) {
+  Gate gate;
+  std::atomic<uint64_t> moved = 0;
+  std::atomic<bool> interrupted = false;
+  OperationThread thread({.interrupt = [&] { interrupted = true, gate.Open(); },
+                          .bytes_moved =
+                              [&] {
+                                if (++moved == 10) gate.Open();
+                                return moved.load();
+                              }},
+                         kLong);
+  const auto done = [open = gate.open] {
+    open.wait();
+    return Status();
+  };
+  EXPECT_TRUE(thread.Run(done, std::chrono::milliseconds(5), IfStuck::kExit).ok());
+  EXPECT_FALSE(interrupted);
+}
+
+TEST(OperationThread, TheLimitBeginsAnewWhenSomethingHasMoved) {
+  Gate gate;
+  int asked = 0;
+  OperationThread thread(
+      {.interrupt = [&] { gate.Open(); },
+       .bytes_moved = [&] { return static_cast<uint64_t>(std::min(++asked, 3)); }},
+      kLong);
+  EXPECT_EQ(thread.Run(gate.Operation(), std::chrono::milliseconds(5), IfStuck::kExit).error().code,
+            ErrorCode::kTransient);
+  EXPECT_GE(asked, 4) << "three times it had moved";
 }
 
 TEST(OperationThread, AbortInterruptsTheOperation) {
   Gate gate;
   OperationThread thread({.interrupt = [&] { gate.Open(); }}, kLong);
   auto result = std::async(std::launch::async,
-                           [&] { return thread.Run(gate.Operation(), In(kLong), IfStuck::kExit); });
+                           [&] { return thread.Run(gate.Operation(), kLong, IfStuck::kExit); });
   thread.Abort();
   thread.Abort();
   EXPECT_EQ(result.get().error().code, ErrorCode::kLostPeer);
@@ -97,8 +122,7 @@ TEST(OperationThread, AHopelessOperationIsALostPeer) {
   Gate gate;
   OperationThread thread({.interrupt = [&] { gate.Open(); }, .is_hopeless = [] { return true; }},
                          kLong);
-  EXPECT_EQ(thread.Run(gate.Operation(), In(kLong), IfStuck::kExit).error().code,
-            ErrorCode::kLostPeer);
+  EXPECT_EQ(thread.Run(gate.Operation(), kLong, IfStuck::kExit).error().code, ErrorCode::kLostPeer);
 }
 
 TEST(OperationThread, AStuckOperationIsLeftBehindAndFreesWhatItOwnsWhenItEnds) {
@@ -106,7 +130,7 @@ TEST(OperationThread, AStuckOperationIsLeftBehindAndFreesWhatItOwnsWhenItEnds) {
   std::promise<void> released;
   auto thread = std::make_unique<OperationThread>(
       OperationHooks{.release = [&] { released.set_value(); }}, std::chrono::milliseconds(1));
-  EXPECT_FALSE(thread->Run(gate.Operation(), In(Duration::zero()), IfStuck::kLeaveBehind).ok());
+  EXPECT_FALSE(thread->Run(gate.Operation(), Duration::zero(), IfStuck::kLeaveBehind).ok());
   EXPECT_EQ(OperationThread::Abandoned(), 1);
   thread.reset();
   gate.Open();
@@ -118,7 +142,7 @@ TEST(OperationThreadDeathTest, EndsTheProcessWhenItCannotWalkAway) {
   const auto stuck_on_callers_memory = [] {
     Gate gate;
     OperationThread thread({}, std::chrono::milliseconds(1));
-    (void)thread.Run(gate.Operation(), In(Duration::zero()), IfStuck::kExit);
+    (void)thread.Run(gate.Operation(), Duration::zero(), IfStuck::kExit);
   };
   EXPECT_EXIT(stuck_on_callers_memory(), testing::ExitedWithCode(ExitCodeOf(ErrorCode::kTransient)),
               "beyond repair");
@@ -126,7 +150,7 @@ TEST(OperationThreadDeathTest, EndsTheProcessWhenItCannotWalkAway) {
     Gate gate;
     for (int i = 0; i <= OperationThread::kMaxAbandoned; ++i) {
       OperationThread thread({}, std::chrono::milliseconds(1));
-      (void)thread.Run(gate.Operation(), In(Duration::zero()), IfStuck::kLeaveBehind);
+      (void)thread.Run(gate.Operation(), Duration::zero(), IfStuck::kLeaveBehind);
     }
   };
   EXPECT_EXIT(stuck_three_times(), testing::ExitedWithCode(ExitCodeOf(ErrorCode::kTransient)),

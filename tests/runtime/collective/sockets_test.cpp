@@ -2,9 +2,12 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <thread>
 
 namespace longstride {
 namespace {
@@ -34,6 +37,12 @@ class Connection {
 
   const Endpoint& endpoint() const { return endpoint_; }
   int client() const { return client_; }
+  // Nothing arrives at the server's side from now on.
+  void Cut() const {
+    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    const sock_fprog program{1, &drop};
+    EXPECT_EQ(setsockopt(server_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+  }
   bool Works() const {
     char byte = 1;
     return send(client_, &byte, 1, MSG_NOSIGNAL) == 1 && recv(server_, &byte, 1, 0) == 1;
@@ -71,6 +80,19 @@ TEST(Sockets, VitalsTellWhetherAPeerHasGoneAndWhetherBytesMove) {
   EXPECT_EQ(CheckVitals(sockets).bytes_moved, before.bytes_moved + 1);
   shutdown(connection.client(), SHUT_RDWR);
   EXPECT_TRUE(CheckVitals(sockets).any_closed);
+}
+
+TEST(Sockets, VitalsTellOfAConnectionThatIsCut) {
+  const Connection connection;
+  const auto sockets = ConnectionsOf({}, {connection.endpoint()});
+  ASSERT_EQ(sockets.size(), 1u);
+  ASSERT_TRUE(connection.Works());
+  EXPECT_FALSE(CheckVitals(sockets, Duration::zero()).any_closed) << "all is acknowledged";
+  connection.Cut();
+  const char byte = 1;
+  ASSERT_EQ(send(connection.client(), &byte, 1, MSG_NOSIGNAL), 1);
+  EXPECT_FALSE(CheckVitals(sockets).any_closed) << "not for long";
+  while (!CheckVitals(sockets, std::chrono::milliseconds(20)).any_closed) std::this_thread::yield();
 }
 
 TEST(Sockets, LeavesADescriptorAloneThatHasBecomeAnotherSocket) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "controller/http/http_server.h"
 #include "core/protocol/json.h"
 #include "runtime/membership/coordinator_store.h"
 #include "tests/controller/coordinator/samples.h"
@@ -181,6 +182,31 @@ TEST_F(ControlChannelTest, GivesUpTheOldestReportsRatherThanGrow) {
   const RegisterRequest told = client_->AwaitRegistration();
   EXPECT_EQ(told.reports.size(), kMaxUnsettledReports);
   EXPECT_EQ(told.settled, 10);
+}
+
+TEST_F(ControlChannelTest, RegistersWithTheOldestReportsThatABodyHoldsAndSendsTheOthersAfterIt) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1), 0);
+  client_->FailReports(1 << 30, TransientError("refused"));
+  constexpr int64_t kRounds = 2000;
+  for (int64_t round = 1; round <= kRounds; ++round) {
+    RoundReport report = MakeReport({1, 1}, round, 0, 1);
+    for (int64_t i = 0; i < 100; ++i) report.holes.push_back({1000000 + 2 * i, 1000001 + 2 * i});
+    channel->Report(report);
+  }
+  client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
+  const RegisterRequest told = client_->AwaitRegistration();
+  EXPECT_LT(ToJsonText(told).size(), HttpServerOptions().max_body_bytes);
+  ASSERT_GT(told.reports.size(), kRounds / 4);
+  ASSERT_LT(told.reports.size(), kRounds);
+  EXPECT_EQ(told.reports.front().round, 1);
+  client_->FailReports(0, {});
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  // One report may have been under way.
+  const std::vector<int64_t> sent = client_->reported();
+  EXPECT_LE(sent.front(), told.reports.back().round + 1);
+  EXPECT_EQ(sent.back(), kRounds);
+  EXPECT_GE(sent.size(), kRounds - told.reports.size());
 }
 
 TEST_F(ControlChannelTest, EndsAtOnceThoughReportsAreWaiting) {

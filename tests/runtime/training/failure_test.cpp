@@ -129,6 +129,20 @@ TEST(Boundary, AMemberThatLeavesIsGoneAndTheOthersReform) {
   EXPECT_EQ(cluster.engine(0).round(), 3);
 }
 
+// Others may be told to leave as well, a moment too late to say so in the same round.
+TEST(Boundary, AMemberThatLeavesLeavesACheckpointBehind) {
+  const std::string folder = FreshFolder("leave");
+  Cluster cluster(FixedJob(), 3, folder);
+  cluster.channel(1).stop_at_call = 3;
+  cluster.channel(1).request = BoundaryRequest::kLeave;
+  for (const auto& outcome : cluster.Run({EqualPlan(3)}))
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  for (int r = 0; r < 3; ++r) EXPECT_TRUE(cluster.reports(r).back().checkpointed);
+  Cluster resumed(FixedJob(), 2, folder);
+  ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
+  EXPECT_EQ(resumed.engine(0).round(), 3);
+}
+
 TEST(Boundary, WhenAllLeaveTheJobStops) {
   Cluster cluster(FixedJob(), 2);
   for (int r = 0; r < 2; ++r) {

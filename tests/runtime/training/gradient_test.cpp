@@ -6,6 +6,7 @@
 
 #include <new>
 #include <numeric>
+#include <stdexcept>
 
 #include "cluster.h"
 #include "runtime/model/model.h"
@@ -60,12 +61,13 @@ struct Computed {
   Status status;
 };
 
-Computed ComputeWith(int64_t limit, int64_t cap, void (*refuse)() = ThrowBadAlloc) {
+Computed ComputeWith(int64_t limit, int64_t cap, void (*refuse)() = ThrowBadAlloc,
+                     const std::string& device = "") {
   const TrainingJob job = SmallJob();
   const auto train = TrainingSet(job);
   HungryModel model(std::move(*MakeModel(job.spec.model, train->shape(), Precision::kFloat64, 1)),
                     limit, refuse);
-  FlatState<double> flat(model);
+  FlatState<double> flat(model, device);
   GradientComputer<double> gradients(model, flat, train->shape());
   gradients.set_cap(cap);
   std::vector<int64_t> indices(30);
@@ -73,6 +75,7 @@ Computed ComputeWith(int64_t limit, int64_t cap, void (*refuse)() = ThrowBadAllo
   Batch batch;
   train->Read(indices, batch);
   const Result<double> loss = gradients.Compute(batch, 1, nullptr);
+  flat.ToHost();
   Computed out;
   out.memory_cap = gradients.memory_cap();
   out.seen = flat.buffers()[0];
@@ -112,10 +115,12 @@ TEST(Gradients, AllocationsThatLibTorchRefusesAreOutOfMemoryToo) {
 }
 
 TEST(Gradients, ABatchThatIsComputedAgainLeavesItsBuffersAsIfTheFirstTimeHadNotBeen) {
-  for (const int64_t limit : {1000, 9, 3}) {
-    const Computed hungry = ComputeWith(limit, 1000);
-    EXPECT_EQ(hungry.seen, 30) << limit;
-    EXPECT_EQ(hungry.calls, limit > 30 ? 1 : limit == 9 ? 4 : 15) << limit;
+  for (const char* device : {"", "cpu"}) {  // in place, and as on a device
+    for (const int64_t limit : {1000, 9, 3}) {
+      const Computed hungry = ComputeWith(limit, 1000, ThrowBadAlloc, device);
+      EXPECT_EQ(hungry.seen, 30) << limit;
+      EXPECT_EQ(hungry.calls, limit > 30 ? 1 : limit == 9 ? 4 : 15) << limit;
+    }
   }
 }
 
@@ -127,6 +132,62 @@ TEST(MicroBatches, OfAnEngineCanBeLimitedFromOutsideWithoutChangingWhatIsLearned
   EXPECT_LT(RelativeDifference(limited.Parameters(), unlimited.Parameters()), 1e-10);
   for (const RoundReport& report : limited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 5);
   for (const RoundReport& report : unlimited.reports(1)) EXPECT_EQ(report.micro_batch_cap, 4096);
+}
+
+// A dataset that fails: where a batch is read, or where a model is sized by it.
+class FailingSet final : public Dataset {
+ public:
+  FailingSet(std::shared_ptr<const Dataset> from, std::string failure)
+      : from_(std::move(from)), failure_(std::move(failure)) {}
+  int64_t size() const override { return from_->size(); }
+  const DataShape& shape() const override {
+    if (fail_shape) throw std::runtime_error(failure_);
+    return from_->shape();
+  }
+  void Read(std::span<const int64_t> indices, Batch& batch) const override {
+    if (fail_read) throw std::runtime_error(failure_);
+    from_->Read(indices, batch);
+  }
+  bool fail_shape = false;
+  mutable bool fail_read = false;
+
+ private:
+  std::shared_ptr<const Dataset> from_;
+  std::string failure_;
+};
+
+// As LibTorch words it.
+constexpr const char* kRefused = "DefaultCPUAllocator: can't allocate memory";
+
+TEST(TimeStep, TellsWhatDoesNotFitFromWhatIsWrongAndLeavesNoTraceOfEither) {
+  for (const char* failure : {kRefused, "index out of range"}) {
+    const TrainingJob job = SmallCnnJob();
+    const auto failing = std::make_shared<FailingSet>(TrainingSet(job), failure);
+    Cluster cluster(job, std::vector<std::shared_ptr<const Dataset>>{failing});
+    Cluster untouched(job, 1);
+    failing->fail_read = true;
+    const Result<double> seconds = cluster.engine(0).TimeStep(8, 4);
+    ASSERT_FALSE(seconds.ok());
+    EXPECT_EQ(seconds.error().code, failure == kRefused ? ErrorCode::kResource : ErrorCode::kBug);
+    EXPECT_NE(seconds.error().message.find(failure == kRefused ? "memory" : failure),
+              std::string::npos);
+    failing->fail_read = false;
+    cluster.RunToEnd({EqualPlan(1)});
+    untouched.RunToEnd({EqualPlan(1)});
+    EXPECT_EQ(cluster.Parameters(), untouched.Parameters());
+  }
+}
+
+TEST(MakeEngine, TellsAModelThatDoesNotFitFromOneThatIsWrong) {
+  for (const char* failure : {kRefused, "index out of range"}) {
+    const TrainingJob job = SmallJob();
+    const auto failing = std::make_shared<FailingSet>(TrainingSet(job), failure);
+    auto model = MakeModel(job.spec.model, failing->shape(), Precision::kFloat64, 1);
+    failing->fail_shape = true;
+    const auto engine = MakeEngine({.job = job}, failing, EvaluationSet(job), std::move(*model));
+    ASSERT_FALSE(engine.ok());
+    EXPECT_EQ(engine.error().code, failure == kRefused ? ErrorCode::kResource : ErrorCode::kBug);
+  }
 }
 
 TEST(Gradients, OneSampleThatDoesNotFitIsAnError) {

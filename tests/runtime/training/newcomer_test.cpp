@@ -96,6 +96,31 @@ TEST(Newcomer, EachByteOfTheStateIsSentOnce) {
   EXPECT_LE(received, state + state / 50) << "besides gaps and announcements";
 }
 
+// Robust statistics do without the newcomer, who still has to take part in the calls for them.
+TEST(Newcomer, TakesPartWithNothingInRobustStatistics) {
+  const auto run = [](NoiseEstimator estimator, BatchTest test) {
+    TrainingJob job = LargeJob();
+    job.spec.training.synchronization.aggregation = Aggregation::kClippedMean;
+    job.spec.training.batch.policy = BatchPolicy::kAdaptive;
+    job.spec.limits.max_global_batch = job.spec.training.batch.initial;
+    job.spec.training.batch.norm_test.estimator = estimator;
+    job.spec.training.batch.norm_test.test = test;
+    Cluster cluster = Trained(job, 2);
+    cluster.Adopt(Cluster(job, 1));
+    ExpectOk(cluster.Run({EqualPlan(3, 2, 4)}, 2), Outcome::kCompleted);
+    EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
+    const RoundReport& first = cluster.reports(2).front();
+    EXPECT_EQ(first.local_samples, 0);
+    EXPECT_TRUE(first.statistics_finite);
+    EXPECT_GT(first.noise_variance, 0);
+    EXPECT_GT(cluster.reports(2).back().local_samples, 0);
+  };
+  run(NoiseEstimator::kExact, BatchTest::kNorm);
+  run(NoiseEstimator::kExact, BatchTest::kInnerProduct);
+  run(NoiseEstimator::kSketch, BatchTest::kInnerProduct);
+  run(NoiseEstimator::kSketch, BatchTest::kAugmentedInnerProduct);
+}
+
 // Dies in the first exchange of updates, before which no newcomer can have all of the state.
 class Dying final : public ForwardingCollective {
  public:
@@ -152,6 +177,23 @@ TEST(Newcomer, GetsTheRestAtOnceWhenTheRunStopsBeforeItIsThere) {
   Cluster resumed(job, 1, folder);
   ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
   EXPECT_EQ(resumed.engine(0).round(), 4);
+}
+
+TEST(Newcomer, DoesNotHoldUpAMemberThatLeaves) {
+  TrainingJob job = LargeJob();
+  job.spec.model.mlp.hidden = {768, 768};
+  const std::string folder = FreshFolder("newcomer-leave");
+  Cluster cluster = Trained(job, 2, folder);
+  cluster.Adopt(Cluster(job, 1, folder));
+  cluster.channel(1).request = BoundaryRequest::kLeave;
+  cluster.channel(1).stop_at_call = cluster.channel(1).calls + 1;
+  const auto outcomes = cluster.Run({EqualPlan(3, 2, 4)}, 2);
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(*outcomes[1], Outcome::kLeft);
+  // Whether it had all of the state after one round is a matter of time.
+  const bool whole = !cluster.reports(2).back().digest.empty();
+  EXPECT_EQ(cluster.reports(0).back().checkpointed, whole);
+  EXPECT_EQ(cluster.reports(2).back().checkpointed, whole);
 }
 
 TEST(Newcomer, EvaluationsAndCheckpointsThatFallDueMeanwhileAreMadeUpFor) {

@@ -226,5 +226,21 @@ TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) 
   EXPECT_EQ(resumed.engine(0).round(), 12);
 }
 
+TEST(Checkpointing, OfAMemberThatLeavesMayFailWithoutEndingTheRun) {
+  const std::string folder = FreshFolder("failing-leave") + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  Cluster cluster(SmallJob(), 2, folder);
+  cluster.channel(1).stop_at_call = 4;
+  cluster.channel(1).request = BoundaryRequest::kLeave;
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 0) return c;
+        return std::make_unique<FailingDisk>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_EQ(*outcomes[0], Outcome::kReformed);
+  EXPECT_EQ(*outcomes[1], Outcome::kLeft);
+}
+
 }  // namespace
 }  // namespace longstride::testing
