@@ -18,6 +18,7 @@ struct Name {
 // Names are Kubernetes' own where it has one, so that they can be read both ways.
 constexpr Name kNames[] = {
     {ApiReason::kNoAnswer, "NoAnswer"},
+    {ApiReason::kAnswerTooLong, "AnswerTooLong"},
     {ApiReason::kInterrupted, "Interrupted"},
     {ApiReason::kBadRequest, "BadRequest"},
     {ApiReason::kUnauthorized, "Unauthorized"},
@@ -139,6 +140,7 @@ bool ApiError::Transient() const {
 
 ApiError::operator Error() const {
   if (reason == ApiReason::kInterrupted) return InterruptedError(message);
+  if (reason == ApiReason::kAnswerTooLong) return ResourceError(message);
   return Transient() ? TransientError(message) : UserError(message);
 }
 
@@ -164,6 +166,12 @@ ApiError ReadStatusObject(const Json& object, const std::string& action) {
 }
 
 ApiError FromTransport(const Error& error, const std::string& action) {
+  ApiError api_error = NotSent(error, action);
+  if (error.code == ErrorCode::kResource) api_error.reason = ApiReason::kAnswerTooLong;
+  return api_error;
+}
+
+ApiError NotSent(const Error& error, const std::string& action) {
   ApiError api_error;
   api_error.reason =
       error.code == ErrorCode::kInterrupted ? ApiReason::kInterrupted : ApiReason::kNoAnswer;

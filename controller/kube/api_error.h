@@ -14,6 +14,7 @@ namespace longstride::kube {
 
 enum class ApiReason {
   kNoAnswer,              // no usable answer: time-out, cut connection, bad credentials file
+  kAnswerTooLong,         // longer than the transport takes
   kInterrupted,           // stopped on request
   kBadRequest,            // 400
   kUnauthorized,          // 401
@@ -52,7 +53,7 @@ struct ApiError {
 
   // The same request may succeed later without anybody's doing.
   [[nodiscard]] bool Transient() const;
-  // In the project's taxonomy: kTransient, kInterrupted, or kUser.
+  // In the project's taxonomy: kTransient, kInterrupted, kResource (too long an answer) or kUser.
   operator Error() const;  // NOLINT: implicit, so that it passes through functions of Result
 };
 
@@ -64,7 +65,9 @@ using ApiResult = Result<T, ApiError>;
 [[nodiscard]] ApiError ReadApiError(const TransportResponse& response, const std::string& action);
 // The same of a Status object that arrived inside a watch.
 [[nodiscard]] ApiError ReadStatusObject(const Json& object, const std::string& action);
-// A failure of the transport or of the credentials.
+// A failure of the transport.
 [[nodiscard]] ApiError FromTransport(const Error& error, const std::string& action);
+// A failure before there was anything to send: of the credentials, or no turn.
+[[nodiscard]] ApiError NotSent(const Error& error, const std::string& action);
 
 }  // namespace longstride::kube

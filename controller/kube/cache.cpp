@@ -128,7 +128,10 @@ void Cache::Unindex(const ObjectKey& key, const Entry& entry) {
 }
 
 void Cache::Upsert(const Json& object) {
-  Entry entry = Project(object);
+  Put(Project(object));
+}
+
+void Cache::Put(Entry entry) {
   const ObjectPtr after = entry.object;
   ObjectPtr before;
   {
@@ -173,13 +176,13 @@ void Cache::Remove(const Json& object) {
   Erase(KeyOf(object));
 }
 
-void Cache::Replace(const std::vector<Json>& objects) {
+void Cache::Replace(std::vector<Entry> entries) {
   std::set<ObjectKey> kept;
-  for (const Json& object : objects) kept.insert(KeyOf(object));
+  for (const Entry& entry : entries) kept.insert(entry.object->key);
   for (const ObjectPtr& known : All()) {
     if (!kept.contains(known->key)) Erase(known->key);
   }
-  for (const Json& object : objects) Upsert(object);
+  for (Entry& entry : entries) Put(std::move(entry));
   {
     const std::unique_lock lock(mutex_);
     synced_ = true;

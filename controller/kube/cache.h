@@ -51,6 +51,12 @@ struct CacheHandlers {
 
 class Cache {
  public:
+  // What is kept of one object.
+  struct Entry {
+    ObjectPtr object;
+    std::vector<std::string> labels;  // values of the indexed ones, "" where absent
+  };
+
   // `label_keys`: the labels to index by, read from the object, not from its projection.
   explicit Cache(Projection projection, std::vector<std::string> label_keys = {});
 
@@ -73,19 +79,16 @@ class Cache {
   // Blocks until synced(); false when `deadline` passed or `stop` came first.
   [[nodiscard]] bool WaitSynced(Duration deadline, std::stop_token stop) const;
 
-  // The reflector's side.
-  void Replace(const std::vector<Json>& objects);
+  // The reflector's side. A list may come in many pages, so it is projected as they come.
+  [[nodiscard]] Entry Project(const Json& object) const;
+  void Replace(std::vector<Entry> entries);
   void Upsert(const Json& object);
   void Remove(const Json& object);
 
  private:
   using KeysByValue = std::unordered_map<std::string, std::set<ObjectKey>>;
-  struct Entry {
-    ObjectPtr object;
-    std::vector<std::string> labels;  // values of label_keys_, "" where absent
-  };
 
-  [[nodiscard]] Entry Project(const Json& object) const;
+  void Put(Entry entry);
   void Erase(const ObjectKey& key);
   // Under the mutex.
   void Index(const ObjectKey& key, const Entry& entry);

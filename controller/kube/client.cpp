@@ -1,6 +1,7 @@
 #include "controller/kube/client.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "controller/kube/stoppable_wait.h"
 #include "core/base/format.h"
@@ -81,6 +82,17 @@ ApiResult<Json> Client::Get(const Resource& resource, const ObjectKey& key,
 ApiResult<ObjectList> Client::List(const Resource& resource, const ListOptions& options,
                                    const CallOptions& call) {
   ObjectList list;
+  const auto append = [&](std::vector<Json> page) {
+    list.items.insert(list.items.end(), std::make_move_iterator(page.begin()),
+                      std::make_move_iterator(page.end()));
+  };
+  LONGSTRIDE_ASSIGN_OR_RETURN(list.resource_version, ListPages(resource, options, append, call));
+  return list;
+}
+
+ApiResult<std::string> Client::ListPages(const Resource& resource, const ListOptions& options,
+                                         const PageSink& sink, const CallOptions& call) {
+  std::string version;
   std::string next;
   do {
     Query query;
@@ -92,18 +104,20 @@ ApiResult<ObjectList> Client::List(const Resource& resource, const ListOptions& 
     LONGSTRIDE_ASSIGN_OR_RETURN(
         Json page, Call(Request("GET", resource.CollectionPath(options.namespace_), query.Text()),
                         Action("list", resource, options.namespace_), call));
-    list.resource_version = ResourceVersionOf(page);
+    version = ResourceVersionOf(page);
     next = StringAt(page, "/metadata/continue");
     const auto items = page.find("items");
     if (items == page.end() || !items->is_array()) continue;
+    std::vector<Json> objects;
     for (Json& item : *items) {
       if (!item.is_object()) continue;
       item["apiVersion"] = resource.ApiVersion();
       item["kind"] = resource.kind;
-      list.items.push_back(std::move(item));
+      objects.push_back(std::move(item));
     }
+    sink(std::move(objects));
   } while (!next.empty());
-  return list;
+  return version;
 }
 
 ApiResult<Json> Client::Create(const Resource& resource, const Json& object,
@@ -192,7 +206,7 @@ ApiResult<std::monostate> Client::Watch(const Resource& resource, const WatchOpt
   };
   for (bool again = true;; again = false) {
     const Status authorized = Authorize(request, stop);
-    if (!authorized.ok()) return FromTransport(authorized.error(), action);
+    if (!authorized.ok()) return NotSent(authorized.error(), action);
     const auto response = transport_->Stream(request, take, options.timeout + kWatchGrace, stop);
     Count(request.method, response.ok() ? response->status : 0);
     if (!response.ok()) return FromTransport(response.error(), action);
@@ -254,7 +268,7 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
   for (int attempt = 1;; ++attempt) {
     Status ready = Throttle(until, call.stop);
     if (ready.ok()) ready = Authorize(request, call.stop);
-    if (!ready.ok()) return FromTransport(ready.error(), action);
+    if (!ready.ok()) return NotSent(ready.error(), action);
     const auto response = transport_->Send(request, until - clock_.Now(), call.stop);
     Count(request.method, response.ok() ? response->status : 0);
     if (!response.ok()) return FromTransport(response.error(), action);

@@ -54,6 +54,8 @@ struct ObjectList {
   std::string resource_version;
   std::vector<Json> items;  // with apiVersion and kind, which the server leaves out in lists
 };
+// Takes the objects of one page, which are as in ObjectList.
+using PageSink = std::function<void(std::vector<Json> objects)>;
 
 struct DeleteOptions {
   std::string uid{};                       // precondition, "" for none
@@ -101,6 +103,11 @@ class Client {
   // All pages, each under a deadline of its own. kGone when the continue token grew too old.
   [[nodiscard]] ApiResult<ObjectList> List(const Resource& resource, const ListOptions& options,
                                            const CallOptions& call = {});
+  // The same, but each page is given to `sink`, on this thread, before the next is asked for; the
+  // list's resourceVersion is returned. What came before an error is not the whole.
+  [[nodiscard]] ApiResult<std::string> ListPages(const Resource& resource,
+                                                 const ListOptions& options, const PageSink& sink,
+                                                 const CallOptions& call = {});
   // The namespace is the object's own, as in all calls that take an object.
   [[nodiscard]] ApiResult<Json> Create(const Resource& resource, const Json& object,
                                        const CallOptions& call = {});

@@ -1,5 +1,9 @@
 #include "controller/kube/reflector.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "controller/kube/stoppable_wait.h"
 #include "core/base/log.h"
 
@@ -37,18 +41,29 @@ Reflector::Next Reflector::ListOnce(const std::stop_token& stop) {
   if (version_expired_) options.resource_version = "";
   // A page of an exact version is not served from the server's cache but from its disk.
   if (!version_.empty() && !version_expired_) options.page_size = 0;
+  if (page_size_ > 0) {
+    options.resource_version = "";
+    options.page_size = page_size_;
+  }
 
   ++counts_.lists;
   CallOptions call;
   call.stop = stop;
-  auto list = client_.List(options_.resource, options, call);
-  if (!list.ok()) {
-    version_expired_ = list.error().reason == ApiReason::kGone;
-    return Failed(list.error(), /*watch=*/false, stop);
+  std::vector<Cache::Entry> entries;
+  const auto take = [&](const std::vector<Json>& page) {
+    for (const Json& object : page) entries.push_back(cache_.Project(object));
+  };
+  auto version = client_.ListPages(options_.resource, options, take, call);
+  if (!version.ok()) {
+    version_expired_ = version.error().reason == ApiReason::kGone;
+    if (version.error().reason == ApiReason::kAnswerTooLong) {
+      page_size_ = page_size_ > 0 ? std::max(page_size_ / 2, 1) : ListOptions().page_size;
+    }
+    return Failed(version.error(), /*watch=*/false, stop);
   }
   version_expired_ = false;
-  version_ = list->resource_version;
-  cache_.Replace(list->items);
+  version_ = *std::move(version);
+  cache_.Replace(std::move(entries));
   return {.watch = true};
 }
 

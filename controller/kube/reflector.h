@@ -3,6 +3,8 @@
 //
 //  - The first list asks for resourceVersion "0" (any state will do), a later one for the last
 //    version seen, one after that version had expired for "" (the newest).
+//  - A server may answer the first two whole. Once an answer was too long to take, every list asks
+//    for "" in pages, and for half as many objects in each after one that was still too long.
 //  - A watch asks for bookmarks and a random 5 to 10 minutes, and resumes from the last event or
 //    bookmark. 410 and an ERROR event inside the stream alike lead to a new list.
 //  - After a refused or cut connection or 429 the watch goes on from the same version; other
@@ -75,6 +77,7 @@ class Reflector {
   ReflectorCounts counts_;
   std::string version_;  // the last seen
   bool version_expired_ = false;
+  int page_size_ = 0;  // 0 until an answer was too long
   std::jthread thread_;
 };
 

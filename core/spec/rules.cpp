@@ -103,10 +103,10 @@ void AddConditions(std::string_view at, std::vector<Rule>& rules) {
   }
 }
 
-// Of spec: all but these must stay as they are while the job is not suspended.
+// Of spec: all but these must stay as they are while the job is not suspended. The workers decide
+// from the spec that they were given when they joined, so it must be the same for all of them.
 bool MayChange(std::string_view path) {
-  return path == "spec.replicas" || path == "spec.limits" || path == "spec.runPolicy" ||
-         path == "spec.runPolicy.suspend";
+  return path == "spec.replicas" || path == "spec.runPolicy" || path == "spec.runPolicy.suspend";
 }
 
 void AddImmutable(std::vector<Rule>& rules) {

@@ -54,12 +54,12 @@ class CrdTest(harness.ClusterTest):
             self.kubectl("patch", "trainingjob/smoke", "--type=merge", "--patch", '{"spec":' + spec + "}")
 
         for spec in ('{"seed":2}', '{"runPolicy":{"backoffLimit":3}}', '{"training":{"maxEpochs":4}}',
+                     '{"limits":{"maxGlobalBatch":4096}}',
                      '{"workers":[{"name":"worker","template":{"metadata":{"labels":{"a":"b"}}}}]}'):
             with self.subTest(spec), self.assertRaisesRegex(harness.CommandFailed, "cannot change"):
                 patch(spec)
-        patch('{"limits":{"maxGlobalBatch":4096}}')
         patch('{"runPolicy":{"suspend":true}}')
-        patch('{"seed":2,"runPolicy":{"suspend":false}}')
+        patch('{"seed":2,"limits":{"maxGlobalBatch":4096},"runPolicy":{"suspend":false}}')
         with self.assertRaisesRegex(harness.CommandFailed, "cannot change"):
             patch('{"seed":3}')
 

@@ -43,7 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{503, "ServiceUnavailable", ApiReason::kUnavailable},
         Case{504, "Timeout", ApiReason::kServerTimeout}, Case{418, "Teapot", ApiReason::kOther},
         // What only we say of ourselves is not taken from a server.
-        Case{500, "NoAnswer", ApiReason::kInternal}));
+        Case{500, "NoAnswer", ApiReason::kInternal},
+        Case{500, "AnswerTooLong", ApiReason::kInternal}));
 
 TEST(ApiErrorTest, AQuotaIsToldFromOtherRefusals) {
   const auto error = ReadApiError(
@@ -89,6 +90,13 @@ TEST(ApiErrorTest, BecomesAnErrorOfTheProjectsTaxonomy) {
   EXPECT_EQ(Error(ReadApiError(Answer(403, ""), "")).code, ErrorCode::kUser);
   EXPECT_EQ(Error(FromTransport(InterruptedError("x"), "")).code, ErrorCode::kInterrupted);
   EXPECT_EQ(Error(FromTransport(TransientError("x"), "")).code, ErrorCode::kTransient);
+  EXPECT_EQ(Error(FromTransport(ResourceError("x"), "")).code, ErrorCode::kResource);
+}
+
+TEST(ApiErrorTest, OnlyAnAnswerIsTooLong) {
+  EXPECT_EQ(FromTransport(ResourceError("x"), "").reason, ApiReason::kAnswerTooLong);
+  EXPECT_FALSE(FromTransport(ResourceError("x"), "").Transient());
+  EXPECT_EQ(NotSent(ResourceError("no pipe"), "").reason, ApiReason::kNoAnswer);
 }
 
 }  // namespace

@@ -34,6 +34,11 @@ class CacheTest : public ::testing::Test {
                         },
                         [this](const ObjectPtr& o) { log_.push_back("-" + o->key.name); }});
   }
+  void Replace(const std::vector<Json>& objects) {
+    std::vector<Cache::Entry> entries;
+    for (const Json& object : objects) entries.push_back(cache_.Project(object));
+    cache_.Replace(std::move(entries));
+  }
   static std::vector<std::string> Names(const std::vector<ObjectPtr>& objects) {
     std::vector<std::string> names;
     for (const ObjectPtr& object : objects) names.push_back(object->key.name);
@@ -86,15 +91,15 @@ TEST_F(CacheTest, HandlersSeeEachChangeOnceAndNoRepetition) {
 }
 
 TEST_F(CacheTest, AListTellsWhatChangedMeanwhile) {
-  cache_.Replace({Object("same", 1), Object("changed", 2), Object("gone", 3)});
+  Replace({Object("same", 1), Object("changed", 2), Object("gone", 3)});
   log_.clear();
-  cache_.Replace({Object("same", 1), Object("changed", 5), Object("new", 6)});
+  Replace({Object("same", 1), Object("changed", 5), Object("new", 6)});
   EXPECT_THAT(log_, ElementsAre("-gone", "2>5", "+new"));
 }
 
 TEST_F(CacheTest, AnotherObjectOfTheSameNameIsADeletionAndAnAddition) {
   cache_.Upsert(Object("a", 1, "first"));
-  cache_.Replace({Object("a", 2, "second")});
+  Replace({Object("a", 2, "second")});
   EXPECT_THAT(log_, ElementsAre("+a", "-a", "+a"));
   EXPECT_EQ(cache_.Find({"ns", "a"})->uid, "second");
 }

@@ -45,6 +45,27 @@ TEST_F(ClientTest, ListsInPagesAndNamesTheKindOfEachObject) {
   EXPECT_EQ(server_->counts().by_verb["list"], 3);
 }
 
+TEST_F(ClientTest, HandsOnEachPageBeforeItAsksForTheNext) {
+  for (int i = 0; i < 7; ++i) (void)server_->Put(Pods(), MakePod("p" + std::to_string(i)));
+  ListOptions options;
+  options.page_size = 3;
+  std::vector<size_t> sizes;
+  const auto take = [&](const std::vector<Json>& page) {
+    sizes.push_back(page.size());
+    EXPECT_EQ(server_->counts().by_verb["list"], static_cast<int64_t>(sizes.size()));
+  };
+  const auto version = client_->ListPages(Pods(), options, take);
+  ASSERT_TRUE(version.ok());
+  EXPECT_EQ(*version, client_->List(Pods(), {})->resource_version);
+  EXPECT_THAT(sizes, ElementsAre(3, 3, 1));
+}
+
+TEST_F(ClientTest, AnAnswerLongerThanTheBoundIsToldFromNone) {
+  (void)server_->Put(Pods(), MakeObject(Pods(), "ns", "a", {{"text", std::string(5000, 'x')}}));
+  const auto client = server_->MakeClient(clock_, 4096);
+  EXPECT_EQ(ReasonOf(client->Get(Pods(), {"ns", "a"})), ApiReason::kAnswerTooLong);
+}
+
 TEST_F(ClientTest, ListsWhatSelectorsAndNamespaceAskFor) {
   Json pod = MakePod("a");
   pod["metadata"]["labels"] = {{"app", "x"}};

@@ -128,7 +128,7 @@ StoreReply FakeApi::Dispatch(const FakeRequest& request, const ObjectPath& path)
     Count(path.key.name.empty() ? "list" : "get");
     if (!path.key.name.empty()) return store_.Get(path);
     // As the real one's cache: a version that may be old is answered whole.
-    const bool whole = request.Query("resourceVersion") == "0";
+    const bool whole = request.Query("resourceVersion") == "0" && !options_.pages_any_version;
     const size_t limit = whole ? 0 : std::strtoul(request.Query("limit").c_str(), nullptr, 10);
     return store_.List(path, Selector(request.Query("labelSelector")),
                        NameIn(request.Query("fieldSelector")), limit, request.Query("continue"));

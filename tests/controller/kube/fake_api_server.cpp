@@ -28,7 +28,8 @@ FakeAuthority::Identity FakeApiServer::client_identity() const {
   return api_->authority().IssueClient("system:test");
 }
 
-std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock) const {
+std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock,
+                                                  std::optional<size_t> max_body_bytes) const {
   TlsOptions tls;
   tls.ca_pem = ca_pem();
   if (api_->options().demand_client_certificate) {
@@ -41,6 +42,7 @@ std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock) const {
   CpprestTransportOptions options;
   options.url = url();
   options.tls = *source;
+  options.max_body_bytes = max_body_bytes.value_or(options.max_body_bytes);
   auto transport = MakeCpprestTransport(options);
   if (!transport.ok()) std::terminate();
   ClientOptions unlimited;

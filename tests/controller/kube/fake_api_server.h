@@ -32,6 +32,8 @@ struct FakeApiOptions {
   // Deleted pods stay with a deletionTimestamp until Delete() here (the kubelet's part) or a
   // request with no grace ends them.
   bool graceful_pods = false;
+  bool pages_any_version =
+      false;  // lists of resourceVersion "0", too; else `limit` is ignored there
   Duration bookmark_period = std::chrono::seconds(60);
   size_t kept_versions = 20000;  // a watch from an older one is 410
 };
@@ -78,8 +80,10 @@ class FakeApiServer {
   // A certificate and key that the server's CA issued to "system:test".
   [[nodiscard]] FakeAuthority::Identity client_identity() const;
 
-  // A client for it, with a rate limit that no test meets. `clock` must outlive it.
-  [[nodiscard]] std::unique_ptr<Client> MakeClient(const Clock& clock) const;
+  // A client for it, with a rate limit that no test meets. `clock` must outlive it. It takes
+  // answers of at most `max_body_bytes`; nothing: of the usual length.
+  [[nodiscard]] std::unique_ptr<Client> MakeClient(const Clock& clock,
+                                                   std::optional<size_t> max_body_bytes = {}) const;
 
   // The store behind the API, for tests that play another actor. They terminate the test program on
   // misuse rather than return errors.

@@ -56,6 +56,13 @@ class ReflectorTest : public FakeApiTest {
     reflector_ = std::make_unique<Reflector>(*client_, cache_, options, clock_);
     EXPECT_TRUE(cache_.WaitSynced(kLimit, {}));
   }
+  // Of about 1.3 KB each.
+  void PutPods(int count) {
+    for (int i = 0; i < count; ++i) {
+      (void)server_->Put(Pods(), MakeObject(Pods(), "default", "p" + std::to_string(i),
+                                            {{"text", std::string(1000, 'x')}}));
+    }
+  }
   std::map<ObjectKey, std::string> Truth() {
     std::map<ObjectKey, std::string> versions;
     for (const Json& object : server_->List(Pods())) {
@@ -172,11 +179,47 @@ TEST_F(ReflectorTest, AListThatFailsIsTriedAgain) {
   EXPECT_EQ(cache_.size(), 1U);
 }
 
+TEST_F(ReflectorTest, AListThatIsTooLongForOneAnswerIsReadInPagesFromThenOn) {
+  PutPods(1000);
+  client_ = server_->MakeClient(clock_, 1 << 20);
+  StartReflector();
+  EXPECT_TRUE(Converges());
+  EXPECT_EQ(reflector_->counts().failures, 1);
+  EXPECT_EQ(server_->counts().by_verb["list"], 1 + 2);
+  ASSERT_TRUE(Watching());
+  server_->AddFault({.watch = true, .status = 500});
+  server_->CutWatches();
+  EXPECT_TRUE(Eventually([&] { return reflector_->counts().lists == 3; }));
+  ASSERT_TRUE(Watching());
+  EXPECT_EQ(server_->counts().by_verb["list"], 1 + 2 + 2);
+}
+
+TEST_F(ReflectorTest, PagesThatAreTooLongAreHalvedUntilTheyFit) {
+  PutPods(200);
+  client_ = server_->MakeClient(clock_, 64 << 10);
+  StartReflector();
+  EXPECT_TRUE(Converges());
+}
+
 TEST_F(ReflectorTest, StopsAtOnceInTheMiddleOfAQuietWatch) {
   StartReflector();
   ASSERT_TRUE(Watching());
   reflector_->Stop();
   EXPECT_TRUE(server_->WaitFor([&] { return server_->open_watches() == 0; }));
+}
+
+class PagedReflectorTest : public ReflectorTest {
+ protected:
+  PagedReflectorTest() : ReflectorTest({.pages_any_version = true}) {}
+};
+
+TEST_F(PagedReflectorTest, TakesAllPagesOfAServerThatPagesAnyVersion) {
+  PutPods(1200);
+  client_ = server_->MakeClient(clock_, 1 << 20);
+  StartReflector();
+  EXPECT_TRUE(Converges());
+  EXPECT_EQ(reflector_->counts().failures, 0);
+  EXPECT_EQ(server_->counts().by_verb["list"], 3);
 }
 
 class BookmarkTest : public ReflectorTest {

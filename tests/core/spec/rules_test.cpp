@@ -60,8 +60,8 @@ TEST(Rules, KeepTheSpecAsItIsWhileTheJobIsNotSuspended) {
     if (rule.expression.starts_with("oldSelf.runPolicy.suspend || ")) kept.insert(rule.field);
   }
   EXPECT_THAT(kept, IsSupersetOf({"seed", "workers", "model", "data", "training", "evaluation",
-                                  "checkpoint", "cost", "runPolicy.backoffLimit"}));
-  for (const char* free : {"replicas", "limits", "runPolicy", "runPolicy.suspend"}) {
+                                  "checkpoint", "limits", "cost", "runPolicy.backoffLimit"}));
+  for (const char* free : {"replicas", "runPolicy", "runPolicy.suspend"}) {
     EXPECT_FALSE(kept.contains(free)) << free;
   }
 }
