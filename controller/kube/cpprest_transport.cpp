@@ -164,6 +164,15 @@ class Exchange {
     return std::string_view(reinterpret_cast<const char*>(buffer_->data()), bytes);
   }
 
+  // To the end of the body, for those who do not want it: a connection that is closed while data
+  // pour in is closed under the library's own threads, which may crash then.
+  void ThrowAwayTheRest() {
+    while (true) {
+      const auto bytes = Read();
+      if (!bytes.ok() || bytes->empty()) return;
+    }
+  }
+
  private:
   using Buffer = std::array<uint8_t, kReadBytes>;
 
@@ -247,6 +256,7 @@ class CpprestTransport final : public HttpTransport {
       LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange.Read());
       if (bytes.empty()) return {};
       if (body.size() + bytes.size() > options_.max_body_bytes) {
+        exchange.ThrowAwayTheRest();
         return ResourceError("the answer is longer than the bound");
       }
       body += bytes;

@@ -44,7 +44,8 @@ class HttpTransport {
 
   // Blocks until the answer is here, whatever its status. Errors: kTransient without one before
   // `deadline` has passed (or at a failed connection), kInterrupted on `stop`, kUser when the
-  // server's certificate is not trusted, kResource when the answer is longer than the bound.
+  // server's certificate is not trusted, kResource when the answer is longer than the bound (the
+  // rest is thrown away as it comes).
   [[nodiscard]] virtual Result<TransportResponse> Send(const TransportRequest& request,
                                                        Duration deadline, std::stop_token stop) = 0;
 

@@ -207,8 +207,9 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
   model_digest_ = replica_.ModelDigest();
   const int64_t begun_at = state_.round;
   LONGSTRIDE_ASSIGN_OR_RETURN(BoundaryRequest next, CompletePending(context));
-  if (Finished() && state_.round == begun_at && generation.id.counter > 1) {
-    // A member was lost in the middle of what the last boundary still had to do.
+  if (Finished() && state_.round == begun_at && state_.generation.counter > 0) {
+    // A member was lost in the middle of what the last boundary still had to do: the last round was
+    // committed here, not resumed.
     RoundReport unsent;
     LONGSTRIDE_RETURN_IF_ERROR(Evaluate(context, {}, unsent));
     if (saver_) LONGSTRIDE_RETURN_IF_ERROR(Checkpoint(context, {}, {}, false, unsent));

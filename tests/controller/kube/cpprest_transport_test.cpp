@@ -115,6 +115,26 @@ TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsRefused) {
   EXPECT_EQ(refused.error().code, ErrorCode::kResource);
 }
 
+// See above on the several tries.
+TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsThrownAwayAndItsConnectionUsedAgain) {
+  Json large = MakeObject(ConfigMaps(), "ns", "c");
+  large["data"] = {{"a", std::string(4 << 20, 'x')}};
+  (void)server_->Put(ConfigMaps(), large);
+  server_->AddFault({.times = -1, .dribble_bytes = 4096});  // it is not yet here as a whole
+  int64_t connections = 0;
+  for (int attempt = 0; attempt < 20 && connections != 1; ++attempt) {
+    const int64_t before = server_->counts().connections;
+    const auto transport = Connect(Trusting());
+    for (int i = 0; i < 3; ++i) {
+      const auto refused = transport->Send(Get("/api/v1/namespaces/ns/configmaps/c"), kLimit, {});
+      ASSERT_FALSE(refused.ok());
+      EXPECT_EQ(refused.error().code, ErrorCode::kResource);
+    }
+    connections = server_->counts().connections - before;
+  }
+  EXPECT_EQ(connections, 1);
+}
+
 TEST_F(CpprestTransportTest, AnAnswerThatDribblesInIsPutTogether) {
   (void)server_->Put(Pods(), MakePod("a"));
   server_->AddFault({.dribble_bytes = 100});

@@ -226,6 +226,41 @@ TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) 
   EXPECT_EQ(resumed.engine(0).round(), 12);
 }
 
+// Dies in the evaluation at the end.
+class DiesInEvaluation final : public ForwardingCollective {
+ public:
+  using ForwardingCollective::ForwardingCollective;
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == Purpose::kEvaluation) Abort();
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+};
+
+// The next generation may be the first of another coordinator.
+TEST(Checkpointing, AtTheEndIsMadeUpForInTheNextGenerationWhicheverItsNumber) {
+  for (const int64_t counter : {1, 2}) {
+    const std::string folder = FreshFolder("lost-at-the-end");
+    TrainingJob job = SmallJob();
+    job.spec.evaluation.every_samples = 1 << 20;  // once, at the end
+    Cluster cluster(job, 2, folder);
+    const auto failed = cluster.Run(
+        {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+          if (c->rank() != 1) return c;
+          return std::make_unique<DiesInEvaluation>(std::move(c));
+        });
+    ASSERT_FALSE(failed[0].ok());
+    EXPECT_EQ(cluster.engine(0).round(), 50);
+    cluster.Remove(1);
+    const auto outcomes = cluster.Run({EqualPlan(1, 2, 51)}, counter);
+    ASSERT_TRUE(outcomes[0].ok()) << outcomes[0].error().message;
+    EXPECT_EQ(*outcomes[0], Outcome::kCompleted);
+    Cluster resumed(job, 1, folder);
+    const Status found = resumed.engine(0).Resume(folder);
+    ASSERT_TRUE(found.ok()) << found.error().message;
+    EXPECT_EQ(resumed.engine(0).round(), 50);
+  }
+}
+
 TEST(Checkpointing, OfAMemberThatLeavesMayFailWithoutEndingTheRun) {
   const std::string folder = FreshFolder("failing-leave") + "/checkpoints";
   std::filesystem::create_directories(folder);
