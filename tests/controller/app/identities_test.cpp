@@ -30,12 +30,15 @@ class PodIndexTest : public ::testing::Test {
     MakeJob("j1");
   }
   void MakeJob(const std::string& uid) {
-    jobs_.Replace(
-        {{{"apiVersion", "longstride.dev/v1alpha1"},
-          {"kind", "TrainingJob"},
-          {"metadata",
-           {{"name", "demo"}, {"namespace", "lab"}, {"uid", uid}, {"resourceVersion", "1"}}}}});
+    jobs_.Upsert({{"apiVersion", "longstride.dev/v1alpha1"},
+                  {"kind", "TrainingJob"},
+                  {"metadata",
+                   {{"name", "demo"},
+                    {"namespace", "lab"},
+                    {"uid", uid},
+                    {"resourceVersion", std::to_string(++versions_)}}}});
   }
+  int versions_ = 0;
   kube::Cache jobs_{ProjectJob};
   PodIndex index_{jobs_};
   kube::Cache cache_{ProjectPod};
