@@ -180,8 +180,12 @@ TEST_F(ControlChannelTest, GivesUpTheOldestReportsRatherThanGrow) {
   for (int64_t round = 1; round <= many; ++round) channel->Report(MakeReport({1, 1}, round, 0, 1));
   client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
   const RegisterRequest told = client_->AwaitRegistration();
-  EXPECT_EQ(told.reports.size(), kMaxUnsettledReports);
   EXPECT_EQ(told.settled, 10);
+  EXPECT_EQ(told.reports.front().round, 11);
+  client_->FailReports(0, {});
+  ASSERT_TRUE(channel->Flush(seconds(20)).ok());
+  ASSERT_FALSE(client_->reported().empty()) << "so many are too long for one registration";
+  EXPECT_EQ(client_->reported().back(), many);
 }
 
 TEST_F(ControlChannelTest, RegistersWithTheOldestReportsThatABodyHoldsAndSendsTheOthersAfterIt) {
