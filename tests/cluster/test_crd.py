@@ -13,12 +13,18 @@ ACCEPTED = dict(
     for line in pathlib.Path(__file__).with_name("accepted_by_crd.txt").read_text(encoding="utf-8").splitlines())
 
 
+def wait_established():
+    """kubectl wait fails at once on a definition that is so new that it has no conditions yet."""
+    harness.wait_for("established definition", lambda: harness.kubectl(
+        "wait", "--for=condition=Established", "--timeout=20s", "crd/trainingjobs.longstride.dev"), 30)
+
+
 class CrdTest(harness.ClusterTest):
     def setUp(self):
         super().setUp()
         self.addCleanup(harness.kubectl, "delete", "crd", "trainingjobs.longstride.dev")
         harness.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(CHART / "files/crd.yaml"))
-        harness.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd/trainingjobs.longstride.dev")
+        wait_established()
 
     def dry_run(self, manifest):
         """What the API server says against a manifest; empty if nothing."""
@@ -93,7 +99,7 @@ class ChartTest(harness.ClusterTest):
         self.addCleanup(harness.kubectl, "delete", "crd", "trainingjobs.longstride.dev", "--ignore-not-found")
         harness.kubectl("delete", "crd", "trainingjobs.longstride.dev", "--ignore-not-found")
         self.helm("install", "longstride", str(CHART), "--set", "replicas=0")
-        harness.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd/trainingjobs.longstride.dev")
+        wait_established()
         self.apply(ROOT / "manifests/synthetic-smoke.yaml")
 
         # What the controller has put into the Secret outlives an upgrade.
