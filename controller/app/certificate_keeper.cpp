@@ -11,8 +11,9 @@ namespace {
 using nlohmann::json;
 
 constexpr int kTries = 5;
-// Whom it is for is said by its alternative names: a common name has 64 bytes at most.
-constexpr const char* kLeafName = "longstride";
+// Whom it is for is said by its alternative names: a common name has 64 bytes at most. It must not
+// be the authority's, or the certificate passes for a self-signed one.
+constexpr const char* kLeafName = "longstride coordinator";
 constexpr double kLeafSpare = 0.3;  // of its life, at which a leaf is replaced
 // Clocks of nodes differ a little.
 constexpr double kSkew = 300;

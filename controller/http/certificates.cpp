@@ -117,6 +117,9 @@ Result<CertificateAndKey> MakeLeaf(const CertificateAndKey& authority, const Lea
       !Extend(c, issuer.get(), NID_ext_key_usage, "serverAuth") ||
       !Extend(c, issuer.get(), NID_authority_key_identifier, "keyid"))
     return CannotMake("a certificate");
+  // It would pass for a self-signed certificate, which nobody trusts.
+  if (X509_NAME_cmp(X509_get_subject_name(c), X509_get_issuer_name(c)) == 0)
+    return UserError("a certificate cannot have the name of its authority: " + options.name);
   if (!names.empty() && !Extend(c, issuer.get(), NID_subject_alt_name, names))
     return UserError("not names or addresses that a certificate can hold: " + names);
   if (X509_sign(c, issuer_key.get(), EVP_sha256()) == 0) return CannotMake("a certificate");
