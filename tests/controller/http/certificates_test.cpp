@@ -43,6 +43,8 @@ TEST(Certificates, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(CheckPair({"", one.key}).ok());
   EXPECT_FALSE(MakeLeaf({one.certificate, other.key}, {}).ok());
   EXPECT_FALSE(MakeLeaf(one, {"x", {}, {"not an address"}, {kNow, kNow + 1}}).ok());
+  EXPECT_THAT(MakeLeaf(one, {"test", {}, {"::1"}, {kNow, kNow + 1}}).error().message,
+              HasSubstr("name of its authority"));
   EXPECT_FALSE(ServerCertificate::Make({"junk", "junk"}).ok());
 }
 
