@@ -75,6 +75,12 @@ void AddPlacement(std::vector<Rule>& rules) {
   const std::string shards = "${data.partition.shards}";
   rules.push_back({"spec", "data.partition", shards + " == 0 || self.replicas <= " + shards,
                    "there are fewer shards than spec.replicas"});
+  // Even of a suspended job: its checkpoint knows the shards.
+  rules.push_back({"spec", "replicas",
+                   "self.replicas == oldSelf.replicas || !has(self.data.partition) || "
+                   "self.data.partition.shards > 0",
+                   "cannot change: the data are cut into as many shards; set data.partition.shards "
+                   "to the largest number of workers"});
 }
 
 void AddModelFitsData(std::vector<Rule>& rules) {

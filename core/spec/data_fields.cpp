@@ -73,8 +73,9 @@ std::vector<Field> DataFields() {
              "distribution of this concentration [Hsu 2019]: 0.1 is very unlike, 1000 alike.")
           .Required()
           .Example("0.1"));
-  f.push_back(Integer("spec.data.partition.shards", LONGSTRIDE_AT(data.partition->shards),
-                      From(0, 1024), "shards", "Number of shards; 0 = spec.replicas."));
+  f.push_back(Integer(
+      "spec.data.partition.shards", LONGSTRIDE_AT(data.partition->shards), From(0, 1024), "shards",
+      "Number of shards; 0 = spec.replicas, which then cannot change in a cluster."));
 
   f.push_back(Object("spec.data.synthetic", "Generated data, for tests and first steps.")
                   .When(format, {"synthetic"}));

@@ -77,6 +77,20 @@ class CrdTest(harness.ClusterTest):
         with self.assertRaisesRegex(harness.CommandFailed, "replicas"):
             self.kubectl("scale", "trainingjob/smoke", "--replicas=2000")
 
+    def test_replicas_stay_where_they_are_also_the_number_of_shards(self):
+        text = (ROOT / "manifests/synthetic-smoke.yaml").read_text(encoding="utf-8")
+        text = re.sub(r"(?m)^  name: .*", "  name: smoke", text, count=1)
+        partition = "  data:\n    placement: local\n    partition: {dirichlet: 1}\n"
+        self.kubectl("apply", "--filename", "-", stdin=re.sub(r"(?m)^  data:\n", partition, text, count=1))
+        with self.assertRaisesRegex(harness.CommandFailed, "as many shards"):
+            self.kubectl("scale", "trainingjob/smoke", "--replicas=1")
+        for spec in ('{"runPolicy":{"suspend":true}}',
+                     '{"replicas":1,"data":{"partition":{"shards":2}},"runPolicy":{"suspend":false}}'):
+            self.kubectl("patch", "trainingjob/smoke", "--type=merge", "--patch", '{"spec":' + spec + "}")
+        self.kubectl("scale", "trainingjob/smoke", "--replicas=2")
+        with self.assertRaisesRegex(harness.CommandFailed, "fewer shards"):
+            self.kubectl("scale", "trainingjob/smoke", "--replicas=3")
+
     def test_explain_and_columns_are_for_people(self):
         # The schema is published a moment after the kind is.
         for field, words in (("status.globalBatch", "Global batch"),

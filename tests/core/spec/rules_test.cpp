@@ -14,6 +14,7 @@
 namespace longstride {
 namespace {
 
+using testing::ElementsAre;
 using testing::IsSupersetOf;
 
 std::vector<Rule> AllRules() {
@@ -64,6 +65,18 @@ TEST(Rules, KeepTheSpecAsItIsWhileTheJobIsNotSuspended) {
   for (const char* free : {"replicas", "runPolicy", "runPolicy.suspend"}) {
     EXPECT_FALSE(kept.contains(free)) << free;
   }
+}
+
+// Workers that were given another number would cut the data otherwise.
+TEST(Rules, KeepReplicasWhereTheyAreAlsoTheNumberOfShards) {
+  std::vector<std::string> kept;
+  for (const Rule& rule : RulesAt("spec")) {
+    if (rule.field == "replicas" && rule.expression.find("oldSelf") != std::string::npos) {
+      kept.push_back(rule.expression);
+    }
+  }
+  EXPECT_THAT(kept, ElementsAre("self.replicas == oldSelf.replicas || !has(self.data.partition) || "
+                                "self.data.partition.shards > 0"));
 }
 
 TEST(Rules, SayWhatIsWrongAndWhere) {
