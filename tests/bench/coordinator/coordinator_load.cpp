@@ -45,7 +45,8 @@ TrainingJob LoadJob(int64_t workers) {
   const SystemClock clock;
   const double now = clock.UnixSeconds();
   const auto authority = MakeAuthority("load", {now - 300, now + 86400});
-  const auto leaf = MakeLeaf(*authority, {"load", {}, {"127.0.0.1"}, {now - 300, now + 86400}});
+  const auto leaf =
+      MakeLeaf(*authority, {"coordinator", {}, {"127.0.0.1"}, {now - 300, now + 86400}});
   HttpServerOptions http;
   http.certificate = *ServerCertificate::Make(*leaf);
   auto server = CoordinatorServer::Start(http, clock);
@@ -108,6 +109,7 @@ json OverTls(int workers, double seconds) {
   if (pipe(ends.data()) != 0) return {};
   const int pid = fork();
   if (pid == 0) Serve(workers, ends[1]);
+  close(ends[1]);  // so that a server that ends before it listens is not waited for
   uint16_t port = 0;
   if (read(ends[0], &port, sizeof(port)) != sizeof(port)) return {};
   const Usage before = UsageOf(pid);
