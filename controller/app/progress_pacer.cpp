@@ -17,7 +17,7 @@ Duration ProgressPacer::Until(Slot& slot, uint64_t seed, TimePoint now) {
   }
   if (*slot.turn > now) return *slot.turn - now;
   slot.turn.reset();
-  const double jitter = 0.8 + 0.4 * static_cast<double>(Hash64(seed) >> 11) * 0x1p-53;
+  const double jitter = 0.8 + 0.4 * UniformOf(Hash64(seed));
   slot.not_before = now + FromSeconds(ToSeconds(period_) * jitter);
   return Duration::zero();
 }

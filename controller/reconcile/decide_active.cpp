@@ -43,7 +43,7 @@ std::string WhereOf(const WorkerEntry& worker) {
 double Jitter(const std::string& uid, int64_t attempt) {
   uint64_t word = 0;
   for (const char c : uid) word = Hash64(word, static_cast<uint64_t>(c));
-  return 0.5 + static_cast<double>(Hash64(word, static_cast<uint64_t>(attempt)) >> 11) * 0x1p-53;
+  return 0.5 + UniformOf(Hash64(word, static_cast<uint64_t>(attempt)));
 }
 
 // Null: its pod's worker has not joined.

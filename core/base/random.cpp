@@ -12,10 +12,6 @@ uint64_t Random::NextBelow(uint64_t n) {
   return word % n;
 }
 
-double Random::NextUniform() {
-  return static_cast<double>(NextWord() >> 11) * 0x1.0p-53;
-}
-
 double Random::NextNormal() {
   const double u = 1.0 - NextUniform();  // in (0, 1]
   const double v = NextUniform();

@@ -23,6 +23,11 @@ template <typename... Rest>
   return Hash64(Mix64(seed) ^ (word * 0xd6e8feb86659fd93ULL), static_cast<uint64_t>(rest)...);
 }
 
+// Uniform in [0, 1) with 53 bits, from a word of which all values are as likely.
+[[nodiscard]] constexpr double UniformOf(uint64_t word) {
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
 // A source of random words. Not thread-safe.
 class Random {
  public:
@@ -31,8 +36,7 @@ class Random {
 
   // Uniform in [0, n); n > 0. Unbiased (rejection).
   [[nodiscard]] uint64_t NextBelow(uint64_t n);
-  // Uniform in [0, 1) with 53 bits.
-  [[nodiscard]] double NextUniform();
+  [[nodiscard]] double NextUniform() { return UniformOf(NextWord()); }
   // Standard normal (Box-Muller). Uses libm, so for tests and data only, never where ranks must
   // agree.
   [[nodiscard]] double NextNormal();

@@ -24,10 +24,6 @@ float NormalOf(uint64_t word) {
   return (static_cast<float>(sum) - 131070.0F) * (1.7320508F / 65536.0F);
 }
 
-double UniformOf(uint64_t word) {
-  return static_cast<double>(word >> 11) * 0x1.0p-53;
-}
-
 // What train and evaluation share: the distribution, as a table of class centres, class patterns,
 // or regression weights [classes, features].
 struct World {
