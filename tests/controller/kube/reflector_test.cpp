@@ -56,12 +56,15 @@ class ReflectorTest : public FakeApiTest {
     reflector_ = std::make_unique<Reflector>(*client_, cache_, options, clock_);
     EXPECT_TRUE(cache_.WaitSynced(kLimit, {}));
   }
-  // Of about 1.3 KB each.
-  void PutPods(int count) {
-    for (int i = 0; i < count; ++i) {
+  // With so many pods of about 1.3 KB each, and a client that takes no longer answers.
+  void StartReflectorOf(int pods, size_t max_body_bytes) {
+    for (int i = 0; i < pods; ++i) {
       (void)server_->Put(Pods(), MakeObject(Pods(), "default", "p" + std::to_string(i),
                                             {{"text", std::string(1000, 'x')}}));
     }
+    client_ = server_->MakeClient(clock_, max_body_bytes);
+    StartReflector();
+    EXPECT_TRUE(Converges());
   }
   std::map<ObjectKey, std::string> Truth() {
     std::map<ObjectKey, std::string> versions;
@@ -180,10 +183,7 @@ TEST_F(ReflectorTest, AListThatFailsIsTriedAgain) {
 }
 
 TEST_F(ReflectorTest, AListThatIsTooLongForOneAnswerIsReadInPagesFromThenOn) {
-  PutPods(1000);
-  client_ = server_->MakeClient(clock_, 1 << 20);
-  StartReflector();
-  EXPECT_TRUE(Converges());
+  StartReflectorOf(1000, 1 << 20);
   EXPECT_EQ(reflector_->counts().failures, 1);
   EXPECT_EQ(server_->counts().by_verb["list"], 1 + 2);
   ASSERT_TRUE(Watching());
@@ -195,10 +195,7 @@ TEST_F(ReflectorTest, AListThatIsTooLongForOneAnswerIsReadInPagesFromThenOn) {
 }
 
 TEST_F(ReflectorTest, PagesThatAreTooLongAreHalvedUntilTheyFit) {
-  PutPods(200);
-  client_ = server_->MakeClient(clock_, 64 << 10);
-  StartReflector();
-  EXPECT_TRUE(Converges());
+  StartReflectorOf(200, 64 << 10);
 }
 
 TEST_F(ReflectorTest, StopsAtOnceInTheMiddleOfAQuietWatch) {
@@ -214,10 +211,7 @@ class PagedReflectorTest : public ReflectorTest {
 };
 
 TEST_F(PagedReflectorTest, TakesAllPagesOfAServerThatPagesAnyVersion) {
-  PutPods(1200);
-  client_ = server_->MakeClient(clock_, 1 << 20);
-  StartReflector();
-  EXPECT_TRUE(Converges());
+  StartReflectorOf(1200, 1 << 20);
   EXPECT_EQ(reflector_->counts().failures, 0);
   EXPECT_EQ(server_->counts().by_verb["list"], 3);
 }

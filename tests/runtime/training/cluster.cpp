@@ -35,6 +35,21 @@ std::unique_ptr<Model> NewModel(const TrainingJob& job, const DataShape& shape) 
   return std::move(*model);
 }
 
+class DyingCollective final : public ForwardingCollective {
+ public:
+  DyingCollective(std::unique_ptr<Collective> to, Purpose purpose, int at)
+      : ForwardingCollective(std::move(to)), purpose_(purpose), at_(at) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == purpose_ && ++calls_ == at_) Abort();
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const Purpose purpose_;
+  const int at_;
+  int calls_ = 0;
+};
+
 }  // namespace
 
 TrainingJob SmallJob() {
@@ -227,6 +242,13 @@ std::string FreshFolder(const std::string& name) {
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path.string();
+}
+
+Cluster::Wrap DiesIn(Purpose purpose, int rank, int at) {
+  return [=](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+    if (c->rank() != rank) return c;
+    return std::make_unique<DyingCollective>(std::move(c), purpose, at);
+  };
 }
 
 }  // namespace longstride::testing

@@ -123,6 +123,9 @@ class Cluster {
   std::vector<Worker> workers_;
 };
 
+// `rank` dies in its `at`-th sum for `purpose`, of double precision.
+Cluster::Wrap DiesIn(Purpose purpose, int rank, int at = 1);
+
 std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job);
 std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job);
 

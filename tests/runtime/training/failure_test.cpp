@@ -19,32 +19,10 @@ TrainingJob MomentumJob() {
   return job;
 }
 
-// Dies in the `at`-th exchange of updates.
-class DyingCollective final : public ForwardingCollective {
- public:
-  DyingCollective(std::unique_ptr<Collective> to, int at)
-      : ForwardingCollective(std::move(to)), at_(at) {}
-  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
-    if (purpose == Purpose::kModel && ++calls_ == at_) Abort();
-    return ForwardingCollective::AllReduceSum(data, purpose);
-  }
-
- private:
-  int at_;
-  int calls_ = 0;
-};
-
 TrainingJob FixedJob() {
   TrainingJob job = MomentumJob();
   job.spec.training.batch.policy = BatchPolicy::kFixed;
   return job;
-}
-
-Cluster::Wrap DiesIn(int exchange, int rank) {
-  return [=](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
-    if (c->rank() != rank) return c;
-    return std::make_unique<DyingCollective>(std::move(c), exchange);
-  };
 }
 
 TEST(LostPeer, LeavesTheLastCommittedStateAndTheSameMembersOnlyRepeatTheExchange) {
@@ -54,7 +32,7 @@ TEST(LostPeer, LeavesTheLastCommittedStateAndTheSameMembersOnlyRepeatTheExchange
   undisturbed.RunToEnd(plans);
 
   Cluster cluster(job, 3);
-  const auto failed = cluster.Run(plans, 1, DiesIn(5, 1));
+  const auto failed = cluster.Run(plans, 1, DiesIn(Purpose::kModel, 1, 5));
   for (int r = 0; r < 3; ++r) {
     ASSERT_FALSE(failed[r].ok());
     EXPECT_EQ(failed[r].error().code, ErrorCode::kLostPeer) << failed[r].error().message;
@@ -72,7 +50,7 @@ TEST(LostPeer, LeavesTheLastCommittedStateAndTheSameMembersOnlyRepeatTheExchange
 TEST(LostPeer, SurvivorsCompleteTheRoundWithoutItsPartWhichIsReadNext) {
   for (const int dead : {0, 1, 2}) {
     Cluster cluster(FixedJob(), 3);
-    (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(5, dead));
+    (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(Purpose::kModel, dead, 5));
     cluster.Remove(dead);
     for (const auto& outcome : cluster.Run({EqualPlan(2, 2, 5)}, 2))
       ASSERT_TRUE(outcome.ok()) << outcome.error().message;
@@ -92,9 +70,10 @@ TEST(LostPeer, SurvivorsCompleteTheRoundWithoutItsPartWhichIsReadNext) {
 
 TEST(LostPeer, TwoInARowCostOnlyTheirOwnParts) {
   Cluster cluster(FixedJob(), 4);
-  (void)cluster.Run({EqualPlan(4)}, 1, DiesIn(5, 3));
+  (void)cluster.Run({EqualPlan(4)}, 1, DiesIn(Purpose::kModel, 3, 5));
   cluster.Remove(3);
-  (void)cluster.Run({EqualPlan(3, 2, 5)}, 2, DiesIn(1, 0));  // while the round is being completed
+  (void)cluster.Run({EqualPlan(3, 2, 5)}, 2,
+                    DiesIn(Purpose::kModel, 0, 1));  // while the round is being completed
   cluster.Remove(0);
   for (const auto& outcome : cluster.Run({EqualPlan(2, 3, 5)}, 3))
     ASSERT_TRUE(outcome.ok()) << outcome.error().message;
@@ -105,7 +84,7 @@ TEST(LostPeer, TwoInARowCostOnlyTheirOwnParts) {
 
 TEST(LostPeer, ANewcomerTakesPartInTheCompletionWithNothing) {
   Cluster cluster(FixedJob(), 3);
-  (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(5, 1));
+  (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(Purpose::kModel, 1, 5));
   cluster.Remove(1);
   cluster.Adopt(Cluster(FixedJob(), 1));
   for (const auto& outcome : cluster.Run({EqualPlan(3, 2, 5)}, 2))

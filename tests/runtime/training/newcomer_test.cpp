@@ -121,23 +121,10 @@ TEST(Newcomer, TakesPartWithNothingInRobustStatistics) {
   run(NoiseEstimator::kSketch, BatchTest::kAugmentedInnerProduct);
 }
 
-// Dies in the first exchange of updates, before which no newcomer can have all of the state.
-class Dying final : public ForwardingCollective {
- public:
-  using ForwardingCollective::ForwardingCollective;
-  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
-    if (purpose == Purpose::kModel) Abort();
-    return ForwardingCollective::AllReduceSum(data, purpose);
-  }
-};
-
-// A generation with a newcomer of rank 2 that breaks before its first round is committed.
+// A generation with a newcomer of rank 2 that breaks before its first round is committed: in the
+// first exchange of updates, before which no newcomer can have all of the state.
 void BreakEarly(Cluster& cluster) {
-  const auto outcomes = cluster.Run(
-      {EqualPlan(3, 2, 4)}, 2, [](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
-        if (c->rank() != 1) return c;
-        return std::make_unique<Dying>(std::move(c));
-      });
+  const auto outcomes = cluster.Run({EqualPlan(3, 2, 4)}, 2, DiesIn(Purpose::kModel, 1));
   for (const auto& outcome : outcomes) EXPECT_FALSE(outcome.ok());
 }
 

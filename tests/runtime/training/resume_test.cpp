@@ -226,16 +226,6 @@ TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) 
   EXPECT_EQ(resumed.engine(0).round(), 12);
 }
 
-// Dies in the evaluation at the end.
-class DiesInEvaluation final : public ForwardingCollective {
- public:
-  using ForwardingCollective::ForwardingCollective;
-  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
-    if (purpose == Purpose::kEvaluation) Abort();
-    return ForwardingCollective::AllReduceSum(data, purpose);
-  }
-};
-
 // The next generation may be the first of another coordinator.
 TEST(Checkpointing, AtTheEndIsMadeUpForInTheNextGenerationWhicheverItsNumber) {
   for (const int64_t counter : {1, 2}) {
@@ -243,11 +233,7 @@ TEST(Checkpointing, AtTheEndIsMadeUpForInTheNextGenerationWhicheverItsNumber) {
     TrainingJob job = SmallJob();
     job.spec.evaluation.every_samples = 1 << 20;  // once, at the end
     Cluster cluster(job, 2, folder);
-    const auto failed = cluster.Run(
-        {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
-          if (c->rank() != 1) return c;
-          return std::make_unique<DiesInEvaluation>(std::move(c));
-        });
+    const auto failed = cluster.Run({EqualPlan(2)}, 1, DiesIn(Purpose::kEvaluation, 1));
     ASSERT_FALSE(failed[0].ok());
     EXPECT_EQ(cluster.engine(0).round(), 50);
     cluster.Remove(1);
