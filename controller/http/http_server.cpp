@@ -127,15 +127,8 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   void Take(size_t bytes) {
     if (bytes > 0) {
       too_long_ = too_long_ || body_.size() + bytes > max_bytes_;
-      if (admitted_ && !too_long_) {
-        held_ += bytes;
-        admitted_ = gate_->Hold(bytes);
-      }
-      if (admitted_ && !too_long_) {
-        body_.append(reinterpret_cast<const char*>(buffer_.data()), bytes);
-      } else {
-        Drop();
-      }
+      if (admitted_ && !too_long_) Keep(bytes);
+      if (!admitted_ || too_long_) Drop();
       Next();
       return;
     }
@@ -159,6 +152,12 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
                 [self](const HttpResponse& response) { Reply(self->request_, response); });
   }
 
+  // What is in the buffer, if the gate holds so much.
+  void Keep(size_t bytes) {
+    held_ += bytes;
+    admitted_ = gate_->Hold(bytes);
+    if (admitted_) body_.append(reinterpret_cast<const char*>(buffer_.data()), bytes);
+  }
   void Drop() {
     body_ = std::string();
     gate_->Release(std::exchange(held_, 0));
