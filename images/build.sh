@@ -2,6 +2,7 @@
 # build.sh [IMAGE...]: builds image archives without a container engine, from an installed release build, into
 # build/images: controller, worker, worker-fashion-mnist (all, if none is named). See README.md.
 set -euo pipefail
+shopt -s inherit_errexit # a layer that cannot be made ends it
 cd "$(dirname "$0")/.."
 images=("$@")
 [ ${#images[@]} -gt 0 ] || images=(controller worker worker-fashion-mnist)
@@ -41,17 +42,19 @@ data_layer() {
   echo "$root"
 }
 
+worker=() # its layers, the same in both images
 for image in "${images[@]}"; do
   case $image in
     controller)
       # kubectl-longstride submits the job of `helm test`.
-      layers=$(program_layers "$image" longstride-controller kubectl-longstride) program=longstride-controller ;;
-    worker) layers=$(program_layers "$image" longstride-worker) program=longstride-worker ;;
-    worker-fashion-mnist)
-      # The data lies below the program, which changes more often.
-      layers="$(data_layer) $(program_layers worker longstride-worker)" program=longstride-worker ;;
+      layers=($(program_layers controller longstride-controller kubectl-longstride))
+      archive controller longstride-controller "${layers[@]}" ;;
+    worker | worker-fashion-mnist)
+      [ ${#worker[@]} -gt 0 ] || worker=($(program_layers worker longstride-worker))
+      layers=("${worker[@]}")
+      # The data lies below the program, which changes more often, and above what both images share.
+      [ "$image" = worker ] || layers=("${worker[@]:0:2}" "$(data_layer)" "${worker[@]:2}")
+      archive "$image" longstride-worker "${layers[@]}" ;;
     *) echo "build: unknown image '$image' (known: controller, worker, worker-fashion-mnist)" >&2; exit 2 ;;
   esac
-  # shellcheck disable=SC2086 # a list of words
-  archive "$image" "$program" $layers
 done

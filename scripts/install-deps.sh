@@ -28,7 +28,7 @@ readonly DEBIAN_PACKAGES=(
 )
 readonly CLUSTER_PACKAGES=(
   containerd runc containernetworking-plugins iproute2 iptables conntrack ethtool socat
-  busybox-static openssl util-linux prometheus
+  busybox-static openssl util-linux prometheus curl kmod
 )
 
 say() { printf '\033[1m-- %s\033[0m\n' "$*"; }

@@ -34,6 +34,7 @@ kit=$!
 step scripts/build.sh release longstride longstride-worker longstride-controller kubectl-longstride
 step images/build.sh
 wait "$kit"
+step tests/cluster/down.sh # one that was left, with what was done to it
 step tests/cluster/up.sh
 step tests/cluster/load.sh build/images/{controller,worker,worker-fashion-mnist}.tar
 step tests/cluster/run.py "$@"

@@ -99,6 +99,10 @@ def wait_for(what, attempt, timeout=COMMAND_SECONDS, every=0.1):
         time.sleep(every)
 
 
+class OutOfTime(BaseException):
+    """A scenario's deadline has passed: no AssertionError, which polling takes for "not yet"."""
+
+
 class ClusterTest(unittest.TestCase):
     """One namespace per scenario, with restricted Pod Security enforced; gone afterwards."""
 
@@ -119,7 +123,8 @@ class ClusterTest(unittest.TestCase):
         wait_for("default service account", lambda: self.get("serviceaccount", "default"))
 
     def _out_of_time(self, *_):
-        raise AssertionError(f"scenario not done after {self.deadline_seconds} s")
+        signal.alarm(COMMAND_SECONDS)  # for the subtests and cleanups that are still to come
+        raise OutOfTime(f"scenario not done after {self.deadline_seconds} s")
 
     def kubectl(self, *arguments, timeout=COMMAND_SECONDS, stdin=None):
         return kubectl("--namespace", self.namespace, *arguments, timeout=timeout, stdin=stdin)

@@ -42,7 +42,8 @@ DNS_IP=10.214.0.10
 node_ip() { echo "172.31.213.1$1"; }
 pod_range() { echo "10.213.$1.0/24"; }
 
-# Cgroups of nodes, made by us because version 1 has a tree for each controller.
+# Cgroups of nodes, made by us because version 1 has a tree for each controller. Version 2 has one, for all.
+readonly CGROUP2=/sys/fs/cgroup
 readonly CGROUPS=(unified cpu cpuacct cpuset memory devices freezer blkio pids systemd)
 
 # A pid alone may be another process's by now, and a dead process answers kill -0 until it is reaped:
@@ -146,7 +147,7 @@ remove_node() {
 
 remove_cgroups() {
   local controller root
-  for controller in "${CGROUPS[@]}"; do
+  for controller in . "${CGROUPS[@]}"; do
     root=/sys/fs/cgroup/$controller/lsc-node$1
     [ ! -d "$root" ] || find "$root" -depth -type d -exec rmdir {} + || return 1
   done

@@ -124,27 +124,32 @@ def round_of(pod):
 
 def longest_pause(pod, until):
     """The longest time between two rounds of a worker from now until until() is true, asked every two seconds."""
+    def attempt(ask, otherwise):
+        try:
+            return ask()
+        except AssertionError:  # an answer that failed or came too late: the pause goes on
+            return otherwise
+
     last = asked = time.monotonic()
     known, longest = round_of(pod), 0.0
     while True:
-        now, current = time.monotonic(), round_of(pod)
+        now, current = time.monotonic(), attempt(lambda: round_of(pod), known)
         if current != known:
             longest, last, known = max(longest, now - last), now, current
         if now - asked > 2:
             asked = now
-            if until():
+            if attempt(until, False):
                 return max(longest, now - last)
         time.sleep(0.05)
 
 
 class WithOperator(harness.ClusterTest):
-    """The chart is installed before the class's first scenario and uninstalled after its last."""
+    """The chart is installed with its defaults, whatever scenarios before have made of it; run.py uninstalls it."""
 
     deadline_seconds = 600
 
     @classmethod
     def setUpClass(cls):
-        cls.addClassCleanup(uninstall)
         install()
 
     def describe(self):
@@ -243,7 +248,7 @@ class WithOperator(harness.ClusterTest):
     def wait_training(self, job, count, rounds=2):
         """Returns the pods, once all train and have committed so many more rounds."""
         pods = wait_for(f"{count} ready workers", lambda: self.all_ready(job, count), 120, every=1)
-        begun = round_of(pods[0])
+        begun = wait_for("answer", lambda: round_of(pods[0]) + 1, 30) - 1
         wait_for(f"{rounds} rounds", lambda: all(round_of(p) >= begun + rounds for p in pods.values()), 120, every=0.5)
         return pods
 

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import harness
+import operator_test
 
 DELETION_SECONDS = 60
 
@@ -69,6 +70,15 @@ def namespaces_went_away():
     return True
 
 
+def operator_went_away():
+    try:
+        operator_test.uninstall()
+    except harness.CommandFailed as failure:
+        print(f"FAILED to uninstall the operator\n{failure}")
+        return False
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-k", metavar="WORD", action="append", help="only scenarios with this in their name")
@@ -77,7 +87,7 @@ def main():
     chosen = unittest.TestSuite(t for t in found if not words or any(w in t.id() for w in words))
     report = Report()
     chosen.run(report)
-    failed = len(report.failures) + (not namespaces_went_away())
+    failed = len(report.failures) + (not operator_went_away()) + (not namespaces_went_away())
     print(f"\n{report.passed} passed, {failed} failed, {len(report.skipped)} skipped")
     return 1 if failed or not report.passed else 0
 

@@ -20,9 +20,9 @@ def wait_established():
 
 
 class CrdTest(harness.ClusterTest):
-    def setUp(self):
-        super().setUp()
-        self.addCleanup(harness.kubectl, "delete", "crd", "trainingjobs.longstride.dev")
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(harness.kubectl, "delete", "crd", "trainingjobs.longstride.dev")
         harness.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(CHART / "files/crd.yaml"))
         wait_established()
 

@@ -45,9 +45,9 @@ class InvalidTest(WithOperator):
             try:
                 self.kubectl("create", "--validate=strict", "--filename", str(manifest))
                 taken.append(manifest.name)
+                self.kubectl("delete", "tj/broken", "--ignore-not-found")
             except harness.CommandFailed:
                 pass
-            self.kubectl("delete", "tj/broken", "--ignore-not-found")
         self.wait_complete("among", 180)
         print(f"a good job alone: {alone:.1f} s; among {len(BROKEN)} that are refused: {time.monotonic() - began:.1f} s")
         self.assertLessEqual(set(taken), KUBECTL_MENDS)
@@ -97,11 +97,18 @@ class InvalidTest(WithOperator):
             names[job["metadata"]["name"]] = manifest
         took = self.timed_smoke("good")
         self.assertGreaterEqual(len(names), 40)
-        for name, manifest in names.items():
-            with self.subTest(manifest.name):
-                failed = self.wait_reason(name, "Failed", "InvalidSpec", True, timeout=20)
-                self.assertIn(expected_field(manifest) or "spec", failed["message"])
-                self.assertEqual(self.owned(name), [])
+        def failures():
+            """By the job's name."""
+            return {job["metadata"]["name"]: c for job in self.get("tj") for c in job.get("status", {}).get(
+                "conditions", []) if (c["type"], c["status"], c["reason"]) == ("Failed", "True", "InvalidSpec")}
+        wait_for("failure of all", lambda: names.keys() <= failures().keys(), 60, every=1)
+        for name, failed in failures().items():
+            if name in names:
+                with self.subTest(names[name].name):
+                    self.assertIn(expected_field(names[name]) or "spec", failed["message"])
+        owners = {item["metadata"]["labels"].get("longstride.dev/job-name")
+                  for item in self.get("pods,configmaps,networkpolicies") if item["metadata"].get("labels")}
+        self.assertEqual(owners & names.keys(), set())
         print(f"{len(names)} broken jobs that slipped through failed; a good one after them took {took:.1f} s")
         self.assertEqual(restarts_of_controllers(), before)
 

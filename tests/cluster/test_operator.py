@@ -63,7 +63,7 @@ class OperatorTest(WithOperator):
         self.assertIn("/nowhere", failed["message"])
 
     def test_a_killed_worker_is_replaced_and_the_others_go_on(self):
-        job = self.submit_demo(replicas=4, samples=300_000)
+        job = self.submit_demo(replicas=4, samples=150_000)
         before = self.wait_training(job, 4)
         victim = max(before)
         kill_container(before[victim])
@@ -101,7 +101,7 @@ class OperatorTest(WithOperator):
         self.assertIsNone(self.status(job).get("lastFailure"))
 
     def test_training_goes_on_when_the_leader_is_deleted(self):
-        job = self.submit_demo(replicas=2, samples=300_000)
+        job = self.submit_demo(replicas=2, samples=200_000)
         before = self.wait_training(job, 2)
         old = leader()
         began = time.monotonic()

@@ -5,7 +5,7 @@ import harness
 from harness import wait_for
 from operator_test import WithOperator, node_of, other, round_of, uids
 
-SAMPLES = 100_000
+SAMPLES = 70_000
 CLAIM = {"storage": {"claimName": "store"}, "everyRounds": 5}
 
 

@@ -14,6 +14,7 @@ render() {
 }
 
 create_bridge() {
+  modprobe br_netfilter 2>/dev/null || true # may be part of the kernel
   ip link show "$BRIDGE" >/dev/null 2>&1 && return
   ip link add "$BRIDGE" type bridge
   ip addr add "$HOST_IP/24" dev "$BRIDGE"
@@ -40,6 +41,12 @@ create_network() {
 
 create_cgroups() {
   local controller list
+  if [ -e "$CGROUP2/cgroup.controllers" ]; then
+    mkdir -p "$CGROUP2/lsc-node$1"
+    echo "+cpu +cpuset +memory +pids +io" | tee "$CGROUP2/cgroup.subtree_control" \
+      >"$CGROUP2/lsc-node$1/cgroup.subtree_control"
+    return
+  fi
   for controller in "${CGROUPS[@]}"; do
     [ "$controller" != unified ] && [ -d "/sys/fs/cgroup/$controller" ] &&
       mkdir -p "/sys/fs/cgroup/$controller/lsc-node$1"
@@ -94,7 +101,8 @@ start_control_plane() {
     --service-account-private-key-file="$PKI/service-accounts.key" --root-ca-file="$PKI/ca.crt" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \
     --allocate-node-cidrs=false --node-monitor-period=1s \
-    --node-monitor-grace-period="${NODE_GRACE:-10s}" --kube-api-qps=200 --kube-api-burst=400
+    --node-monitor-grace-period="${NODE_GRACE:-10s}" \
+    --kube-api-qps="${REQUESTS_PER_SECOND:-200}" --kube-api-burst=$((2 * ${REQUESTS_PER_SECOND:-200}))
   name=scheduler
   start "$name" "$BIN/kube-scheduler" --kubeconfig="$PKI/$name.kubeconfig" \
     --authentication-kubeconfig="$PKI/$name.kubeconfig" --authorization-kubeconfig="$PKI/$name.kubeconfig" \
