@@ -92,7 +92,7 @@ class PodWatch:
 
 def pod_spec(container, placement=None):
     """`placement`: what else the spec says, such as a nodeSelector."""
-    return {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+    return {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,  # with 0 a pod goes before its container
             "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"name": container, "image": harness.TOOLS_IMAGE, "imagePullPolicy": "Never",
                             "command": ["sleep", "86400"],

@@ -2,11 +2,12 @@
 """From submission to four Running pods, of one job: longstride, a plain Indexed Job, JobSet and Kubeflow Trainer.
 
 On the running test cluster (tests/cluster/up.sh), with the same pods, one replica of each operator, all four
-installed at once. Turns are interleaved, the order rotated; time runs from the POST of the object to the watch event
+installed at once. Turns are interleaved, in an order drawn anew for each; time runs from the POST of the object to the watch event
 of the fourth pod that is Running. Adds to the JSON file: submit.{longstride,indexed_job,jobset,trainer}_seconds
 (medians) and every turn's time.
 """
 import argparse
+import random
 import statistics
 import time
 
@@ -34,7 +35,7 @@ def turn(api, watch, kind, name):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--turns", type=int, default=7)
+    p.add_argument("--turns", type=int, default=12)
     p.add_argument("--kinds", nargs="+", default=list(cluster_api.PATHS), choices=cluster_api.PATHS)
     p.add_argument("--out", default=cluster_api.ROOT / "build/bench/controller.json")
     a = p.parse_args()
@@ -49,7 +50,7 @@ def main():
     for kind in kinds:  # images, caches and connections are warm
         turn(api, watch, kind, f"warm-{kind.replace('_', '-')}")
     for i in range(a.turns):
-        for kind in kinds[i % len(kinds):] + kinds[:i % len(kinds)]:
+        for kind in random.Random(i).sample(kinds, len(kinds)):
             times[kind].append(turn(api, watch, kind, f"turn-{i}-{kind.replace('_', '-')}"))
     medians = {kind: statistics.median(t) for kind, t in times.items()}
     cluster_api.write_figures(a.out, submit={

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <deque>
+#include <system_error>
 
 namespace longstride {
 
@@ -52,6 +54,7 @@ void TlsSwarm::Disconnect() {
 
 void TlsSwarm::Open(Client& client) {
   client.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (client.fd < 0) throw std::system_error(errno, std::generic_category(), "socket");
   const int on = 1;
   setsockopt(client.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   sockaddr_in name{};
