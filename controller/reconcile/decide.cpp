@@ -19,7 +19,7 @@ Desired Decision::Run() {
     AfterTheEnd();
   } else if (!o_.spec) {
     Fail("InvalidSpec", o_.spec_faults);
-  } else if (o_.spec->run_policy.suspend) {
+  } else if (o_.spec->run_policy.suspend || HasPodsOfFormerSpec()) {
     Suspend();
   } else {
     Train();

@@ -3,7 +3,6 @@
 #include "controller/reconcile/decision.h"
 #include "controller/reconcile/labels.h"
 #include "controller/reconcile/owned_objects.h"
-#include "controller/reconcile/spec_hash.h"
 #include "core/base/format.h"
 #include "core/base/random.h"
 #include "core/base/timestamps.h"
@@ -80,15 +79,6 @@ void Decision::Train() {
 
 void Decision::Begin() {
   if (s_.start_time == 0) s_.start_time = now_;
-  if (s_.spec_hash.empty() || o_.generation != o_.status.observed_generation) {
-    const std::string hash = SpecHash(*o_.spec);
-    if (!s_.spec_hash.empty() && s_.spec_hash != hash && s_.Holds(kRunning)) {
-      Note(true, "SpecChanged",
-           "the spec of a running job was changed: its coordinator goes on with the old one; "
-           "suspend and resume the job for the change to take effect");
-    }
-    s_.spec_hash = hash;
-  }
   s_.Set(kCheckpointDurable, durable(), durable() ? "Claim" : "NoStorage",
          durable() ? "checkpoints are kept in the claim " + o_.spec->checkpoint.storage->claim_name
                    : "no checkpoints are written; give spec.checkpoint.storage a claim",

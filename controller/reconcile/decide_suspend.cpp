@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "controller/reconcile/decision.h"
+#include "controller/reconcile/spec_hash.h"
 #include "core/base/format.h"
 
 namespace longstride {
@@ -63,6 +64,26 @@ void Decision::Suspend() {
   if (o_.coordinator && o_.coordinator->training() == 0)
     s_.Set(kRunning, false, "Suspending", "the job is being suspended", now_);
   DeleteAll(workers, "the job is suspended");
+}
+
+bool Decision::HasPodsOfFormerSpec() {
+  const std::string hash = SpecHash(*o_.spec);
+  const bool edited = o_.generation != o_.status.observed_generation;
+  const bool stopping = s_.stop_requested > 0;
+  const bool changed = !s_.spec_hash.empty() && s_.spec_hash != hash;
+  // Neither edited nor stopping: another release of the operator hashes the same spec otherwise.
+  const bool former = changed && (stopping || (edited && !o_.pods.empty()));
+  if (!former) {
+    s_.spec_hash = hash;
+    return false;
+  }
+  if (edited) {
+    Note(false, "SpecChanged",
+         "the spec was edited before the job's suspension had stopped its workers: they end, and "
+         "new ones start with the new spec");
+  }
+  RequeueAt(o_.now + 1);
+  return true;
 }
 
 void Decision::Resume() {

@@ -24,6 +24,9 @@ class Decision {
   // decide_suspend.cpp
   void Suspend();
   void Resume();
+  // There are pods of a spec that was edited since, in a suspension too short to have stopped them.
+  // Survivors of a change of leaders would go on with the old one, their peers with the new one.
+  [[nodiscard]] bool HasPodsOfFormerSpec();
   // What training goes back to when every pod is gone: the checkpoint, or the start.
   void FallBackToCheckpoint();
 

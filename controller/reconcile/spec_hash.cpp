@@ -8,7 +8,7 @@ namespace longstride {
 
 std::string SpecHash(const TrainingJobSpec& spec) {
   nlohmann::json json = ToJson(TrainingJob{{}, spec}).at("spec");
-  for (const char* key : {"replicas", "limits", "cost", "runPolicy"}) json.erase(key);
+  for (const char* key : {"replicas", "runPolicy"}) json.erase(key);
   uint64_t hash = 0;
   for (const char c : json.dump()) hash = Hash64(hash, static_cast<unsigned char>(c));
   return Format("%016llx", static_cast<unsigned long long>(hash));

@@ -7,7 +7,7 @@
 
 namespace longstride {
 
-// 16 hex digits over all but replicas, limits, cost and runPolicy, which may change at any time.
+// 16 hex digits over all but replicas and runPolicy, which may change at any time.
 [[nodiscard]] std::string SpecHash(const TrainingJobSpec& spec);
 
 }  // namespace longstride

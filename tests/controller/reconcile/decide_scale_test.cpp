@@ -80,19 +80,5 @@ TEST(DecideScale, GroupsAreDealtReplicasByTheDocumentedRule) {
   EXPECT_THAT(world.Created(), ElementsAre("demo-fast-0-1", "demo-slow-0-1", "demo-slow-1-1"));
 }
 
-TEST(DecideScale, AChangedSpecOfARunningJobIsToldOfOnce) {
-  World world(2);
-  world.Start();
-  world.spec().training.max_epochs = 9;
-  world.o.generation = 2;
-  world.Reconcile();
-  EXPECT_THAT(world.events, ElementsAre("SpecChanged"));
-  world.spec().replicas = 3;
-  world.o.generation = 3;
-  world.events.clear();
-  world.Reconcile();
-  EXPECT_THAT(world.events, ElementsAre("Scaled", "Created"));
-}
-
 }  // namespace
 }  // namespace longstride

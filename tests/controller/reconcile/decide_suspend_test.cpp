@@ -129,6 +129,55 @@ TEST(DecideSuspend, WithoutAClaimAResumedJobStartsOverAndSaysSo) {
   EXPECT_THAT(world.events, Contains("ProgressDiscarded"));
 }
 
+TEST(DecideSuspend, ASpecEditedInASuspensionThatNobodySawTakesEffectAllTheSame) {
+  World world = Training(true);
+  world.spec().training.max_epochs = 9;
+  world.o.generation = 4;  // suspended, edited, resumed
+  world.Reconcile();
+  EXPECT_THAT(world.last.coordinator.stop, HasSubstr("suspended"));
+  EXPECT_THAT(world.Created(), IsEmpty());
+  EXPECT_EQ(world.status().state, "Suspending");
+  EXPECT_THAT(world.events, ElementsAre("SpecChanged", "Suspending"));
+  world.Exit(0, 7);
+  world.Exit(1, 7);
+  world.o.coordinator->end = JobEnd{JobOutcome::kStopped, ErrorCode::kInterrupted, "suspended"};
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), SizeIs(2));
+  world.Reap();
+  world.Reconcile();
+  EXPECT_FALSE(world.o.coordinator) << "it would go on with the former spec";
+  EXPECT_GT(world.last.requeue_at, 0);
+  world.events.clear();
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2", "demo-worker-1-2"));
+  EXPECT_THAT(world.events, ElementsAre("Resumed", "Created"));
+  world.Reconcile();
+  EXPECT_EQ(world.status().state, "Starting");
+}
+
+TEST(DecideSuspend, AResumeBeforeTheWorkersHaveStoppedWaitsForThemIfTheSpecWasEdited) {
+  for (const bool edited : {false, true}) {
+    World world = Training(true);
+    world.spec().run_policy.suspend = true;
+    world.o.generation = 2;
+    world.Reconcile();
+    world.spec().run_policy.suspend = false;
+    if (edited) world.spec().limits.max_global_batch = 512;
+    world.o.generation = 3;
+    world.Reconcile();
+    world.Reconcile();
+    EXPECT_EQ(world.status().state, edited ? "Suspending" : "Running");
+  }
+}
+
+TEST(DecideSuspend, AnotherReleasesHashOfTheSameSpecIsNoEdit) {
+  World world = Training(true);
+  world.status().spec_hash = "0123456789abcdef";
+  world.Reconcile();
+  EXPECT_EQ(world.status().state, "Running");
+  EXPECT_NE(world.status().spec_hash, "0123456789abcdef");
+}
+
 TEST(DecideSuspend, AJobThatCompletesWhileItIsSuspendedIsComplete) {
   World world = Training(true);
   world.spec().run_policy.suspend = true;
