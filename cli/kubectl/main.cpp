@@ -43,7 +43,7 @@ Result<std::unique_ptr<JobApi>> Connect(const Flags& flags, const std::string& o
   if (!flags.kubeconfig.empty()) options.paths = {flags.kubeconfig};
   options.context = flags.context;
   LONGSTRIDE_ASSIGN_OR_RETURN(const kube::ClusterConfig cluster,
-                              kube::LoadClusterConfig(options, TheClock()));
+                              kube::LoadUserClusterConfig(options, TheClock()));
   kube::CpprestTransportOptions transport;
   transport.url = cluster.server;
   transport.tls = cluster.tls;

@@ -50,4 +50,9 @@ struct InClusterOptions {
 [[nodiscard]] Result<ClusterConfig> LoadClusterConfig(const KubeconfigOptions& options,
                                                       const Clock& clock);
 
+// The same for people's programs, in kubectl's order: the pod's service account only where there is
+// no kubeconfig, which is when $KUBECONFIG is unset or empty and ~/.kube/config does not exist.
+[[nodiscard]] Result<ClusterConfig> LoadUserClusterConfig(const KubeconfigOptions& options,
+                                                          const Clock& clock);
+
 }  // namespace longstride::kube

@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <filesystem>
 
 #include "controller/kube/cluster_config.h"
 #include "core/base/read_file.h"
@@ -10,6 +11,12 @@ std::string OrEnvironment(const std::string& value, const char* name) {
   if (!value.empty()) return value;
   const char* found = std::getenv(name);
   return found ? found : "";
+}
+
+bool HasKubeconfig() {
+  if (!OrEnvironment("", "KUBECONFIG").empty()) return true;
+  std::error_code error;
+  return std::filesystem::exists(OrEnvironment("", "HOME") + "/.kube/config", error);
 }
 
 }  // namespace
@@ -40,6 +47,10 @@ Result<ClusterConfig> LoadClusterConfig(const KubeconfigOptions& options, const 
   const bool named = !options.paths.empty() || !options.context.empty();
   if (!named && std::getenv("KUBERNETES_SERVICE_HOST")) return LoadInCluster({}, clock);
   return LoadKubeconfig(options, clock);
+}
+
+Result<ClusterConfig> LoadUserClusterConfig(const KubeconfigOptions& options, const Clock& clock) {
+  return HasKubeconfig() ? LoadKubeconfig(options, clock) : LoadClusterConfig(options, clock);
 }
 
 }  // namespace longstride::kube

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
 #include "controller/kube/cpprest_transport.h"
 #include "core/protocol/base64.h"
 #include "tests/controller/kube/kube_testing.h"
@@ -143,6 +147,60 @@ TEST_F(KubeconfigTest, FaultsNameFileAndPlace) {
 
 TEST_F(KubeconfigTest, AnAliasBombIsRefusedBeforeItGrows) {
   EXPECT_FALSE(Load(folder_.Write("bomb", "a: &a [x, x]\nb: [*a, *a]\n")).ok());
+}
+
+// A variable of the environment for as long as the object lives; null: unset.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    Set(value);
+  }
+  ~Variable() { Set(old_ ? old_->c_str() : nullptr); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  void Set(const char* value) const {
+    if (value) {
+      setenv(name_, value, 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  const char* const name_;
+  std::optional<std::string> old_;
+};
+
+class InAPodTest : public KubeconfigTest {
+ protected:
+  static constexpr const char* kKubeconfigServer = "https://127.0.0.1:6443";
+  static std::string ServerOf(const Result<ClusterConfig>& config) {
+    return config.ok() ? config->server : config.error().message;
+  }
+  const Variable host_{"KUBERNETES_SERVICE_HOST", "192.0.2.1"};
+  const Variable port_{"KUBERNETES_SERVICE_PORT", "443"};
+  const Variable home_{"HOME", folder_.path().c_str()};
+  const Variable kubeconfig_{"KUBECONFIG", nullptr};
+};
+
+TEST_F(InAPodTest, AKubeconfigOfTheUserComesBeforeTheServiceAccount) {
+  const std::string path = Write("", "token: abc");
+  const Variable named("KUBECONFIG", path.c_str());
+  EXPECT_EQ(ServerOf(LoadUserClusterConfig({}, clock_)), kKubeconfigServer);
+  EXPECT_NE(ServerOf(LoadClusterConfig({}, clock_)), kKubeconfigServer) << "the controller's order";
+}
+
+TEST_F(InAPodTest, SoDoesTheOneInTheHomeDirectory) {
+  EXPECT_NE(ServerOf(LoadUserClusterConfig({}, clock_)), kKubeconfigServer);
+  std::filesystem::create_directory(folder_.path() + "/.kube");
+  (void)Write("", "token: abc", ".kube/config");
+  EXPECT_EQ(ServerOf(LoadUserClusterConfig({}, clock_)), kKubeconfigServer);
+}
+
+TEST_F(InAPodTest, AKubeconfigThatIsNamedButMissingIsAnError) {
+  const Variable named("KUBECONFIG", "/nowhere/config");
+  EXPECT_THAT(ServerOf(LoadUserClusterConfig({}, clock_)), HasSubstr("no kubeconfig"));
 }
 
 class ConnectedConfigTest : public FakeApiTest {
