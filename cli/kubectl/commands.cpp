@@ -68,6 +68,27 @@ Status LogsOfAll(JobApi& api, const std::vector<WorkerPod>& pods, const LogOptio
   return first;
 }
 
+// AwaitEnd; sets `ended` when the job has.
+Status Await(JobApi& api, const std::string& name, const WaitOptions& options, const TextSink& out,
+             bool& ended) {
+  std::string said;
+  Status end;
+  LONGSTRIDE_RETURN_IF_ERROR(api.Watch(
+      name, options.deadline,
+      [&](const json& job) {
+        if (const std::string line = ProgressLine(job); line != said) {
+          out(line + "\n");
+          said = line;
+        }
+        if (Holds(job, "Failed"))
+          end = UserError(name + " failed: " + ConditionText(job, "Failed"));
+        ended = !end.ok() || Holds(job, "Complete");
+        return !ended;
+      },
+      options.stop));
+  return end;
+}
+
 }  // namespace
 
 Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out) {
@@ -85,21 +106,20 @@ Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out) {
 
 Status AwaitEnd(JobApi& api, const std::string& name, const WaitOptions& options,
                 const TextSink& out) {
-  std::string said;
-  Status end;
-  LONGSTRIDE_RETURN_IF_ERROR(api.Watch(
-      name, options.deadline,
-      [&](const json& job) {
-        if (const std::string line = ProgressLine(job); line != said) {
-          out(line + "\n");
-          said = line;
-        }
-        if (Holds(job, "Failed"))
-          end = UserError(name + " failed: " + ConditionText(job, "Failed"));
-        return end.ok() && !Holds(job, "Complete");
-      },
-      options.stop));
-  return end;
+  bool ended = false;
+  return Await(api, name, options, out, ended);
+}
+
+Status AwaitEndAndDelete(JobApi& api, const std::string& name, const WaitOptions& options,
+                         const TextSink& out) {
+  bool ended = false;
+  const Status end = Await(api, name, options, out, ended);
+  const bool timed_out = !end.ok() && end.error().code == ErrorCode::kTransient;
+  if (!ended && !timed_out) return end;
+  const Status deleted = CancelJob(api, name, out);
+  if (end.ok()) return deleted;
+  if (deleted.ok()) return end;
+  return Error{end.error().code, end.error().message + "\n" + deleted.error().message};
 }
 
 Status ShowStatus(JobApi& api, const std::string& name, double now, const TextSink& out) {

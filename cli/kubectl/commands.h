@@ -28,6 +28,11 @@ Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out);
 Status AwaitEnd(JobApi& api, const std::string& name, const WaitOptions& options,
                 const TextSink& out);
 
+// The same, and deletes the job then: once it has ended or the deadline has passed. A job of which
+// nothing more is known, for any other error, stays.
+Status AwaitEndAndDelete(JobApi& api, const std::string& name, const WaitOptions& options,
+                         const TextSink& out);
+
 // One job, or a table of all when `name` is empty. `now`: Unix seconds.
 Status ShowStatus(JobApi& api, const std::string& name, double now, const TextSink& out);
 

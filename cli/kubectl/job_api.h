@@ -34,8 +34,9 @@ class JobApi {
                                                      const nlohmann::json& patch,
                                                      const std::string& subresource = "") = 0;
   [[nodiscard]] virtual Status Delete(const std::string& name) = 0;
-  // The job as it is, and again whenever it changes, until `sink` returns false. kUser when it is
-  // deleted, kTransient when `deadline` has passed.
+  // The job as it is, and again whenever it changes, until `sink` returns false. Tries again, with
+  // growing pauses, what fails for a while. kUser when it is deleted, kTransient when `deadline`
+  // has passed, and only then.
   [[nodiscard]] virtual Status Watch(const std::string& name, Duration deadline,
                                      const std::function<bool(const nlohmann::json&)>& sink,
                                      std::stop_token stop) = 0;

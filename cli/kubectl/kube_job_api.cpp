@@ -1,7 +1,11 @@
 #include "cli/kubectl/kube_job_api.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
+
+#include "controller/kube/backoff.h"
+#include "core/base/log.h"
 
 namespace longstride {
 namespace {
@@ -10,6 +14,7 @@ using kube::ApiReason;
 using kube::ObjectKey;
 using nlohmann::json;
 
+constexpr Duration kLongestGet = std::chrono::seconds(30);
 constexpr Duration kLongestWatch = std::chrono::minutes(5);
 constexpr Duration kLongestLog = std::chrono::hours(24 * 365);
 
@@ -17,11 +22,12 @@ class KubeJobApi : public JobApi {
  public:
   KubeJobApi(std::shared_ptr<kube::HttpTransport> transport,
              std::shared_ptr<kube::Credentials> credentials, std::string name_space,
-             const Clock& clock)
+             const Clock& clock, Pause pause)
       : transport_(transport),
         credentials_(credentials),
         namespace_(std::move(name_space)),
         clock_(clock),
+        pause_(std::move(pause)),
         client_(std::move(transport), std::move(credentials), Options(), clock) {}
 
   Result<json> Create(const json& job) override {
@@ -49,14 +55,25 @@ class KubeJobApi : public JobApi {
   Status Watch(const std::string& name, Duration deadline,
                const std::function<bool(const json&)>& sink, std::stop_token stop) override {
     const TimePoint until = clock_.Now() + deadline;
+    SeededRandom random{std::random_device{}()};
+    kube::Backoff backoff;
+    std::string failure;
     while (clock_.Now() < until) {
-      LONGSTRIDE_ASSIGN_OR_RETURN(const json job, Get(name));
-      if (!sink(job)) return {};
       bool done = false;
-      Status status = WatchOnce(name, kube::ResourceVersionOf(job), until, sink, stop, done);
-      if (done || !status.ok()) return status;
+      const Status status = LookAndWatch(name, until, sink, stop, done);
+      if (done) return {};
+      if (status.ok()) {
+        failure.clear();
+        continue;
+      }
+      if (status.error().code != ErrorCode::kTransient) return status;
+      if (failure.empty()) LogWarning("kubectl", status.error().message + "; trying again");
+      failure = ": " + status.error().message;
+      const TimePoint now = clock_.Now();
+      if (!pause_(std::min(backoff.Next(now, random), until - now), stop))
+        return InterruptedError("stopped waiting for " + name);
     }
-    return TransientError("gave up waiting for " + name);
+    return TransientError("gave up waiting for " + name + failure);
   }
 
   Result<std::vector<json>> Pods(const std::string& name) override {
@@ -115,6 +132,19 @@ class KubeJobApi : public JobApi {
     return std::move(list->items);
   }
 
+  // The job as it is, then one watch of it.
+  Status LookAndWatch(const std::string& name, TimePoint until,
+                      const std::function<bool(const json&)>& sink, const std::stop_token& stop,
+                      bool& done) {
+    const Duration left = std::max<Duration>(until - clock_.Now(), std::chrono::seconds(1));
+    LONGSTRIDE_ASSIGN_OR_RETURN(
+        const json job,
+        Plain(client_.Get(kube::TrainingJobs(), Key(name), {std::min(left, kLongestGet), stop})));
+    done = !sink(job);
+    if (done) return {};
+    return WatchOnce(name, kube::ResourceVersionOf(job), until, sink, stop, done);
+  }
+
   // One watch of the job from `version`; sets `done` once `sink` has had enough. A watch that the
   // server ends, or whose version is too old, is no error: the caller looks again.
   Status WatchOnce(const std::string& name, const std::string& version, TimePoint until,
@@ -147,6 +177,7 @@ class KubeJobApi : public JobApi {
   const std::shared_ptr<kube::Credentials> credentials_;
   const std::string namespace_;
   const Clock& clock_;
+  const Pause pause_;
   kube::Client client_;
 };
 
@@ -154,9 +185,10 @@ class KubeJobApi : public JobApi {
 
 std::unique_ptr<JobApi> MakeKubeJobApi(std::shared_ptr<kube::HttpTransport> transport,
                                        std::shared_ptr<kube::Credentials> credentials,
-                                       const std::string& name_space, const Clock& clock) {
+                                       const std::string& name_space, const Clock& clock,
+                                       Pause pause) {
   return std::make_unique<KubeJobApi>(std::move(transport), std::move(credentials), name_space,
-                                      clock);
+                                      clock, std::move(pause));
 }
 
 }  // namespace longstride

@@ -80,10 +80,8 @@ Status Submit(const Flags& flags) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, NamespaceIn(text)));
   LONGSTRIDE_RETURN_IF_ERROR(SubmitJob(*api, job, Print));
   if (!flags.wait) return {};
-  Status end = AwaitEnd(*api, job.metadata.name, Waiting(flags), Print);
-  if (!flags.delete_after) return end;
-  const Status deleted = CancelJob(*api, job.metadata.name, Print);
-  return end.ok() ? deleted : end;
+  const auto await = flags.delete_after ? AwaitEndAndDelete : AwaitEnd;
+  return await(*api, job.metadata.name, Waiting(flags), Print);
 }
 
 Status Suspend(const Flags& flags, bool suspended) {
@@ -113,7 +111,8 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
       add("submit", "validate a manifest and create its job", [flags] { return Submit(*flags); });
   submit->add_option("FILE", flags->manifest, "manifest")->required()->type_name("");
   submit->add_option("--set", flags->sets, "change a field: path=value")->type_name("PATH=VALUE");
-  submit->add_flag("--delete", flags->delete_after, "with --wait: delete the job at its end");
+  submit->add_flag("--delete", flags->delete_after,
+                   "with --wait: delete the job at its end, or after --timeout");
   AddWaiting(submit, flags, "the job has ended; fails if it does");
 
   CLI::App* status = add("status", "show how a job goes, or list all", [flags]() -> Status {

@@ -82,6 +82,27 @@ TEST_F(Commands, WaitingForAJobThatFailsFailsWithItsReason) {
             "a failed: UserError: no such file: /data");
 }
 
+TEST_F(Commands, AJobThatHasEndedOrTakesTooLongIsDeletedIfAskedFor) {
+  const json failed = Only("Failed", "UserError", "no such file");
+  for (const json& last : {Job("Complete", Only("Complete", "Completed", "")),
+                           Job("Failed", failed), Job("Running")}) {
+    api_.jobs["a"] = Job("Running");
+    api_.changes = {last};
+    const bool complete = last["status"]["state"] == "Complete";
+    EXPECT_EQ(AwaitEndAndDelete(api_, "a", {}, Out()).ok(), complete) << last;
+    EXPECT_FALSE(api_.jobs.contains("a")) << last;
+  }
+}
+
+TEST_F(Commands, AJobThatIsOnlyLostSightOfIsNotDeleted) {
+  api_.jobs["a"] = Job("Running");
+  for (const Error& error : {UserError("Forbidden"), InterruptedError("stopped")}) {
+    api_.watch_error = error;
+    EXPECT_EQ(AwaitEndAndDelete(api_, "a", {}, Out()).error().code, error.code);
+    EXPECT_TRUE(api_.jobs.contains("a"));
+  }
+}
+
 TEST_F(Commands, SuspendWaitsUntilTheWorkersAreGone) {
   api_.jobs["a"] = Job("Running", Only("Running", "Training", ""));
   const json suspended = Only("Suspended", "Suspended", "");

@@ -13,6 +13,8 @@ class FakeJobApi : public JobApi {
  public:
   // What a watch of the job delivers after its present state, one after the other.
   std::vector<nlohmann::json> changes;
+  // What ends a watch after these changes.
+  Error watch_error = TransientError("gave up waiting");
   std::map<std::string, nlohmann::json> jobs;
   std::vector<nlohmann::json> pods;
   std::vector<nlohmann::json> events;
@@ -53,7 +55,7 @@ class FakeJobApi : public JobApi {
     for (const nlohmann::json& change : changes) {
       if (!sink(change)) return {};
     }
-    return TransientError("gave up waiting for " + name);
+    return watch_error;
   }
   Result<std::vector<nlohmann::json>> Pods(const std::string&) override { return pods; }
   Result<std::vector<nlohmann::json>> Events(const std::string&) override { return events; }
