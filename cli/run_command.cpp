@@ -10,6 +10,7 @@
 #include "cli/job_arguments.h"
 #include "cli/local_run.h"
 #include "cli/run_display.h"
+#include "cli/run_lock.h"
 #include "cli/run_recorder.h"
 #include "cli/yaml_writer.h"
 #include "controller/coordinator/planner.h"
@@ -35,6 +36,7 @@ struct RunArguments {
 // A run that is ready to start: new, resumed, or a replay of another.
 struct Prepared {
   LocalRunOptions options;
+  std::unique_ptr<RunLock> lock;     // of its directory
   std::vector<RoundRecord> earlier;  // rounds of this run so far
   RunFacts facts;
 };
@@ -70,6 +72,7 @@ Result<Prepared> PrepareResume(const RunArguments& arguments) {
   const RunDirectory directory(arguments.resume);
   run.options.directory = directory;
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
+  LONGSTRIDE_ASSIGN_OR_RETURN(run.lock, RunLock::Take(directory));
   LONGSTRIDE_ASSIGN_OR_RETURN(run.options.job, LoadTrainingJob(directory.job()));
   LONGSTRIDE_ASSIGN_OR_RETURN(RoundHistory history, ReadRoundLog(directory.rounds()));
   LONGSTRIDE_ASSIGN_OR_RETURN(run.facts, ReadFacts(directory.facts()));
@@ -101,6 +104,7 @@ Result<Prepared> PrepareNew(const RunArguments& arguments) {
     LONGSTRIDE_RETURN_IF_ERROR(LoadHistory(replayed, history.rounds, run.options));
   }
   LONGSTRIDE_RETURN_IF_ERROR(directory.Create());
+  LONGSTRIDE_ASSIGN_OR_RETURN(run.lock, RunLock::Take(directory));
   LONGSTRIDE_RETURN_IF_ERROR(WriteFile(directory.job(), ToYaml(ToOrderedJson(run.options.job))));
   LONGSTRIDE_RETURN_IF_ERROR(WriteFacts(directory.facts(), run.facts));
   return run;

@@ -6,6 +6,7 @@
 //   events.jsonl   what happened, a line each
 //   logs/worker-<i>.log
 //   checkpoints/
+//   lock           held while a run is going (cli/run_lock.h)
 #pragma once
 
 #include <string>
@@ -34,6 +35,7 @@ class RunDirectory {
   [[nodiscard]] std::string rounds() const { return path_ + "/rounds.jsonl"; }
   [[nodiscard]] std::string plans() const { return path_ + "/plans.jsonl"; }
   [[nodiscard]] std::string events() const { return path_ + "/events.jsonl"; }
+  [[nodiscard]] std::string lock() const { return path_ + "/lock"; }
   [[nodiscard]] std::string token() const { return path_ + "/token"; }
   // Where `longstride scale` leaves a number for a run that is going.
   [[nodiscard]] std::string replicas() const { return path_ + "/replicas"; }
