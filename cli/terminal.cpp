@@ -43,7 +43,13 @@ void CatchInterrupts() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupt_count.fetch_add(1, std::memory_order_relaxed); };
   action.sa_flags = SA_RESTART;
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction inherited {};
+    sigaction(signal, nullptr, &inherited);
+    // nohup ignores SIGHUP for us, and a shell without job control SIGINT for what runs behind it.
+    const bool ignored = signal != SIGTERM && inherited.sa_handler == SIG_IGN;
+    if (!ignored) sigaction(signal, &action, nullptr);
+  }
   ::signal(SIGPIPE,
            SIG_IGN);  // a broken connection is an error of the call, not the end of the process
 }

@@ -27,7 +27,8 @@ class Terminal {
   std::string drawn_;
 };
 
-// How often SIGINT, SIGTERM or SIGHUP came in since CatchInterrupts, which makes them countable.
+// How often SIGINT, SIGTERM or SIGHUP came in since CatchInterrupts, which makes them countable. A
+// SIGINT or SIGHUP that is ignored already, as under nohup, stays so.
 void CatchInterrupts();
 [[nodiscard]] int InterruptCount();
 

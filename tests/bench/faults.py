@@ -116,7 +116,7 @@ def fault(kind, seed, a):
             return later and run.rounds_since(later[0]["generation"]) >= ROUNDS_AFTER
 
         run.wait_for(replaced, REPLACE_SECONDS)
-        code = end(run.process, signal.SIGINT)
+        code = end(run.process, signal.SIGTERM)
         if code not in (0, 7):
             raise RunFailed(f"interrupted, longstride ended with {code}\n{run.log_tail()}")
         return run, victim, at_round, struck

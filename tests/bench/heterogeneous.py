@@ -86,7 +86,7 @@ def measure_speeds(seed, a):
         time.sleep(a.speed_seconds)
         end = time.time()
         for job in jobs:
-            job.send_signal(signal.SIGINT)
+            job.send_signal(signal.SIGTERM)
         for job, log in zip(jobs, logs):
             if job.wait(timeout=STOP_SECONDS) != 7:
                 fail(f"a speed job ended with {job.returncode} instead of 7, interrupted", log)

@@ -90,7 +90,7 @@ def main():
             phases[workers] = rounds_of(run, workers)[:a.rounds]
             first = first or worker_pids(run)
         last = worker_pids(run)
-        code = end(run.process, signal.SIGINT)
+        code = end(run.process, signal.SIGTERM)
         if code != 7:
             raise RunFailed(f"longstride ended with {code} instead of 7, interrupted\n{run.log_tail()}")
     except RunFailed as e:

@@ -200,7 +200,7 @@ def chaos(a):
             raise RunFailed(f"no rounds within {START_SECONDS} s")
         for fault in faults:
             disturb(run, disk, fault, a.workers)
-        code = end(run.process, signal.SIGINT)
+        code = end(run.process, signal.SIGTERM)
         if code not in (0, 7):
             raise RunFailed(f"stopped, longstride ended with {code}\n{run.log_tail()}")
         check(run)
