@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cli/local_run.h"
-#include "core/spec/parse.h"
+#include "cli/set_option.h"
 #include "runtime/profile/limits.h"
 
 namespace longstride {
@@ -13,13 +13,7 @@ void JobArguments::AddTo(CLI::App& command) {
   command.add_option("--workers", workers, "number of workers, instead of spec.replicas")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
-  command
-      .add_option(
-          "--set", sets,
-          "set one field of the manifest, e.g. --set training.batch.initial=64; may be repeated")
-      ->type_name("PATH=VALUE")
-      ->allow_extra_args(false)  // one value each, so that JOB may follow
-      ->take_all();
+  AddSetOption(command, sets);
   command
       .add_option("--threads", threads,
                   "compute threads of each worker; default: the CPUs shared evenly")
@@ -30,10 +24,8 @@ void JobArguments::AddTo(CLI::App& command) {
 Result<TrainingJob> JobArguments::Load(const std::string& path) const {
   std::vector<Override> overrides;
   if (workers > 0) overrides.push_back({"replicas", std::to_string(workers)});
-  for (const std::string& text : sets) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(Override one, ParseOverride(text));
-    overrides.push_back(std::move(one));
-  }
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<Override> changes, ParseOverrides(sets));
+  overrides.insert(overrides.end(), changes.begin(), changes.end());
   return LoadTrainingJob(path, overrides);
 }
 

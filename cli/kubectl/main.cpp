@@ -10,6 +10,7 @@
 #include "cli/kubectl/commands.h"
 #include "cli/kubectl/kube_job_api.h"
 #include "cli/run_directory.h"
+#include "cli/set_option.h"
 #include "controller/kube/cluster_config.h"
 #include "controller/kube/cpprest_transport.h"
 #include "core/base/clock.h"
@@ -70,11 +71,7 @@ WaitOptions Waiting(const Flags& flags) {
 }
 
 Status Submit(const Flags& flags) {
-  std::vector<Override> overrides;
-  for (const std::string& set : flags.sets) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(Override each, ParseOverride(set));
-    overrides.push_back(std::move(each));
-  }
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<Override> overrides, ParseOverrides(flags.sets));
   LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(flags.manifest, overrides));
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.manifest));
   LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, NamespaceIn(text)));
@@ -110,7 +107,7 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
   CLI::App* submit =
       add("submit", "validate a manifest and create its job", [flags] { return Submit(*flags); });
   submit->add_option("FILE", flags->manifest, "manifest")->required()->type_name("");
-  submit->add_option("--set", flags->sets, "change a field: path=value")->type_name("PATH=VALUE");
+  AddSetOption(*submit, flags->sets);
   submit->add_flag("--delete", flags->delete_after,
                    "with --wait: delete the job at its end, or after --timeout");
   AddWaiting(submit, flags, "the job has ended; fails if it does");
