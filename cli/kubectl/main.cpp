@@ -9,13 +9,11 @@
 #include "cli/dispatch.h"
 #include "cli/kubectl/commands.h"
 #include "cli/kubectl/kube_job_api.h"
-#include "cli/run_directory.h"
+#include "cli/kubectl/submission.h"
 #include "cli/set_option.h"
 #include "controller/kube/cluster_config.h"
 #include "controller/kube/cpprest_transport.h"
 #include "core/base/clock.h"
-#include "core/spec/node.h"
-#include "core/spec/parse.h"
 
 namespace longstride {
 namespace {
@@ -38,8 +36,8 @@ const Clock& TheClock() {
   return kClock;
 }
 
-// Of the flag, else `of_job`, else of the kubeconfig's context.
-Result<std::unique_ptr<JobApi>> Connect(const Flags& flags, const std::string& of_job = "") {
+// "" as namespace: that of the kubeconfig's context.
+Result<std::unique_ptr<JobApi>> Connect(const Flags& flags, std::string name_space) {
   kube::KubeconfigOptions options;
   if (!flags.kubeconfig.empty()) options.paths = {flags.kubeconfig};
   options.context = flags.context;
@@ -50,18 +48,12 @@ Result<std::unique_ptr<JobApi>> Connect(const Flags& flags, const std::string& o
   transport.tls = cluster.tls;
   LONGSTRIDE_ASSIGN_OR_RETURN(std::unique_ptr<kube::HttpTransport> http,
                               kube::MakeCpprestTransport(transport));
-  std::string name_space = flags.name_space.empty() ? of_job : flags.name_space;
   if (name_space.empty()) name_space = cluster.default_namespace;
   return MakeKubeJobApi(std::move(http), cluster.credentials, name_space, TheClock());
 }
 
-// The namespace that a manifest names; empty if it names none, or cannot be read.
-std::string NamespaceIn(const std::string& text) {
-  Faults faults;
-  const auto root = ReadNode(text, "", faults);
-  const Node* metadata = root ? root->Find("metadata") : nullptr;
-  const Node* name_space = metadata ? metadata->Find("namespace") : nullptr;
-  return name_space ? name_space->text : "";
+Result<std::unique_ptr<JobApi>> Connect(const Flags& flags) {
+  return Connect(flags, flags.name_space);
 }
 
 WaitOptions Waiting(const Flags& flags) {
@@ -72,13 +64,13 @@ WaitOptions Waiting(const Flags& flags) {
 
 Status Submit(const Flags& flags) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<Override> overrides, ParseOverrides(flags.sets));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(flags.manifest, overrides));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.manifest));
-  LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, NamespaceIn(text)));
-  LONGSTRIDE_RETURN_IF_ERROR(SubmitJob(*api, job, Print));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const Submission submission,
+                              LoadSubmission(flags.manifest, overrides, flags.name_space));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, submission.name_space));
+  LONGSTRIDE_RETURN_IF_ERROR(SubmitJob(*api, submission.job, Print));
   if (!flags.wait) return {};
   const auto await = flags.delete_after ? AwaitEndAndDelete : AwaitEnd;
-  return await(*api, job.metadata.name, Waiting(flags), Print);
+  return await(*api, submission.job.metadata.name, Waiting(flags), Print);
 }
 
 Status Suspend(const Flags& flags, bool suspended) {
@@ -160,8 +152,8 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("kubectl-longstride ") + LONGSTRIDE_VERSION);
   const auto flags = std::make_shared<Flags>();
   app.add_option("-n,--namespace", flags->name_space,
-                 "namespace; by default the manifest's, or "
-                 "the context's")
+                 "namespace; by default the manifest's, which it must not contradict, or the "
+                 "context's")
       ->type_name("NAME");
   app.add_option("--context", flags->context, "context of the kubeconfig")->type_name("NAME");
   app.add_option("--kubeconfig", flags->kubeconfig,
