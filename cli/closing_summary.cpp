@@ -1,5 +1,6 @@
 #include "cli/closing_summary.h"
 
+#include "cli/run_cost.h"
 #include "cli/text_table.h"
 #include "core/base/format.h"
 
@@ -23,7 +24,7 @@ std::string Percent(double share) {
 }  // namespace
 
 std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
-                               double elapsed_seconds) {
+                               const CostSpec& prices, double elapsed_seconds) {
   TextTable table;
   std::string time = FormatSeconds(totals.seconds) + " of training";
   if (totals.evaluation_seconds > 0)
@@ -63,10 +64,12 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
                    FormatCount(facts.parameters) + " parameters"});
     if (sent > 0) table.Row({"saved", Format("%.3g times fewer bytes", reference / sent)});
   }
+  if (const auto cost = CostOf(totals, prices)) table.Row({"cost", CostText(*cost, prices)});
   return table.Render();
 }
 
-nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts) {
+nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts,
+                                   const CostSpec& prices) {
   using Json = nlohmann::ordered_json;
   const double sent = totals.SentBytesPerWorker();
   const double reference = DataParallelBytes(totals, facts);
@@ -93,6 +96,13 @@ nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& fact
   json["skew"] = totals.skew;
   json["skewLimit"] = totals.skew_limit > 0 ? Json(totals.skew_limit) : Json();
   json["lastCheckpoint"] = totals.last_checkpoint > 0 ? Json(totals.last_checkpoint) : Json();
+  json["cost"] = Json();
+  if (const auto cost = CostOf(totals, prices)) {
+    json["cost"] = {{"currency", prices.currency},
+                    {"workerHours", cost->worker_hours},
+                    {"gigabytesSent", cost->gigabytes_sent},
+                    {"total", cost->total}};
+  }
   return json;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/run_totals.h"
+#include "core/spec/training_job.h"
 
 namespace longstride {
 
@@ -17,12 +18,14 @@ struct RunFacts {
 
 // `elapsed_seconds`: of this command, start-up included; 0 leaves it out.
 [[nodiscard]] std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
-                                             double elapsed_seconds);
+                                             const CostSpec& prices, double elapsed_seconds);
 
 // Keys: rounds, samples, discardedSamples, epochs, workers, seconds, evaluationSeconds,
 // communicationShare, sentBytesPerWorker, dataParallelBytesPerWorker, savedFactor, loss,
 // evaluationLoss, evaluationAccuracy, targetReached, globalBatch, localSteps, noiseVariance, skew,
-// skewLimit, lastCheckpoint. What is unknown is null.
-[[nodiscard]] nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts);
+// skewLimit, lastCheckpoint, cost (currency, workerHours, gigabytesSent, total). What is unknown is
+// null; so is the cost without a price.
+[[nodiscard]] nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts,
+                                                 const CostSpec& prices);
 
 }  // namespace longstride

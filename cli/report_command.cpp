@@ -4,6 +4,7 @@
 #include "cli/closing_summary.h"
 #include "cli/commands.h"
 #include "cli/run_directory.h"
+#include "core/spec/parse.h"
 
 namespace longstride {
 namespace {
@@ -13,14 +14,16 @@ Status Report(const std::string& path, bool json) {
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
   LONGSTRIDE_ASSIGN_OR_RETURN(const RoundHistory history, ReadRoundLog(directory.rounds()));
   LONGSTRIDE_ASSIGN_OR_RETURN(const RunFacts facts, ReadFacts(directory.facts()));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(directory.job()));
+  const CostSpec& prices = job.spec.cost;
   RunTotals totals;
   for (const RoundRecord& record : history.rounds) totals.Add(record);
   if (json) {
-    std::printf("%s\n", ClosingJson(totals, facts).dump(2).c_str());
+    std::printf("%s\n", ClosingJson(totals, facts, prices).dump(2).c_str());
   } else if (totals.rounds == 0) {
     std::printf("no round is committed yet\n");
   } else {
-    std::printf("%s", RenderClosingTable(totals, facts, 0).c_str());
+    std::printf("%s", RenderClosingTable(totals, facts, prices, 0).c_str());
   }
   return Status();
 }

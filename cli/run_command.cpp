@@ -179,9 +179,9 @@ Status Run(const RunArguments& arguments) {
   RunTotals totals;
   for (const RoundRecord& record : history.rounds) totals.Add(record);
   if (totals.rounds > 0) {
-    std::printf(
-        "%s",
-        RenderClosingTable(totals, recorder->facts(), ToSeconds(clock.Now() - begin)).c_str());
+    std::printf("%s", RenderClosingTable(totals, recorder->facts(), options.job.spec.cost,
+                                         ToSeconds(clock.Now() - begin))
+                          .c_str());
     std::fflush(stdout);
   }
   switch (result.end.outcome) {

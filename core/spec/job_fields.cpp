@@ -152,7 +152,9 @@ std::vector<Field> JobFields() {
               "Give up a worker that holds the others up for twelve rounds whatever share it "
               "gets, and start it anew; counts towards backoffLimit."));
 
-  f.push_back(Object("spec.cost", "Prices, so that reports can state what a run cost."));
+  f.push_back(Object(
+      "spec.cost",
+      "Prices, by which longstride run and longstride report state what a run's rounds cost."));
   f.push_back(String("spec.cost.currency", LONGSTRIDE_AT(cost.currency),
                      "ISO 4217 code of all prices here.")
                   .MaxLength(3)

@@ -55,28 +55,32 @@ TEST(ClosingTable, SaysWhatWasSaved) {
   RunTotals totals = FourRounds();
   totals.evaluation_accuracy = 0.9012;
   totals.target_reached = true;
-  const std::string text = RenderClosingTable(totals, {1000, 400}, 9.5);
+  const std::string text = RenderClosingTable(totals, {1000, 400}, {"EUR", 900, 0}, 9.5);
   EXPECT_THAT(text, HasSubstr("8.0 s of training; 9.5 s in all"));
   EXPECT_THAT(text, HasSubstr("800 (2.00 epochs)"));
   EXPECT_THAT(text, HasSubstr("90.12 %, target reached"));
   EXPECT_THAT(text, HasSubstr("25.00 % of the workers' time"));
   EXPECT_THAT(text, HasSubstr("40 steps x 2 (2 - 1) / 2 x 4 B x 1,000 parameters"));
   EXPECT_THAT(text, HasSubstr("40 times fewer bytes"));  // 40 x 4000 / 4000
+  EXPECT_THAT(text, HasSubstr("4.00 EUR: 0.00444 worker-hours x 900"));
 }
 
 TEST(ClosingTable, LeavesOutWhatIsNotKnown) {
-  const std::string text = RenderClosingTable(FourRounds(), {}, 0);
-  for (const char* absent : {"epochs", "accuracy", "data-parallel", "saved", "in all"}) {
+  const std::string text = RenderClosingTable(FourRounds(), {}, {}, 0);
+  for (const char* absent : {"epochs", "accuracy", "data-parallel", "saved", "in all", "cost"}) {
     EXPECT_THAT(text, Not(HasSubstr(absent)));
   }
 }
 
 TEST(ClosingJson, HasTheSameNumbers) {
-  const auto json = ClosingJson(FourRounds(), {1000, 400});
+  const auto json = ClosingJson(FourRounds(), {1000, 400}, {"EUR", 900, 0});
   EXPECT_EQ(json["rounds"], 4);
   EXPECT_EQ(json["epochs"], 2.0);
   EXPECT_EQ(json["savedFactor"], 40.0);
   EXPECT_TRUE(json["evaluationAccuracy"].is_null());
+  EXPECT_EQ(json["cost"]["total"], 4.0);
+  EXPECT_EQ(json["cost"]["currency"], "EUR");
+  EXPECT_TRUE(ClosingJson(FourRounds(), {}, {})["cost"].is_null());
 }
 
 TEST(TextTable, AlignsColumnsByWhatIsSeen) {
