@@ -7,6 +7,7 @@
 
 #include "controller/app/certificate_keeper.h"
 #include "controller/app/controller.h"
+#include "controller/app/coordinator_names.h"
 #include "controller/app/options.h"
 #include "controller/http/coordinator_server.h"
 #include "controller/kube/cluster_config.h"
@@ -35,6 +36,7 @@ std::string UniqueIdentity(const std::string& pod) {
 
 Status Run(const ControllerOptions& o, const sigset_t& signals) {
   const SystemClock clock;
+  LONGSTRIDE_ASSIGN_OR_RETURN(const CoordinatorNames names, NamesOfCoordinator(o));
   kube::KubeconfigOptions kubeconfig;
   if (!o.kubeconfig.empty()) kubeconfig.paths = {o.kubeconfig};
   kubeconfig.context = o.context;
@@ -49,9 +51,8 @@ Status Run(const ControllerOptions& o, const sigset_t& signals) {
 
   CertificateKeeperOptions certificates;
   certificates.secret = {o.pod_namespace, o.ca_secret};
-  const std::string host = o.coordinator_service + "." + o.pod_namespace + ".svc";
-  certificates.dns_names = {host, host + ".cluster.local"};
-  if (!o.pod_ip.empty()) certificates.addresses = {o.pod_ip};
+  certificates.dns_names = names.dns_names;
+  certificates.addresses = names.addresses;
   LONGSTRIDE_ASSIGN_OR_RETURN(const auto keeper,
                               CertificateKeeper::Start(certificates, client, clock, {}));
   HttpServerOptions coordinators;

@@ -30,7 +30,9 @@ std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** arg
       ->envname("POD_IP");
   add("--coordinator-service", o.coordinator_service, "the coordinators' Service", "NAME");
   add("--coordinator-url", o.coordinator_url,
-      "where workers find it; default: https://SERVICE.POD-NAMESPACE.svc:PORT", "URL");
+      "where workers find it, also named by its certificate; default: "
+      "https://SERVICE.POD-NAMESPACE.svc:PORT",
+      "URL");
   add("--coordinator-port", o.coordinator_port, "where coordinators listen", "PORT")
       ->check(CLI::Range(1, 65535));
   add("--ca-secret", o.ca_secret, "the Secret that holds the coordinators' authority", "NAME");
