@@ -4,9 +4,9 @@
 #include <optional>
 #include <vector>
 
-#include "cli/epoch_size.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "controller/coordinator/epoch_size.h"
 #include "controller/coordinator/events.h"
 #include "core/base/clock.h"
 #include "core/spec/training_job.h"

@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "cli/epoch_size.h"
 #include "cli/run_directory.h"
+#include "controller/coordinator/epoch_size.h"
 #include "controller/coordinator/events.h"
 #include "core/base/result.h"
 

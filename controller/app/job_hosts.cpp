@@ -111,7 +111,8 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
   }
   LONGSTRIDE_RETURN_IF_ERROR(
       service_.AddJob(key, authenticator_, ToJson(shown).dump(), std::move(options)));
-  hosted_.emplace(key, Hosted{o.uid, JobMonitor(o.status), takeover, clock_.Now(), {}});
+  hosted_.emplace(
+      key, Hosted{o.uid, JobMonitor(o.status, o.spec->data.placement), takeover, clock_.Now(), {}});
   LogInfo("hosts", key.namespace_ + "/" + key.name +
                        (takeover ? ": taken over" : ": its coordinator is hosted here"));
   return {};

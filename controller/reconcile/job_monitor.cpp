@@ -83,7 +83,7 @@ bool JobMonitor::Note(const Event& event) {
 
 void JobMonitor::Join(const JoinRequest& join) {
   workers_[{join.worker.group, join.worker.index}] = Known{.join = join};
-  if (join.train_samples > 0) train_samples_ = join.train_samples;
+  if (join.train_samples > 0) train_samples_ = epoch_.Add(join);
   if (join.parameters > 0) parameters_ = join.parameters;
 }
 

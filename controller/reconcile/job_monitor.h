@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/coordinator/epoch_size.h"
 #include "controller/coordinator/events.h"
 #include "controller/reconcile/job_figures.h"
 #include "controller/reconcile/observed.h"
@@ -15,7 +16,8 @@ namespace longstride {
 class JobMonitor {
  public:
   // `known`: the job's status when its hosting began, for totals that go on.
-  explicit JobMonitor(const JobStatus& known) : known_(known.progress) {}
+  JobMonitor(const JobStatus& known, DataPlacement placement)
+      : known_(known.progress), epoch_(placement) {}
 
   // True if a decision may come out differently, or the status should say so at once; rounds are
   // mere progress.
@@ -51,7 +53,8 @@ class JobMonitor {
   std::vector<int64_t> planned_batches_;   // by rank
   bool planned_ = false;
   GenerationId adopted_;  // newest that workers came back with
-  int64_t train_samples_ = 0;
+  EpochSize epoch_;
+  int64_t train_samples_ = 0;  // of an epoch
   int64_t parameters_ = 0;
   int64_t discarded_ = 0;
   double worker_seconds_ = 0;

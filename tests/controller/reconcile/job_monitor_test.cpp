@@ -70,7 +70,7 @@ class JobMonitorTest : public ::testing::Test {
     known.progress.accuracy = 0.5;
     return known;
   }
-  JobMonitor monitor_{Known()};
+  JobMonitor monitor_{Known(), DataPlacement::kShared};
 };
 
 TEST_F(JobMonitorTest, MembersAreWhoIsInTheGeneration) {
@@ -129,6 +129,21 @@ TEST_F(JobMonitorTest, RoundsAddUpToProgress) {
   EXPECT_EQ(progress.bytes_sent, 5400) << "with those of the coordinator before";
   EXPECT_THAT(progress.communication_percent, DoubleEq(25));
   EXPECT_EQ(progress.accuracy, 0.5);
+}
+
+TEST_F(JobMonitorTest, AnEpochOfLocalDataIsAllShardsTogether) {
+  JobMonitor monitor(Known(), DataPlacement::kLocal);
+  const auto join = [&](int64_t index, int64_t shard, const std::string& pod = "") {
+    JoinRequest own = Join(index, pod);
+    own.train_samples = shard;
+    monitor.Note({1000, JoinedEvent{own}});
+  };
+  join(0, 700);
+  join(1, 200);
+  join(2, 100);
+  join(1, 200, "next");
+  monitor.Note({1000, RoundCommittedEvent{Round(5, 3)}});
+  EXPECT_THAT(monitor.View().progress->epoch, DoubleEq(0.5)) << "500 of 1,000 samples";
 }
 
 TEST_F(JobMonitorTest, SamplesThatDoNotCountAreLeftOut) {
