@@ -2,11 +2,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "controller/reconcile/network_peers.h"
 #include "core/base/result.h"
 
 namespace longstride {
 std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** argv) {
   ControllerOptions o;
+  std::string metrics_from = "[]";
   CLI::App app(
       "The operator: watches TrainingJobs, makes their workers' pods, hosts their coordinators and "
       "tells the truth about them in status. Run two; one leads.",
@@ -39,6 +41,9 @@ std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** arg
   add("--metrics-port", o.metrics_port, "where /metrics, /healthz and /readyz are served", "PORT")
       ->check(CLI::Range(1, 65535));
   add("--worker-image", o.worker_image, "of workers whose template names none", "IMAGE");
+  add("--metrics-from", metrics_from,
+      "NetworkPolicy peers that may reach workers' metrics port, as a JSON list; none: anybody",
+      "PEERS");
   add("--threads", o.threads, "that look after jobs", "N")->check(CLI::Range(1, 64));
   add("--api-requests-per-second", o.api_requests_per_second, "to the API server, in the long run",
       "N")
@@ -65,6 +70,9 @@ std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** arg
     app.parse(argc, argv);
     if (o.renew_seconds >= o.lease_seconds)
       throw CLI::ValidationError("--renew-seconds", "must be less than --lease-seconds");
+    Result<nlohmann::json> peers = ParseNetworkPeers(metrics_from);
+    if (!peers.ok()) throw CLI::ValidationError("--metrics-from", peers.error().message);
+    o.metrics_from = std::move(*peers);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : ExitCodeOf(ErrorCode::kUser);
   }

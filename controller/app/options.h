@@ -2,6 +2,7 @@
 // pods get it from the downward API.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <variant>
 
@@ -23,6 +24,8 @@ struct ControllerOptions {
   int metrics_port = 8080;  // /metrics, /healthz, /readyz
 
   std::string worker_image = "longstride-worker";
+  // NetworkPolicy peers that may reach workers' metrics; empty: anybody.
+  nlohmann::json metrics_from = nlohmann::json::array();
   int threads = 4;  // that look after jobs
   // Priority and Fairness is what protects the API server; this stops a controller gone wild.
   double api_requests_per_second = 1000;

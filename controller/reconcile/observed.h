@@ -119,6 +119,8 @@ struct WorkerDefaults {
   std::string coordinator_url;  // "https://longstride.longstride-system.svc:8443"
   std::string image;            // for templates that name none
   std::string ca_bundle;        // PEM, of the coordinator's certificate
+  // NetworkPolicy peers that may reach workers' metrics; empty: anybody.
+  nlohmann::json metrics_from = nlohmann::json::array();
 };
 
 struct Observed {

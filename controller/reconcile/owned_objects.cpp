@@ -31,15 +31,16 @@ json ConfigMap(const Observed& o) {
 
 json NetworkPolicy(const Observed& o) {
   const json workers = {{"matchLabels", {{kJobNameLabel, o.metadata.name}}}};
+  json metrics = {{"ports", json::array({json{{"port", kMetricsPort}, {"protocol", "TCP"}}})}};
+  if (!o.defaults.metrics_from.empty()) metrics["from"] = o.defaults.metrics_from;
   return {{"apiVersion", "networking.k8s.io/v1"},
           {"kind", "NetworkPolicy"},
           {"metadata", MetadataOf(o, ConfigMapName(o.metadata.name), "network")},
           {"spec",
            {{"podSelector", workers},
             {"policyTypes", {"Ingress"}},
-            {"ingress",
-             {{{"from", json::array({json{{"podSelector", workers}}})}},
-              {{"ports", json::array({json{{"port", kMetricsPort}, {"protocol", "TCP"}}})}}}}}}};
+            {"ingress", json::array({json{{"from", json::array({json{{"podSelector", workers}}})}},
+                                     std::move(metrics)})}}}};
 }
 
 }  // namespace

@@ -105,6 +105,14 @@ class Chart(unittest.TestCase):
         boards = [t for t in asked if kind(t) == "ConfigMap" and 'grafana_dashboard: "1"' in t]
         self.assertEqual(len(boards), len(list((ROOT / "dashboards").glob("*.json"))))
 
+    def test_who_may_reach_metrics_is_said_to_the_controller_too(self):
+        def deployment(*sets):
+            return next(t for t in documents(*sets) if kind(t) == "Deployment")
+        self.assertNotIn("--metrics-from", deployment())
+        peers = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch"
+        self.assertIn(r'''- "--metrics-from=[{\"namespaceSelector\":{\"matchLabels\":{\"team\":\"watch\"}}}]"''',
+                      deployment(peers))
+
     def test_pods_pass_the_restricted_standard(self):
         for text in (t for t in documents() if kind(t) in ("Deployment", "Pod")):
             for line in ("runAsNonRoot: true", "type: RuntimeDefault", "allowPrivilegeEscalation: false",
@@ -113,7 +121,8 @@ class Chart(unittest.TestCase):
 
     def test_values_that_make_no_sense_are_refused(self):
         for wrong in ("replica=2", "replicas=two", "coordinator.port=0", "image.pullPolicy=Sometimes",
-                      "fullnameOverride=Not_A_Name", "metrics.podMonitor.interval=often"):
+                      "fullnameOverride=Not_A_Name", "metrics.podMonitor.interval=often",
+                      "networkPolicy.metricsFrom[0].pods=all"):
             with self.subTest(wrong):
                 self.assertNotEqual(template(wrong).returncode, 0)
 

@@ -161,5 +161,12 @@ TEST(OwnedObjects, WorkersTakeConnectionsFromEachOtherAndOnTheMetricsPort) {
       {"ports": [{"port": 9464, "protocol": "TCP"}]}]})"));
 }
 
+TEST(OwnedObjects, TheMetricsPortIsForThosePeersOnlyThatTheControllerWasGiven) {
+  Observed o = Job(json::object());
+  o.defaults.metrics_from = json::parse(R"([{"namespaceSelector": {}}])");
+  EXPECT_EQ(OwnedObjects(o)[1]["spec"]["ingress"][1], json::parse(R"({
+    "ports": [{"port": 9464, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]})"));
+}
+
 }  // namespace
 }  // namespace longstride
