@@ -15,6 +15,8 @@ PARALLEL = f"longstride_job_data_parallel_bytes_total{{{JOB}}}"
 BY_JOB = "sum by (job_namespace, job_name)"
 COMMUNICATION = f'longstride_job_activity_seconds_total{{{JOB}, activity="communication"}}'
 LEGEND = "{{job_name}}"
+# Every replica of the controller, and nothing else, has this series.
+REPLICA = 'leader_election_master_status{name="longstride-controller"}'
 
 
 def job(metric, labels=""):
@@ -23,6 +25,11 @@ def job(metric, labels=""):
 
 def worker(metric, labels=""):
     return f"longstride_worker_{metric}{{{JOB}{labels}}}"
+
+
+def of_controller(query):
+    """Series of the controller's replicas alone: kubelets and other operators export metrics of the same names."""
+    return f"{query} and on (job, instance) {REPLICA}"
 
 
 BATCH = graph(
@@ -145,6 +152,7 @@ def training_progress():
 
 def fleet():
     reconcile = '{controller="trainingjob"}'
+    queue = '{name="trainingjob"}'
     return dashboard(
         "longstride-fleet", "longstride / Fleet and controller",
         "All jobs at a glance, and whether the controller keeps up with them.",
@@ -163,22 +171,24 @@ def fleet():
             ]),
             ("Reconciling", 8, [
                 graph("Reconciles", "Looks at jobs a second, by result.", "ops",
-                      (f"sum by (result) (rate(controller_runtime_reconcile_total{reconcile}[{RATE}]))", "{{result}}"),
-                      min=0),
+                      ("sum by (result) ("
+                       + of_controller(f"rate(controller_runtime_reconcile_total{reconcile}[{RATE}])") + ")",
+                       "{{result}}"), min=0),
                 graph("Reconcile time", "Median and 99th percentile.", "s",
-                      *((f"histogram_quantile({q}, sum by (le) (rate("
-                         f"controller_runtime_reconcile_time_seconds_bucket{reconcile}[{RATE}])))", name)
+                      *((f"histogram_quantile({q}, sum by (le) ("
+                         + of_controller("rate(controller_runtime_reconcile_time_seconds_bucket"
+                                         f"{reconcile}[{RATE}])") + "))", name)
                         for q, name in ((0.5, "median"), (0.99, "99 %"))), min=0),
                 graph("Queue", "Jobs that wait to be looked at.", "short",
-                      ("sum by (name) (workqueue_depth)", "{{name}}"), min=0),
+                      (f"sum by (name) ({of_controller(f'workqueue_depth{queue}')})", "{{name}}"), min=0),
                 graph("Queued", "Times a second that a job was put in the queue, and put back after an error.", "ops",
-                      (f"sum(rate(workqueue_adds_total[{RATE}]))", "put in"),
-                      (f"sum(rate(workqueue_retries_total[{RATE}]))", "put back"), min=0),
+                      (f"sum({of_controller(f'rate(workqueue_adds_total{queue}[{RATE}])')})", "put in"),
+                      (f"sum({of_controller(f'rate(workqueue_retries_total{queue}[{RATE}])')})", "put back"), min=0),
             ]),
             ("API server and workers", 8, [
                 graph("Requests to the API server", "By HTTP status; 0 = no answer.", "reqps",
-                      (f"sum by (method, code) (rate(rest_client_requests_total[{RATE}]))", "{{method}} {{code}}"),
-                      min=0),
+                      (f"sum by (method, code) ({of_controller(f'rate(rest_client_requests_total[{RATE}])')})",
+                       "{{method}} {{code}}"), min=0),
                 graph("Watches begun again", "As they broke or had their time.", "ops",
                       (f"sum by (kind) (rate(longstride_watch_restarts_total[{RATE}]))", "{{kind}}"), min=0),
                 graph("Requests of workers", "To the coordinator, by HTTP status.", "reqps",
@@ -188,12 +198,11 @@ def fleet():
             ]),
             ("Replicas", 8, [
                 graph("Leader", "1 for the replica that leads; the sum must be 1.", "short",
-                      ("leader_election_master_status", "{{pod}}"), min=0, max=1),
+                      (REPLICA, "{{pod}}"), min=0, max=1),
                 graph("Memory", "Physical memory of each replica.", "bytes",
-                      ('process_resident_memory_bytes and on (pod) leader_election_master_status', "{{pod}}"), min=0),
+                      (of_controller("process_resident_memory_bytes"), "{{pod}}"), min=0),
                 graph("CPU", "Cores that each replica uses.", "short",
-                      (f"rate(process_cpu_seconds_total[{RATE}]) and on (pod) leader_election_master_status",
-                       "{{pod}}"), min=0),
+                      (of_controller(f"rate(process_cpu_seconds_total[{RATE}])"), "{{pod}}"), min=0),
             ]),
         ], of_jobs=False)
 

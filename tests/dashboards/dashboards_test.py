@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "docs/metrics.md", ROOT / "docs/controller-metrics.md"]
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 # Set by the scrape, or by relabelling (docs/operations.md), on all series.
-SCRAPE_LABELS = {"job_name", "job_namespace", "pod", "le"}
+SCRAPE_LABELS = {"job", "instance", "job_name", "job_namespace", "pod", "le"}
+REPLICA = 'leader_election_master_status{name="longstride-controller"}'
 WORDS = {
     "and", "or", "unless", "by", "on", "without", "ignoring", "group_left", "sum", "count", "max", "min", "avg",
     "topk", "rate", "increase", "histogram_quantile", "scalar", "label_values",
@@ -76,6 +77,16 @@ class Dashboards(unittest.TestCase):
                 self.assertLessEqual(set(labels), own, name)
                 known |= own
             self.assertLessEqual(grouping, known)
+
+    def test_metrics_whose_names_other_programs_share_are_asked_of_the_controller_alone(self):
+        shared = 0
+        for query in self.each_query():
+            names = [name for name, _ in selectors(query)[0] if not name.startswith("longstride_")]
+            others = [name for name in names if name != "leader_election_master_status"]
+            self.assertEqual(query.count(REPLICA), names.count("leader_election_master_status"))
+            self.assertEqual(query.count(f" and on (job, instance) {REPLICA}"), len(others))
+            shared += len(others)
+        self.assertGreater(shared, 0)
 
     def test_histograms_are_read_by_their_buckets_and_nothing_else_is(self):
         metrics = documented()
