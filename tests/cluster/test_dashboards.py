@@ -34,7 +34,8 @@ def discovered():
     for pod in json.loads(harness.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]:
         if "podIP" not in pod["status"] or pod["spec"].get("hostNetwork"):
             continue
-        labels = {"namespace": pod["metadata"]["namespace"], "pod_name": pod["metadata"]["name"]}
+        labels = {"namespace": pod["metadata"]["namespace"], "pod_name": pod["metadata"]["name"],
+                  "pod_phase": pod["status"]["phase"]}
         for name, value in pod["metadata"].get("labels", {}).items():
             name = re.sub(r"\W", "_", name)
             labels |= {f"pod_label_{name}": value, f"pod_labelpresent_{name}": "true"}
