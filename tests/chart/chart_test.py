@@ -113,6 +113,13 @@ class Chart(unittest.TestCase):
         self.assertIn(r'''- "--metrics-from=[{\"namespaceSelector\":{\"matchLabels\":{\"team\":\"watch\"}}}]"''',
                       deployment(peers))
 
+    def test_every_pod_of_the_chart_and_its_test_has_the_pull_secrets(self):
+        def with_secret(*sets):
+            return sum(len(re.findall(r"imagePullSecrets:\n +- name: registry$", t, re.M)) for t in documents(*sets))
+        self.assertEqual(with_secret(), 0)
+        self.assertNotIn("workers:", "".join(t for t in documents() if "job.yaml" in t))
+        self.assertEqual(with_secret("imagePullSecrets[0]=registry"), 3, "controller, helm test, the workers of its job")
+
     def test_pods_pass_the_restricted_standard(self):
         for text in (t for t in documents() if kind(t) in ("Deployment", "Pod")):
             for line in ("runAsNonRoot: true", "type: RuntimeDefault", "allowPrivilegeEscalation: false",
