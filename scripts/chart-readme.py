@@ -17,9 +17,11 @@ HEAD = """# The longstride chart
 Installs the operator that runs TrainingJobs: the CustomResourceDefinition, two replicas of the controller of which one
 leads, and the rights that they need.
 
-    helm install longstride charts/longstride --namespace longstride-system --create-namespace
+    helm install longstride charts/longstride --namespace longstride-system --create-namespace \\
+        --set image.repository=$REGISTRY/longstride/controller,worker.image.repository=$REGISTRY/longstride/worker
     helm test longstride --namespace longstride-system
 
+The [images](../../images/README.md) are yours to build and push.
 [Operations](../../docs/operations.md#in-a-cluster) says how to upgrade and uninstall, which rights are given and why,
 what travels unencrypted, and how to scrape metrics without the Prometheus operator. Without Helm:
 `kubectl apply --server-side -f manifests/install.yaml` installs the same with the defaults below.
