@@ -11,14 +11,15 @@ std::vector<Field> JobFields() {
   f.push_back(String("kind", nullptr, "Always TrainingJob.").Required());
   f.push_back(Object("metadata", "Kubernetes metadata; fields that the API server sets are kept.")
                   .Required());
-  f.push_back(String(
-                  "metadata.name",
-                  [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.name; },
-                  "Name of the job: lower-case letters, digits and '-', at most 63.")
-                  .Required()
-                  .MaxLength(63)
-                  .Pattern(kLabelPattern)
-                  .Example("fashion-mnist"));
+  f.push_back(
+      String(
+          "metadata.name", [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.name; },
+          "Name of the job: lower-case letters, digits and '-'. With the name of each worker "
+          "group it has at most 51 characters, as pods' names hold both.")
+          .Required()
+          .MaxLength(63)
+          .Pattern(kLabelPattern)
+          .Example("fashion-mnist"));
   f.push_back(String(
                   "metadata.namespace",
                   [](TrainingJob& j, size_t) -> FieldRef { return &j.metadata.namespace_; },
@@ -118,7 +119,8 @@ std::vector<Field> JobFields() {
                       "checkpoint; 0 = from the measured times. In a cluster only."));
   f.push_back(Integer("spec.runPolicy.activeDeadlineSeconds",
                       LONGSTRIDE_AT(run_policy.active_deadline_seconds), From(0, 1e9), "seconds",
-                      "Fail the job after this time; 0 = never."));
+                      "End the job after this time: in a cluster it fails; longstride run finishes "
+                      "the round, writes a checkpoint and exits with 7. 0 = never."));
   f.push_back(Integer(
       "spec.runPolicy.backoffLimit", LONGSTRIDE_AT(run_policy.backoff_limit), From(0, 1e6),
       "restarts", "Workers lost before the job fails; each is replaced, after a growing pause."));
