@@ -24,7 +24,9 @@ leads, and the rights that they need.
 The [images](../../images/README.md) are yours to build and push.
 [Operations](../../docs/operations.md#in-a-cluster) says how to upgrade and uninstall, which rights are given and why,
 what travels unencrypted, and how to scrape metrics without the Prometheus operator. Without Helm:
-`kubectl apply --server-side -f manifests/install.yaml` installs the same with the defaults below.
+`kubectl apply --server-side -f manifests/install.yaml` installs the same with the defaults below, but for two things: there
+is no test, and nothing keeps the CustomResourceDefinition. `kubectl delete -f manifests/install.yaml` deletes it, and with it
+every job of the cluster.
 
 ## Values
 

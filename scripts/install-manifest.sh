@@ -7,6 +7,7 @@ helm=$(scripts/helm.sh)
 cat <<'YAML'
 # Generated from charts/longstride by scripts/install-manifest.sh; do not edit.
 #   kubectl apply --server-side -f manifests/install.yaml
+# kubectl delete -f deletes the CustomResourceDefinition, and with it every job of the cluster.
 apiVersion: v1
 kind: Namespace
 metadata:
