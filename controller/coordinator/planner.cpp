@@ -145,10 +145,12 @@ Status Planner::Begin(std::vector<JoinRequest> members, int64_t first_round) {
     const WorkerProfile& p = member.profile;
     plan.shares.push_back({p.alpha, p.beta, p.micro_batch_cap, bounds.min, bounds.max});
   }
-  // Later on the batch is kept within what the members can take.
+  // All replicas begin with the batch that the job names, fewer or later members with what they can
+  // take.
+  const bool whole = first && std::ssize(members) >= spec_.replicas;
   int64_t batch = spec_.training.batch.initial, least = 0, most = 0;
   for (const PlanShare& share : plan.shares) least += share.min_batch, most += share.max_batch;
-  if (!first) batch = std::clamp(batch, std::min(least, most), most);
+  if (!whole) batch = std::clamp(batch, std::min(least, most), most);
   LONGSTRIDE_RETURN_IF_ERROR(Predict(spec_, plan, batch, 0));
   plans_ = {std::move(plan)};  // the others were for other members
   last_issue_round_ = first_round - 1;

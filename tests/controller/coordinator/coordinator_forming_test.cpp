@@ -148,5 +148,19 @@ TEST_F(CoordinatorTest, WithAStartWaitTrainingBeginsWithTheLeastThatTheGroupsAll
   EXPECT_EQ(Poll(0)->generation->members.size(), 2U);
 }
 
+TEST_F(CoordinatorTest, FewerWorkersBeginWithTheBatchThatTheyCanTake) {
+  CoordinatorOptions options;
+  options.job = MakeJob(4);
+  options.job.spec.workers[0].batch = {1, 64};
+  options.job.spec.training.batch.initial = 256;
+  options.start_wait = std::chrono::seconds(30);
+  Make(4, options);
+  ASSERT_TRUE(Join(0).ok());
+  Pass(std::chrono::seconds(31), {0});
+  EXPECT_FALSE(coordinator_->end()) << coordinator_->end()->reason;
+  ASSERT_TRUE(Poll(0));
+  EXPECT_EQ(Poll(0)->generation->plans.back().shares.size(), 1U);
+}
+
 }  // namespace
 }  // namespace longstride
