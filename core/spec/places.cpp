@@ -1,6 +1,7 @@
 #include "core/spec/places.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/format.h"
 
@@ -18,12 +19,23 @@ ReplicaBounds BoundsOf(const TrainingJobSpec& spec) {
 
 Status CheckReplicas(const TrainingJobSpec& spec, int64_t replicas) {
   const ReplicaBounds bounds = BoundsOf(spec);
-  if (replicas >= bounds.least && replicas <= bounds.most) return {};
-  return UserError(
-      Format("the job runs with %lld to %lld workers, not %lld (minReplicas and maxReplicas of its "
-             "groups)",
-             static_cast<long long>(bounds.least), static_cast<long long>(bounds.most),
-             static_cast<long long>(replicas)));
+  if (replicas < bounds.least || replicas > bounds.most) {
+    return UserError(
+        Format("the job runs with %lld to %lld workers, not %lld (minReplicas and maxReplicas of "
+               "its groups)",
+               static_cast<long long>(bounds.least), static_cast<long long>(bounds.most),
+               static_cast<long long>(replicas)));
+  }
+  const std::optional<PartitionSpec>& partition = spec.data.partition;
+  if (!partition) return {};
+  const int64_t shards = partition->shards > 0 ? partition->shards : spec.replicas;
+  if (replicas > shards) {
+    return UserError(
+        Format("the data are cut into %lld shards, which are too few for %lld workers: start the "
+               "job with data.partition.shards set to the largest number of workers",
+               static_cast<long long>(shards), static_cast<long long>(replicas)));
+  }
+  return {};
 }
 
 std::vector<WorkerPlace> DealReplicas(const TrainingJobSpec& spec) {

@@ -27,7 +27,7 @@ struct ReplicaBounds {
   int64_t most = 0;
 };
 [[nodiscard]] ReplicaBounds BoundsOf(const TrainingJobSpec& spec);
-// kUser when `replicas` is not within the bounds.
+// kUser when `replicas` is not within the bounds, or more than the data are cut into shards.
 [[nodiscard]] Status CheckReplicas(const TrainingJobSpec& spec, int64_t replicas);
 
 // Deals spec.replicas to the worker groups: first every group's minReplicas, then one to each group

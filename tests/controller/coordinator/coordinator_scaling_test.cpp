@@ -59,6 +59,22 @@ TEST_F(ScalingTest, ScaleKeepsToTheGroupsBounds) {
   EXPECT_EQ(coordinator_->Scale(5).error().code, ErrorCode::kUser);
 }
 
+TEST_F(ScalingTest, ScaleKeepsToTheShardsThatTheDataAreCutInto) {
+  CoordinatorOptions options;
+  options.job = MakeJob(4);
+  options.job.spec.data.placement = DataPlacement::kLocal;
+  options.job.spec.data.partition = PartitionSpec{.dirichlet = 0.1};
+  Make(4, options);
+  EXPECT_THAT(coordinator_->Scale(5).error().message,
+              HasSubstr("4 shards, which are too few for 5 workers"));
+  EXPECT_TRUE(coordinator_->Scale(3).ok());
+  EXPECT_TRUE(coordinator_->Scale(4).ok());
+  options.job.spec.data.partition->shards = 5;
+  Make(4, options);
+  EXPECT_TRUE(coordinator_->Scale(5).ok());
+  EXPECT_EQ(coordinator_->Scale(6).error().code, ErrorCode::kUser);
+}
+
 TEST_F(ScalingTest, WhoIsNotWantedHandsOnTheStateBeforeItGoes) {
   Make(2);
   JoinAll();
