@@ -36,6 +36,10 @@ void AddBatch(std::vector<Rule>& rules) {
   rules.push_back({"spec", initial,
                    read + " <= self.workers.map(group, group.batch.max).max() * self.replicas",
                    "is more than the workers may take, each at most its group's batch.max"});
+  rules.push_back({"spec.training.batch.normTest", "estimator",
+                   "self.estimator != 'pseudoGradient' || self.test == 'norm'",
+                   "pseudoGradient measures no inner products: use sketch, exact or microbatch, or "
+                   "test: norm"});
 }
 
 void AddModelAndData(std::vector<Rule>& rules) {

@@ -1,4 +1,4 @@
-// What is said of training: aggregation, length, learning rate, local steps, batch.
+// What is said of training: aggregation, length, learning rate, local steps, batch, norm test.
 #include <algorithm>
 #include <functional>
 
@@ -90,6 +90,18 @@ void Validator::CheckBatch() {
   Require(static_cast<double>(initial) <= high, at, uses,
           Format("%ld is more than %ld workers with a batch.max of %ld may take", initial,
                  spec_.replicas, largest));
+}
+
+void Validator::CheckNormTest() {
+  const BatchSpec& batch = spec_.training.batch;
+  if (batch.policy == BatchPolicy::kFixed) return;
+  const std::string at = "spec.training.batch.normTest", estimator = at + ".estimator";
+  Require(batch.norm_test.test == BatchTest::kNorm ||
+              batch.norm_test.estimator != NoiseEstimator::kPseudoGradient,
+          estimator, {"spec.training.batch.policy", "spec.training.batch.normTest.test"},
+          EnumName(job_, estimator) + " measures no inner products, which test " +
+              EnumName(job_, at + ".test") + " needs",
+          "use sketch, exact or microbatch, or test: norm");
 }
 
 }  // namespace longstride

@@ -34,6 +34,7 @@ class Validator {
     CheckLearningRate();
     CheckLocalSteps();
     CheckBatch();
+    CheckNormTest();
     CheckRest();
   }
 
@@ -74,6 +75,7 @@ class Validator {
   void CheckLearningRate();
   void CheckLocalSteps();
   void CheckBatch();
+  void CheckNormTest();
 
   const Node& root_;
   const TrainingJob& job_;
