@@ -142,12 +142,13 @@ Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOp
   o.generation = generation.is_number_integer() ? generation.get<int64_t>() : 0;
   o.deleting = !kube::StringAt(job, "/metadata/deletionTimestamp").empty();
   o.managed_by = kube::StringAt(job, "/spec/runPolicy/managedBy");
+  o.status = StatusFromJson(kube::ValueAt(job, "/status"));
   if (memory.parsed_generation != o.generation) {
     json manifest = {{"apiVersion", kApiVersion}, {"kind", kKind}};
     manifest["metadata"] = {{"name", kube::StringAt(job, "/metadata/name")},
                             {"namespace", kube::StringAt(job, "/metadata/namespace")}};
     manifest["spec"] = kube::ValueAt(job, "/spec");
-    ParsedJob parsed = ParseTrainingJobJson(manifest);
+    ParsedJob parsed = ParseTrainingJobJson(manifest, "", {}, /*started=*/o.status.start_time > 0);
     memory.parsed_generation = o.generation;
     memory.metadata.name = kube::StringAt(job, "/metadata/name");
     memory.metadata.namespace_ = kube::StringAt(job, "/metadata/namespace");
@@ -158,7 +159,6 @@ Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOp
   o.metadata = memory.metadata;
   o.spec = memory.spec;
   o.spec_faults = memory.faults;
-  o.status = StatusFromJson(kube::ValueAt(job, "/status"));
   o.defaults = options_.defaults;
   o.defaults.ca_bundle = options_.ca_bundle();
   o.objects_applied =

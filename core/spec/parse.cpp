@@ -9,13 +9,14 @@
 namespace longstride {
 namespace {
 
-ParsedJob Finish(std::optional<Node> root, const std::vector<Override>& overrides, Faults faults) {
+ParsedJob Finish(std::optional<Node> root, const std::vector<Override>& overrides, bool started,
+                 Faults faults) {
   ParsedJob parsed;
   if (root) {
     for (const Override& override : overrides) ApplyOverride(override, *root, faults);
     TrainingJob job;
     ReadJob(*root, job, faults);
-    if (root->kind == Node::Kind::kMap) ValidateJob(*root, job, faults);
+    if (root->kind == Node::Kind::kMap) ValidateJob(*root, job, started, faults);
     if (faults.empty()) parsed.job = std::move(job);
   }
   parsed.faults = faults.Take();
@@ -33,17 +34,17 @@ Result<Override> ParseOverride(std::string_view text) {
 }
 
 ParsedJob ParseTrainingJob(std::string_view text, const std::string& source,
-                           const std::vector<Override>& overrides) {
+                           const std::vector<Override>& overrides, bool started) {
   Faults faults;
   std::optional<Node> root = ReadNode(text, source, faults);
-  return Finish(std::move(root), overrides, std::move(faults));
+  return Finish(std::move(root), overrides, started, std::move(faults));
 }
 
 ParsedJob ParseTrainingJobJson(const nlohmann::json& json, const std::string& source,
-                               const std::vector<Override>& overrides) {
+                               const std::vector<Override>& overrides, bool started) {
   Faults faults;
   std::optional<Node> root = NodeFromJson(json, source, faults);
-  return Finish(std::move(root), overrides, std::move(faults));
+  return Finish(std::move(root), overrides, started, std::move(faults));
 }
 
 Result<TrainingJob> LoadTrainingJob(const std::string& path,

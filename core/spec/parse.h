@@ -36,14 +36,17 @@ struct ParsedJob {
   [[nodiscard]] bool ok() const { return job.has_value(); }
 };
 
-// YAML or JSON text; `source` names it in faults.
+// YAML or JSON text; `source` names it in faults. A job that has `started` may have any number of
+// workers, as its batch is kept within what they can take; a new one begins with batch.initial.
 [[nodiscard]] ParsedJob ParseTrainingJob(std::string_view text, const std::string& source,
-                                         const std::vector<Override>& overrides = {});
+                                         const std::vector<Override>& overrides = {},
+                                         bool started = false);
 
 // A JSON object, as the API server sends it and ToJson writes it. Faults have no positions.
 [[nodiscard]] ParsedJob ParseTrainingJobJson(const nlohmann::json& json,
                                              const std::string& source = "",
-                                             const std::vector<Override>& overrides = {});
+                                             const std::vector<Override>& overrides = {},
+                                             bool started = false);
 
 // Reads and parses the file `path`. kUser with all faults, a line each, or if it cannot be read.
 [[nodiscard]] Result<TrainingJob> LoadTrainingJob(const std::string& path,

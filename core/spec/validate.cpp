@@ -151,8 +151,8 @@ void Validator::CheckRest() {
           "at least 64Mi; mind the unit, as in 2Gi");
 }
 
-void ValidateJob(const Node& root, const TrainingJob& job, Faults& faults) {
-  Validator(root, job, faults).Run();
+void ValidateJob(const Node& root, const TrainingJob& job, bool started, Faults& faults) {
+  Validator(root, job, started, faults).Run();
 }
 
 }  // namespace longstride

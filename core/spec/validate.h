@@ -8,7 +8,8 @@
 
 namespace longstride {
 
-// `job` was read from `root`, a map; adds what is wrong to `faults`.
-void ValidateJob(const Node& root, const TrainingJob& job, Faults& faults);
+// `job` was read from `root`, a map; `started` as of ParseTrainingJob. Adds what is wrong to
+// `faults`.
+void ValidateJob(const Node& root, const TrainingJob& job, bool started, Faults& faults);
 
 }  // namespace longstride

@@ -4,6 +4,7 @@
 
 #include "core/base/format.h"
 #include "core/spec/fields.h"
+#include "core/spec/places.h"
 #include "core/spec/validator.h"
 
 namespace longstride {
@@ -75,21 +76,24 @@ void Validator::CheckBatch() {
   Require(initial >= spec_.replicas, at, {"spec.replicas"},
           Format("%ld samples cannot be split over %ld workers", initial, spec_.replicas),
           "each worker needs at least one");
-  // Which group gets how many workers is dealt later; what no dealing can satisfy is wrong already.
-  int64_t smallest = spec_.workers.front().batch.min, largest = spec_.workers.front().batch.max;
-  for (const WorkerGroup& group : spec_.workers) {
-    smallest = std::min(smallest, group.batch.min);
-    largest = std::max(largest, group.batch.max);
+  if (started_) return;
+  double least = 0, most = 0;  // bounds go up to 2^53
+  for (const WorkerPlace& place : DealReplicas(spec_)) {
+    const auto group = std::ranges::find(spec_.workers, place.group, &WorkerGroup::name);
+    least += static_cast<double>(group->batch.min);
+    most += static_cast<double>(group->batch.max);
   }
-  const double low = static_cast<double>(smallest) * static_cast<double>(spec_.replicas);
-  const double high = static_cast<double>(largest) * static_cast<double>(spec_.replicas);
   const Paths uses = {"spec.replicas", "spec.workers"};
-  Require(static_cast<double>(initial) >= low, at, uses,
-          Format("%ld is less than %ld workers with a batch.min of %ld need", initial,
-                 spec_.replicas, smallest));
-  Require(static_cast<double>(initial) <= high, at, uses,
-          Format("%ld is more than %ld workers with a batch.max of %ld may take", initial,
-                 spec_.replicas, largest));
+  Require(static_cast<double>(initial) >= least, at, uses,
+          Format("%ld is less than the %.0f that %ld workers need, each at least its group's "
+                 "batch.min",
+                 initial, least, spec_.replicas),
+          "raise it or lower batch.min");
+  Require(static_cast<double>(initial) <= most, at, uses,
+          Format("%ld is more than the %.0f that %ld workers may take, each at most its group's "
+                 "batch.max",
+                 initial, most, spec_.replicas),
+          "lower it or raise batch.max");
 }
 
 void Validator::CheckNormTest() {

@@ -17,8 +17,8 @@ namespace longstride {
 
 class Validator {
  public:
-  Validator(const Node& root, const TrainingJob& job, Faults& faults)
-      : root_(root), job_(job), spec_(job.spec), faults_(faults) {}
+  Validator(const Node& root, const TrainingJob& job, bool started, Faults& faults)
+      : root_(root), job_(job), spec_(job.spec), started_(started), faults_(faults) {}
 
   void Run() {
     CheckRequired();
@@ -80,6 +80,7 @@ class Validator {
   const Node& root_;
   const TrainingJob& job_;
   const TrainingJobSpec& spec_;
+  const bool started_;
   Faults& faults_;
 };
 

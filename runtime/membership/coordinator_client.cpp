@@ -45,7 +45,7 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   Result<TrainingJob> FetchJob() override {
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::string text,
                                 Retry("GET", "job", "", kUnreachable, seconds(10)));
-    ParsedJob parsed = ParseTrainingJob(text, "job");
+    ParsedJob parsed = ParseTrainingJob(text, "job", {}, /*started=*/true);
     if (!parsed.ok()) return ToError(parsed.faults);
     return std::move(*parsed.job);
   }

@@ -160,6 +160,20 @@ TEST_F(ControllerTest, AnInvalidSpecFailsItsJobAndDelaysNoOther) {
   EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
 }
 
+TEST_F(ControllerTest, AJobThatHasStartedIsScaledBelowWhatItsFirstBatchNeeds) {
+  const auto controller = Start();
+  PutJob([](Json& job) {
+    job["spec"]["workers"] = Json::array({Json{{"name", "worker"}, {"batch", {{"max", 16}}}}});
+  });
+  ASSERT_TRUE(Eventually([&] { return Job()["status"].contains("startTime"); }));
+  Json job = Job();
+  job["metadata"]["generation"] = 2;
+  job["spec"]["replicas"] = 1;
+  server_->Put(kube::TrainingJobs(), job);
+  ASSERT_TRUE(Eventually([&] { return Job()["status"]["observedGeneration"] == 2; }));
+  EXPECT_FALSE(Holds("Failed", "InvalidSpec")) << Condition("Failed")["message"];
+}
+
 TEST_F(ControllerTest, ATemplateThatIsRefusedIsNamed) {
   server_->SetAdmission([](const std::string& plural, const Json&) {
     kube::FakeApiServer::Refusal refusal;

@@ -87,6 +87,12 @@ TEST(ParseTrainingJob, ReportsAllFaultsAtOnceWithPositionPathAndHint) {
             "did you mean \"cnn\"?");
 }
 
+TEST(ParseTrainingJob, AsksOnlyOfAJobThatIsToBeginThatItsWorkersCanTakeTheInitialBatch) {
+  const std::string scaled = Minimal("", "  replicas: 1\n  workers: [{batch: {max: 64}}]\n");
+  EXPECT_THAT(FaultsOf(scaled), HasSubstr("128 is more than the 64 that 1 workers may take"));
+  EXPECT_EQ(FaultsOf(ParseTrainingJob(scaled, "t", {}, /*started=*/true)), "");
+}
+
 TEST(ParseTrainingJob, TakesJsonTextWithPositions) {
   const std::string json =
       "{\"apiVersion\":\"longstride.dev/v1alpha1\",\n"
