@@ -1,6 +1,7 @@
 #include "runtime/training/engine.h"
 
 #include <exception>
+#include <optional>
 
 #include "core/base/format.h"
 #include "runtime/model/model.h"
@@ -18,6 +19,11 @@ Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,
   if (SampleLimit(training, train->size()) == INT64_MAX && !options.job.spec.evaluation.target) {
     return UserError(
         "the job never ends: set training.maxSamples, training.maxEpochs or evaluation.target");
+  }
+  const std::optional<EvaluationTarget>& target = options.job.spec.evaluation.target;
+  if (target && target->metric == TargetMetric::kAccuracy && train->shape().classes == 0) {
+    return UserError(
+        "evaluation.target: these data are a regression, which has no accuracy: use metric: loss");
   }
   try {
     if (training.precision == Precision::kFloat64) {

@@ -85,6 +85,8 @@ class Engine {
   virtual void LimitMicroBatch(int64_t samples) = 0;
 };
 
+// kData for a training set without samples; kUser for a job that would never end, or that waits for
+// an accuracy where there are no classes; kResource when memory does not suffice.
 [[nodiscard]] Result<std::unique_ptr<Engine>> MakeEngine(EngineOptions options,
                                                          std::shared_ptr<const Dataset> train,
                                                          std::shared_ptr<const Dataset> evaluation,

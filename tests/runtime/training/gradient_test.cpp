@@ -190,6 +190,19 @@ TEST(MakeEngine, TellsAModelThatDoesNotFitFromOneThatIsWrong) {
   }
 }
 
+TEST(MakeEngine, RefusesToWaitForAnAccuracyWhereThereAreNoClasses) {
+  TrainingJob job = SmallJob();
+  job.spec.data.synthetic.task = SyntheticTask::kRegression;
+  for (const TargetMetric metric : {TargetMetric::kAccuracy, TargetMetric::kLoss}) {
+    job.spec.evaluation.target = {.metric = metric, .value = 0.9};
+    const auto train = TrainingSet(job);
+    auto model = MakeModel(job.spec.model, train->shape(), Precision::kFloat64, 1);
+    const auto engine = MakeEngine({.job = job}, train, EvaluationSet(job), std::move(*model));
+    EXPECT_EQ(engine.ok(), metric == TargetMetric::kLoss);
+    if (!engine.ok()) EXPECT_EQ(engine.error().code, ErrorCode::kUser);
+  }
+}
+
 TEST(Gradients, OneSampleThatDoesNotFitIsAnError) {
   const Computed none = ComputeWith(0, 1000);
   ASSERT_FALSE(none.status.ok());
