@@ -36,6 +36,14 @@ void AddBatch(std::vector<Rule>& rules) {
   rules.push_back({"spec", initial,
                    read + " <= self.workers.map(group, group.batch.max).max() * self.replicas",
                    "is more than the workers may take, each at most its group's batch.max"});
+  rules.push_back(
+      {"spec", initial,
+       "self.training.batch.policy == 'fixed' || " + read +
+           " > self.replicas * (self.model.name == 'resnet' ? 3 : 1) || (self.replicas > 1 && "
+           "self.data.placement == 'shared' && ${training.batch.normTest.estimator} != "
+           "'microbatch')",
+       "is too few to measure noise within workers, so that the batch would never grow: more than "
+       "one sample for each, of a resnet more than three, or policy: fixed"});
   rules.push_back({"spec.training.batch.normTest", "estimator",
                    "self.estimator != 'pseudoGradient' || self.test == 'norm'",
                    "pseudoGradient measures no inner products: use sketch, exact or microbatch, or "

@@ -106,6 +106,19 @@ void Validator::CheckNormTest() {
           EnumName(job_, estimator) + " measures no inner products, which test " +
               EnumName(job_, at + ".test") + " needs",
           "use sketch, exact or microbatch, or test: norm");
+
+  // Where noise within workers is all that is measured, step 0 must be able to split some worker's
+  // batch (runtime/training/local_round.cpp).
+  const bool within = batch.norm_test.estimator == NoiseEstimator::kMicrobatch ||
+                      spec_.data.placement == DataPlacement::kLocal || spec_.replicas == 1;
+  const int64_t whole = spec_.model.kind == ModelKind::kResnet ? 3 : 1;  // the largest not split
+  Require(!within || batch.initial > whole * spec_.replicas, "spec.training.batch.initial",
+          {"spec.training.batch.policy", estimator, "spec.data.placement", "spec.replicas",
+           "spec.model.name"},
+          Format("%ld samples on %ld workers are too few to measure noise within workers, so that "
+                 "the batch would never grow",
+                 batch.initial, spec_.replicas),
+          Format("at least %ld, or policy: fixed", whole * spec_.replicas + 1));
 }
 
 }  // namespace longstride
