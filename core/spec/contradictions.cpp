@@ -84,6 +84,11 @@ void AddPlacement(std::vector<Rule>& rules) {
        "self.data.placement == 'shared' || self.training.batch.policy == 'fixed' || ${" +
            estimator + "} in ['sketch', 'exact']",
        "cannot tell skew between local data from noise: use sketch or exact"});
+  rules.push_back(
+      {"spec.data", "placement",
+       "self.format != 'synthetic' || ${placement} == 'shared' || has(self.partition)",
+       "every worker would generate the same synthetic samples: add a partition, or use "
+       "placement: shared"});
   const std::string shards = "${data.partition.shards}";
   rules.push_back({"spec", "data.partition", shards + " == 0 || self.replicas <= " + shards,
                    "there are fewer shards than spec.replicas"});

@@ -78,11 +78,17 @@ void Validator::CheckPlacement() {
           at, {"spec.data.placement", "spec.training.batch.policy"},
           EnumName(job_, at) + " cannot tell skew between local data from noise",
           "use sketch or exact");
-  if (!data.partition) return;
   const bool tokens = data.format == DataFormat::kTokens || data.format == DataFormat::kText;
   const bool labels = data.format != DataFormat::kSynthetic ||
                       data.synthetic.task == SyntheticTask::kClassification ||
                       data.synthetic.task == SyntheticTask::kImages;
+  if (!data.partition) {
+    Require(data.format != DataFormat::kSynthetic, "spec.data.placement",
+            {"spec.data.format", "spec.data.synthetic.task", "spec.data.partition"},
+            "every worker would generate the same synthetic samples",
+            labels ? "cut them, as by partition: {dirichlet: 0.1}" : "use placement: shared");
+    return;
+  }
   Require(!tokens && labels, "spec.data.partition",
           {"spec.data.format", "spec.data.synthetic.task"},
           "data without classes cannot be partitioned by class");
