@@ -1,9 +1,16 @@
 #include "runtime/collective/trimmed_mean.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace longstride {
 namespace {
+
+// By size; what is not a number comes last, as sorting needs an order of all values.
+template <typename T>
+bool NumbersFirst(T a, T b) {
+  return a < b || (std::isnan(b) && !std::isnan(a));
+}
 
 template <typename T>
 Status Reduce(Collective& collective, std::span<T> data, const std::vector<bool>& contributes,
@@ -25,7 +32,7 @@ Status Reduce(Collective& collective, std::span<T> data, const std::vector<bool>
     for (size_t r = 0; r < members; ++r) {
       if (contributes[r]) values.push_back(received[r * shard + i]);
     }
-    std::ranges::sort(values);
+    std::ranges::sort(values, NumbersFirst<T>);
     T sum = 0;
     for (size_t k = trimmed; k < trimmed + kept; ++k) sum += values[k];
     mean[i] = sum / static_cast<T>(kept);

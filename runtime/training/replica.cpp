@@ -1,6 +1,8 @@
 #include "runtime/training/replica.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "core/base/random.h"
 #include "runtime/model/model.h"
@@ -46,6 +48,16 @@ void Replica<T>::Restore() {
   RestoreModel();
   std::ranges::copy(saved_inner_.span(), inner_.state().begin());
   inner_.set_steps(saved_steps_);
+}
+
+template <typename T>
+bool Replica<T>::BuffersFinite() const {
+  const std::span<const T> now = flat_.buffers(), before = saved_buffers_.span();
+  for (size_t i = 0; i < now.size(); ++i) {
+    const bool stayed = std::memcmp(&now[i], &before[i], sizeof(T)) == 0;
+    if (!stayed && !std::isfinite(now[i])) return false;
+  }
+  return true;
 }
 
 template <typename T>

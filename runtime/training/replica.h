@@ -44,6 +44,10 @@ class Replica {
   // Parameters and buffers alone, back to the anchor's.
   void RestoreModel();
 
+  // Whether the buffers that this round changed are finite. Those that stayed may hold anything, as
+  // the infinities of an attention mask do.
+  [[nodiscard]] bool BuffersFinite() const;
+
   // Digest of parameters and buffers: equal on two workers if and (but for chance) only if all bits
   // are.
   [[nodiscard]] uint64_t ModelDigest() const;

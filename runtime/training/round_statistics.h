@@ -24,7 +24,7 @@ struct RankSlot {
   int64_t samples = 0;      // n_m that count: 0 when the update is not finite
   double weight = 0;        // of the update in the average: n_m or, with local data, of its shard
   uint64_t digest = 0;      // of w_k, the buffers and the schedule's state; 0: it has not all of it
-  bool finite = true;       // Delta_m and the buffers are finite
+  bool finite = true;       // Delta_m and what changed in the buffers are finite
   bool statistics_finite = true;
   BoundaryRequest request = BoundaryRequest::kNone;
   bool received_all = true;    // all of w_k has come to it, or it held it when the round began

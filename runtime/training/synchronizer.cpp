@@ -94,7 +94,7 @@ Result<Exchange> Synchronizer<T>::Run(const RoundSettings& settings,
     slot.update_norm_squared = SquaredNorm(flat.parameters());
   }
   slot.finite = std::isfinite(slot.update_norm_squared) && std::isfinite(slot.loss_sum) &&
-                std::isfinite(SquaredNorm(flat.buffers())) &&
+                replica_.BuffersFinite() &&
                 (training_.synchronization.inner_state != InnerStatePolicy::kAverage ||
                  std::isfinite(SquaredNorm(replica_.inner().state())));
   if (!slot.finite) slot.samples = 0, slot.loss_sum = 0, slot.update_norm_squared = 0;

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "core/base/random.h"
 #include "runtime/collective/traffic.h"
 #include "tests/runtime/collective/members.h"
@@ -34,6 +36,14 @@ TEST(TrimmedMean, IsTakenElementByElement) {
   const auto results =
       TrimmedMeans({{1, 100, 7}, {2, 1, 7}, {3, 2, 7}, {100, 3, 7}}, {true, true, true, true});
   for (const auto& result : results) EXPECT_THAT(result, ::testing::ElementsAre(2.5, 2.5, 7));
+}
+
+TEST(TrimmedMean, WhatIsNotANumberIsLeftOutAsTheLargest) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto results =
+      TrimmedMeans({{nan, nan}, {1, nan}, {2, nan}, {3, nan}}, {true, true, true, true});
+  for (const auto& result : results)
+    EXPECT_THAT(result, ::testing::ElementsAre(2.5, ::testing::NanSensitiveDoubleEq(nan)));
 }
 
 TEST(TrimmedMean, OneAbnormalMemberCannotLeaveTheRangeOfTheOthers) {

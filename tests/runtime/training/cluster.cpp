@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "core/schedule/ledger.h"
@@ -18,10 +19,11 @@
 namespace longstride::testing {
 namespace {
 
-std::vector<double> Flatten(Model& model) {
+std::vector<double> Flatten(const std::vector<NamedTensor>& tensors) {
   std::vector<double> all;
-  for (const NamedTensor& p : model.parameters()) {
-    const at::Tensor wide = p.tensor.detach().to(at::kDouble).contiguous();
+  for (const NamedTensor& t : tensors) {
+    if (!t.tensor.is_floating_point()) continue;
+    const at::Tensor wide = t.tensor.detach().to(at::kDouble).contiguous();
     all.insert(all.end(), wide.const_data_ptr<double>(),
                wide.const_data_ptr<double>() + wide.numel());
   }
@@ -48,6 +50,26 @@ class DyingCollective final : public ForwardingCollective {
   const Purpose purpose_;
   const int at_;
   int calls_ = 0;
+};
+
+class PoisonedDataset final : public Dataset {
+ public:
+  PoisonedDataset(std::shared_ptr<const Dataset> from, int64_t index)
+      : from_(std::move(from)), index_(index) {}
+  int64_t size() const override { return from_->size(); }
+  const DataShape& shape() const override { return from_->shape(); }
+  void Read(std::span<const int64_t> indices, Batch& batch) const override {
+    from_->Read(indices, batch);
+    const size_t width = batch.floats.size() / indices.size();
+    for (size_t i = 0; i < indices.size(); ++i) {
+      if (index_ < 0 || indices[i] == index_)
+        batch.floats[i * width] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+
+ private:
+  std::shared_ptr<const Dataset> from_;
+  int64_t index_;  // -1 = all
 };
 
 }  // namespace
@@ -105,6 +127,10 @@ std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job) {
 std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job) {
   return std::move(
       OpenDatasets(job.spec.data, static_cast<uint64_t>(job.spec.seed)).value().evaluation);
+}
+
+std::shared_ptr<const Dataset> Poisoned(std::shared_ptr<const Dataset> from, int64_t index) {
+  return std::make_shared<PoisonedDataset>(std::move(from), index);
 }
 
 Cluster::Cluster(TrainingJob job, int workers, std::string checkpoint_directory)
@@ -180,7 +206,11 @@ void Cluster::RunToEnd(const std::vector<Plan>& plans) {
 }
 
 std::vector<double> Cluster::Parameters(int rank) const {
-  return Flatten(*workers_[rank].model);
+  return Flatten(workers_[rank].model->parameters());
+}
+
+std::vector<double> Cluster::Buffers(int rank) const {
+  return Flatten(workers_[rank].model->buffers());
 }
 
 std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t steps) {
@@ -209,7 +239,7 @@ std::vector<double> PlainSgd(const TrainingJob& job, int64_t batch, int64_t step
       p.tensor.sub_(p.tensor.grad() * job.spec.training.learning_rate.value);
     }
   }
-  return Flatten(*model);
+  return Flatten(model->parameters());
 }
 
 void ExpectLedgerLaw(const std::vector<RoundReport>& reports) {

@@ -108,6 +108,8 @@ class Cluster {
   const std::vector<RoundReport>& reports(int rank = 0) { return workers_[rank].channel.reports; }
   // All parameters, one tensor after the other.
   std::vector<double> Parameters(int rank = 0) const;
+  // As many of the buffers as are floats.
+  std::vector<double> Buffers(int rank = 0) const;
   int size() const { return static_cast<int>(workers_.size()); }
 
  private:
@@ -128,6 +130,9 @@ Cluster::Wrap DiesIn(Purpose purpose, int rank, int at = 1);
 
 std::shared_ptr<const Dataset> TrainingSet(const TrainingJob& job);
 std::shared_ptr<const Dataset> EvaluationSet(const TrainingJob& job);
+
+// `from` with not-a-number as the first feature of sample `index`, or of all.
+std::shared_ptr<const Dataset> Poisoned(std::shared_ptr<const Dataset> from, int64_t index = -1);
 
 // Parameters after `steps` steps of plain SGD on batches of B samples in the job's order, by a bare
 // loop that shares nothing with the engine but the model and the data.

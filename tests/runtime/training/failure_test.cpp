@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "cluster.h"
 
@@ -151,33 +150,12 @@ TEST(NewGeneration, BringsANewcomerToTheMostAdvancedState) {
   EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
 }
 
-// Gives not-a-number in place of sample `index`.
-class PoisonedDataset final : public Dataset {
- public:
-  PoisonedDataset(std::shared_ptr<const Dataset> from, int64_t index)
-      : from_(std::move(from)), index_(index) {}
-  int64_t size() const override { return from_->size(); }
-  const DataShape& shape() const override { return from_->shape(); }
-  void Read(std::span<const int64_t> indices, Batch& batch) const override {
-    from_->Read(indices, batch);
-    const size_t width = batch.floats.size() / indices.size();
-    for (size_t i = 0; i < indices.size(); ++i) {
-      if (index_ < 0 || indices[i] == index_)
-        batch.floats[i * width] = std::numeric_limits<float>::quiet_NaN();
-    }
-  }
-
- private:
-  std::shared_ptr<const Dataset> from_;
-  int64_t index_;  // -1 = all
-};
-
 TEST(NotFinite, AnUpdateContributesNothingAndItsSamplesAreDiscarded) {
   TrainingJob job = MomentumJob();
   job.spec.training.batch.policy = BatchPolicy::kFixed;
   job.spec.training.max_samples = 512;  // one epoch: the poisoned sample comes once
   const auto clean = TrainingSet(job);
-  const auto poisoned = std::make_shared<PoisonedDataset>(clean, 77);
+  const auto poisoned = Poisoned(clean, 77);
   Cluster cluster(job, {poisoned, poisoned, poisoned});
   cluster.RunToEnd({EqualPlan(3)});
 
@@ -208,7 +186,7 @@ TEST(NotFinite, TheOthersAverageAloneWithTheirOwnWeights) {
   TrainingJob job = SmallJob();
   job.spec.training.max_samples = 32;  // one round
   const auto clean = TrainingSet(job);
-  Cluster cluster(job, {clean, std::make_shared<PoisonedDataset>(clean, -1)});
+  Cluster cluster(job, {clean, Poisoned(clean)});
   cluster.RunToEnd({ExactPlan({16, 16})});
   // As if rank 0 had been alone with the first 16 samples.
   EXPECT_LT(RelativeDifference(cluster.Parameters(), PlainSgd(job, 16, 1)), 1e-12);
@@ -218,7 +196,7 @@ TEST(NotFinite, TheOthersAverageAloneWithTheirOwnWeights) {
 TEST(NotFinite, AgainAndAgainOnOneWorkerAloneMakesItStartAnew) {
   TrainingJob job = SmallJob();
   const auto clean = TrainingSet(job);
-  Cluster cluster(job, {clean, std::make_shared<PoisonedDataset>(clean, -1), clean});
+  Cluster cluster(job, {clean, Poisoned(clean), clean});
   const auto outcomes = cluster.Run({EqualPlan(3)});
   ASSERT_TRUE(outcomes[1].ok());
   EXPECT_EQ(*outcomes[1], Outcome::kUnfit);
@@ -230,7 +208,7 @@ TEST(NotFinite, EverywhereForManyRoundsIsDivergence) {
   for (const int workers : {1, 2}) {
     TrainingJob job = SmallJob();
     job.spec.training.max_samples = 100000;
-    const auto poisoned = std::make_shared<PoisonedDataset>(TrainingSet(job), -1);
+    const auto poisoned = Poisoned(TrainingSet(job));
     Cluster cluster(
         job, std::vector<std::shared_ptr<const Dataset>>(static_cast<size_t>(workers), poisoned));
     const std::vector<double> before = cluster.Parameters();
