@@ -41,6 +41,10 @@ class Model {
   // Dropout and batch normalization follow it. Initially training.
   virtual void SetTraining(bool training) = 0;
 
+  // Fewest samples that a training pass can take: two where batch normalization sees one value of
+  // each sample per channel.
+  [[nodiscard]] virtual int64_t MinBatch() const { return 1; }
+
   // Outputs for a batch of features: logits [n, classes], [n, context, vocabulary], or values [n,
   // outputs].
   [[nodiscard]] virtual at::Tensor Forward(const at::Tensor& features) = 0;

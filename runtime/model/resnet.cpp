@@ -54,11 +54,24 @@ Layout ImagenetLayout(int64_t depth) {
   return {64, 7, 2, true, 4, {{64, 3, 1}, {128, 4, 2}, {256, 6, 2}, {512, 3, 2}}};
 }
 
+// What is left of `side` pixels in the last stage: a stride of s keeps every s-th, from the first.
+int64_t LastSide(const Layout& layout, int64_t side) {
+  const auto every = [&](int64_t stride) { side = (side + stride - 1) / stride; };
+  every(layout.stem_stride);
+  if (layout.stem_pool) every(2);
+  for (const Stage& stage : layout.stages) every(stage.stride);
+  return side;
+}
+
 class Resnet final : public LayerModel {
  public:
-  Resnet(const Layout& layout, int64_t channels, int64_t outputs, Precision precision,
-         uint64_t seed)
-      : LayerModel(precision, seed), stem_pool_(layout.stem_pool) {
+  // `features`: channels, height, width.
+  Resnet(const Layout& layout, const std::vector<int64_t>& features, int64_t outputs,
+         Precision precision, uint64_t seed)
+      : LayerModel(precision, seed),
+        stem_pool_(layout.stem_pool),
+        min_batch_(LastSide(layout, features[1]) * LastSide(layout, features[2]) > 1 ? 1 : 2) {
+    const int64_t channels = features[0];
     stem_ = AddConv("conv1", channels, layout.stem_channels, layout.stem_kernel, layout.stem_stride,
                     layout.stem_kernel / 2, /*bias=*/false);
     stem_norm_ = AddBatchNorm("bn1", layout.stem_channels);
@@ -74,6 +87,8 @@ class Resnet final : public LayerModel {
     }
     head_ = AddLinear("fc", in, outputs);
   }
+
+  int64_t MinBatch() const override { return min_batch_; }
 
   at::Tensor Forward(const at::Tensor& features) override {
     at::Tensor x = features.to(type());
@@ -112,6 +127,7 @@ class Resnet final : public LayerModel {
   }
 
   bool stem_pool_;
+  int64_t min_batch_;
   Conv stem_;
   BatchNorm stem_norm_;
   std::vector<Block> blocks_;
@@ -136,7 +152,7 @@ Result<std::unique_ptr<Model>> MakeResnet(const ResnetModel& spec, const DataSha
   }
   return std::unique_ptr<Model>(
       std::make_unique<Resnet>(cifar ? CifarLayout(spec.depth) : ImagenetLayout(spec.depth),
-                               shape.features[0], OutputsOf(shape), precision, seed));
+                               shape.features, OutputsOf(shape), precision, seed));
 }
 
 }  // namespace longstride

@@ -96,6 +96,9 @@ class Script final : public Model {
     return MeanLoss(outputs, target);
   }
 
+  int64_t MinBatch() const override { return min_batch_; }
+  void set_min_batch(int64_t samples) { min_batch_ = samples; }
+
  private:
   void Convert(at::Tensor tensor) const {
     if (tensor.is_floating_point() && tensor.scalar_type() != type_) {
@@ -105,6 +108,7 @@ class Script final : public Model {
 
   torch::jit::Module module_;
   at::ScalarType type_;
+  int64_t min_batch_ = 1;
   std::vector<NamedTensor> parameters_;
   std::vector<NamedTensor> buffers_;
 };
@@ -117,7 +121,27 @@ std::string SizesText(at::IntArrayRef sizes) {
   return text.empty() ? "[]" : text + "]";
 }
 
+// Whether a training pass takes a single sample: batch normalization refuses one value per channel
+// or, called without that check, leaves no finite variance of it. Leaves the buffers as they were.
+bool TrainsOnOne(Script& script, const at::Tensor& sample, at::IntArrayRef expected) {
+  std::vector<at::Tensor> before;
+  for (const NamedTensor& b : script.buffers()) before.push_back(b.tensor.clone());
+  bool trains = false;
+  try {
+    trains = script.Forward(sample).sizes() == expected;
+  } catch (const std::exception&) {
+    // A step of two will say so if they do not help.
+  }
+  for (size_t i = 0; i < before.size(); ++i) {
+    at::Tensor& now = script.buffers()[i].tensor;
+    trains = trains && (now.equal(before[i]) || at::isfinite(now).all().item<bool>());
+    now.copy_(before[i]);
+  }
+  return trains;
+}
+
 // Runs two samples of zeros through the model, so that a misfit is found before training starts.
+// Then one, to learn what training takes.
 Status CheckFit(Script& script, const std::string& path, const DataShape& shape,
                 at::ScalarType type) {
   std::vector<int64_t> features{2};
@@ -139,6 +163,9 @@ Status CheckFit(Script& script, const std::string& path, const DataShape& shape,
                             path.c_str(), SizesText(features).c_str(), Reason(e).c_str()));
   }
   script.SetTraining(true);
+  features[0] = expected[0] = 1;
+  const at::Tensor sample = at::zeros(features, shape.tokens ? at::kLong : type);
+  script.set_min_batch(TrainsOnOne(script, sample, expected) ? 1 : 2);
   return {};
 }
 

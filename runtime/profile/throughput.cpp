@@ -30,16 +30,16 @@ class Measurement {
 
   Result<ThroughputProfile> Run() {
     memory_.SetBaseline(probe_.peak_memory_bytes());
-    int64_t batch = 1;
+    int64_t batch = options_.min_batch;
     LONGSTRIDE_RETURN_IF_ERROR(WarmUp(batch));
     LONGSTRIDE_RETURN_IF_ERROR(Measure(batch));
     if (!memory_.Fits(batch)) {
-      return ResourceError(
-          Format("a step of one sample takes %s of memory, more than 90%% of the limit of %s; use "
-                 "a smaller "
-                 "model, or raise limits.memory or the container's limit",
-                 FormatBytes(memory_.Predict(batch)).c_str(),
-                 FormatBytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
+      return ResourceError(Format(
+          "a step of %s takes %s of memory, more than 90%% of the limit of %s; use a smaller "
+          "model, or raise limits.memory or the container's limit",
+          batch == 1 ? "one sample" : Format("%ld samples", batch).c_str(),
+          FormatBytes(memory_.Predict(batch)).c_str(),
+          FormatBytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
     }
     int64_t ceiling = options_.max_batch;  // no micro-batch above it
     while (true) {
@@ -114,7 +114,7 @@ class Measurement {
       points.push_back({point.batch, profile.points.back().second});
     }
     // Each was measured as one micro-batch, so any c >= the largest describes them.
-    LONGSTRIDE_ASSIGN_OR_RETURN(const StepTimeFit fit, FitStepTime(points, options_.max_batch));
+    LONGSTRIDE_ASSIGN_OR_RETURN(const StepTimeFit fit, FitStepTime(points, largest));
     profile.alpha = fit.alpha;
     profile.beta = fit.beta;
     profile.micro_batch_cap = memory_.Largest(largest, std::min(ceiling, largest * kExtrapolation));

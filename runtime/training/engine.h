@@ -59,8 +59,8 @@ class Engine {
   // stopped.
   //
   // Errors besides those of the collective: kUser when no worker's update was finite for ten
-  // rounds or the batch cannot be split, kResource, kData (a checkpoint that does not fit), kBug
-  // naming the ranks whose replicas differ.
+  // rounds, the batch cannot be split, or its part is below min_batch, kResource, kData (a
+  // checkpoint that does not fit), kBug naming the ranks whose replicas differ.
   virtual Result<Outcome> Run(const Generation& generation, Collective& collective,
                               ControlChannel& control) = 0;
 
@@ -72,6 +72,10 @@ class Engine {
   // Continues from the newest complete checkpoint below `directory` when Run is next called: each
   // rank reads the common state and its own inner state. kData with the reason if none can be read.
   virtual Status Resume(const std::string& directory) = 0;
+
+  // Fewest samples that a step can take, and so b_m and every micro-batch: 1, or 2 where batch
+  // normalization cannot train on one.
+  [[nodiscard]] virtual int64_t min_batch() const = 0;
 
   // One optimizer step's time at batch b on scratch state, for the profile; leaves no trace.
   // `micro_batch` <= b splits it. kResource when memory does not suffice.

@@ -20,9 +20,10 @@ bool IsOutOfMemory(const std::exception& e) {
          what.find("can't allocate memory") != std::string_view::npos;
 }
 
-std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap) {
+std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap, int64_t least) {
   cap = std::clamp<int64_t>(cap, 1, std::max<int64_t>(1, batch));
-  parts = std::min(batch, std::max(parts, (batch + cap - 1) / cap));
+  const int64_t most = batch < least ? std::min<int64_t>(1, batch) : batch / least;
+  parts = std::min(most, std::max(parts, (batch + cap - 1) / cap));
   std::vector<int64_t> sizes;
   for (int64_t i = 0; i < parts; ++i) sizes.push_back(batch / parts + (i < batch % parts ? 1 : 0));
   return sizes;
@@ -31,6 +32,16 @@ std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap) {
 template <typename T>
 GradientComputer<T>::GradientComputer(Model& model, FlatState<T>& state, DataShape shape)
     : model_(model), state_(state), shape_(std::move(shape)) {}
+
+template <typename T>
+int64_t GradientComputer<T>::min_micro_batch() const {
+  return model_.MinBatch();
+}
+
+template <typename T>
+std::vector<int64_t> GradientComputer<T>::Split(int64_t batch, int64_t parts) const {
+  return SplitBatch(batch, parts, std::min(cap_, memory_cap_), min_micro_batch());
+}
 
 template <typename T>
 TensorBatch GradientComputer<T>::View(const Batch& batch, int64_t begin, int64_t count) const {
@@ -64,7 +75,7 @@ double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts,
   double mean_loss = 0;
   int64_t begin = 0;
   state_.ClearGradients();
-  for (const int64_t size : SplitBatch(batch.size, parts, std::min(cap_, memory_cap_))) {
+  for (const int64_t size : Split(batch.size, parts)) {
     const double weight = static_cast<double>(size) / static_cast<double>(batch.size);
     const TensorBatch view = View(batch, begin, size);
     const at::Tensor loss = model_.Loss(model_.Forward(view.features), view.target);
@@ -86,6 +97,12 @@ double GradientComputer<T>::ComputeOnce(const Batch& batch, int64_t parts,
 template <typename T>
 Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts,
                                             MicrobatchObserver<T>* observer) {
+  if (batch.size > 0 && batch.size < min_micro_batch()) {
+    return UserError(
+        Format("the model's batch normalization cannot train on a local batch of %ld: set "
+               "workers[].batch.min to at least %ld",
+               batch.size, min_micro_batch()));
+  }
   state_.KeepBuffers();
   while (true) {
     try {
@@ -95,10 +112,13 @@ Result<double> GradientComputer<T>::Compute(const Batch& batch, int64_t parts,
       state_.RestoreBuffers();
       if (!IsOutOfMemory(e))
         return BugError(Format("forward or backward pass failed: %s", e.what()));
-      const int64_t tried = SplitBatch(batch.size, parts, std::min(cap_, memory_cap_)).front();
-      if (tried == 1)
-        return ResourceError("one sample does not fit in memory: use a smaller model");
+      const int64_t tried = Split(batch.size, parts).front();
       memory_cap_ = (tried + 1) / 2;
+      if (Split(batch.size, parts).front() == tried) {
+        return ResourceError(Format(
+            "%s in memory: use a smaller model",
+            tried == 1 ? "one sample does not fit" : "the smallest micro-batch does not fit"));
+      }
       if (observer) observer->Restart();
       LogWarning("training",
                  Format("out of memory with a micro-batch of %ld samples; going on with %ld", tried,

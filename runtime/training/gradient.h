@@ -21,8 +21,10 @@ struct TensorBatch;
 [[nodiscard]] bool IsOutOfMemory(const std::exception& e);
 
 // Sizes of the micro-batches of a batch: at least `parts` of them, none above `cap`, as equal as
-// can be (larger ones first). parts is lowered to `batch` where the batch is smaller.
-[[nodiscard]] std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap);
+// can be (larger ones first). There are fewer, and then larger ones, where one of them would have
+// less than `least` samples.
+[[nodiscard]] std::vector<int64_t> SplitBatch(int64_t batch, int64_t parts, int64_t cap,
+                                              int64_t least = 1);
 
 // What the micro-batches of step 0 say about the gradient.
 template <typename T>
@@ -42,20 +44,23 @@ class GradientComputer {
   // Mean loss over `batch`. Afterwards state.Gradients() is the gradient of that mean loss; with an
   // observer it is that of the last micro-batch alone, weighted, and the observer does the summing.
   // When memory runs out, the whole batch is computed again from the buffers (running statistics)
-  // that it began with. kResource when a single sample does not fit in memory; kBug for any other
-  // failure of the library.
+  // that it began with. kResource when the smallest micro-batch does not fit in memory; kUser when
+  // the batch is below the model's MinBatch; kBug for any other failure of the library.
   Result<double> Compute(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
 
   // The batch [begin, begin + count) as tensors where the model is; on the CPU they borrow its
   // memory.
   [[nodiscard]] TensorBatch View(const Batch& batch, int64_t begin, int64_t count) const;
 
+  // Smallest micro-batch, samples: the model's MinBatch.
+  [[nodiscard]] int64_t min_micro_batch() const;
   // Largest micro-batch, samples. `memory_cap` is lowered by itself when memory runs out.
   void set_cap(int64_t cap) { cap_ = cap; }
   [[nodiscard]] int64_t memory_cap() const { return memory_cap_; }
   void set_memory_cap(int64_t cap) { memory_cap_ = cap; }
 
  private:
+  [[nodiscard]] std::vector<int64_t> Split(int64_t batch, int64_t parts) const;
   double ComputeOnce(const Batch& batch, int64_t parts, MicrobatchObserver<T>* observer);
 
   Model& model_;

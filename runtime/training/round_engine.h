@@ -34,6 +34,7 @@ class RoundEngine final : public Engine {
     return replica_.flat().parameter_count();
   }
   Status Resume(const std::string& directory) override;
+  [[nodiscard]] int64_t min_batch() const override { return gradients_.min_micro_batch(); }
   Result<double> TimeStep(int64_t batch, int64_t micro_batch) override;
   // TimeStep's scratch state stands for the copy that a checkpoint or a pending round needs;
   // missing are the message and step 0's gradient.

@@ -161,6 +161,7 @@ Result<WorkerProfile> Worker::Profile() {
       1, std::min({group->batch.max, job_.spec.limits.max_global_batch, train_->size()}));
   if (options_.micro_batch > 0)
     throughput.max_batch = std::min(throughput.max_batch, options_.micro_batch);
+  throughput.min_batch = engine_->min_batch();
   throughput.memory_limit_bytes = profile.memory_limit_bytes;
   const ThroughputProbe probe{
       [this](int64_t batch, int64_t micro_batch) -> Result<double> {

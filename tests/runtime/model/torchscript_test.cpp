@@ -104,6 +104,11 @@ TEST(Torchscript, ListsATiedParameterOnceAndAFrozenOneAsBuffer) {
   EXPECT_GT(model->parameters()[0].tensor.grad().abs().max().item<double>(), 0.0);
 }
 
+TEST(Torchscript, TellsWhetherItTrainsOnOneSample) {
+  EXPECT_EQ(MakeOrDie(ScriptCase("scripted.pt"))->MinBatch(), 2) << "batch normalization";
+  EXPECT_EQ(MakeOrDie(ScriptCase("tied.pt"))->MinBatch(), 1);
+}
+
 TEST(Torchscript, LearnsARegression) {
   const DataShape shape{{4}, false, 0, 1};
   auto model = MakeOrDie(ScriptCase("regression.pt", ScriptLoss::kMeanSquaredError, shape),

@@ -1,7 +1,11 @@
 #include <ATen/Context.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <tuple>
 
 #include "core/base/random.h"
 #include "model_testing.h"
@@ -43,6 +47,26 @@ TEST_P(Training, OutputsHaveTheShapeThatTheDataNeed) {
   if (shape.tokens) expected.insert(expected.begin() + 1, shape.features[0]);
   EXPECT_EQ(model->Forward(batch.features).sizes().vec(), expected);
   EXPECT_EQ(LossOf(*model, batch).dim(), 0);
+}
+
+bool AreFinite(const std::vector<NamedTensor>& tensors) {
+  return std::ranges::all_of(
+      tensors, [](const NamedTensor& t) { return at::isfinite(t.tensor).all().item<bool>(); });
+}
+
+TEST(MinBatch, IsTwoWhereBatchNormalizationSeesASinglePixel) {
+  for (const auto& [style, depth, side, least] :
+       {std::tuple(ResnetStyle::kCifar, 8, 8, 1), std::tuple(ResnetStyle::kCifar, 8, 5, 1),
+        std::tuple(ResnetStyle::kCifar, 8, 4, 2), std::tuple(ResnetStyle::kImagenet, 18, 33, 1),
+        std::tuple(ResnetStyle::kImagenet, 18, 32, 2)}) {
+    const ModelCase c = ResnetCase(style, depth, side);
+    for (const int64_t samples : {1, 2}) {
+      auto model = MakeOrDie(c);
+      EXPECT_EQ(model->MinBatch(), least) << c.name << " of " << side;
+      (void)model->Forward(MakeBatch(c.shape, samples, at::kDouble).features);
+      EXPECT_EQ(AreFinite(model->buffers()), samples >= least) << c.name << " of " << side;
+    }
+  }
 }
 
 TEST_P(Training, GradientsReachEveryParameter) {

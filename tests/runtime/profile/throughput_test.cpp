@@ -136,6 +136,19 @@ TEST(MeasureThroughput, TooSmallAMemoryIsAResourceErrorThatSaysWhatToDo) {
       << profile.error().message;
 }
 
+TEST(MeasureThroughput, BeginsWithAsManySamplesAsAStepNeeds) {
+  for (const int64_t max_batch : {64, 1}) {
+    FakeWorker worker;
+    const auto profile = MeasureThroughput(
+        worker.Probe(), {.max_batch = max_batch, .budget_seconds = 2.0, .min_batch = 2},
+        worker.clock);
+    ASSERT_TRUE(profile.ok()) << profile.error().message;
+    EXPECT_EQ(*std::ranges::min_element(worker.tried), 2);
+    EXPECT_EQ(worker.LargestTried(), std::max<int64_t>(max_batch, 2));
+    EXPECT_EQ(profile.value().micro_batch_cap, std::max<int64_t>(max_batch, 2));
+  }
+}
+
 TEST(MeasureThroughput, OtherErrorsPassThrough) {
   FakeWorker worker;
   ThroughputProbe probe = worker.Probe();

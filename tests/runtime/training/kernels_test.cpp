@@ -91,5 +91,13 @@ TEST(SplitBatch, GivesTheWantedPartsUnderTheCap) {
   EXPECT_EQ(SplitBatch(10, 1, 4), Sizes({4, 3, 3}));
 }
 
+TEST(SplitBatch, LeavesNoMicroBatchBelowTheSmallest) {
+  using Sizes = std::vector<int64_t>;
+  EXPECT_EQ(SplitBatch(7, 1, 2, 2), Sizes({3, 2, 2}));
+  EXPECT_EQ(SplitBatch(6, 1, 1, 2), Sizes({2, 2, 2}));
+  EXPECT_EQ(SplitBatch(3, 2, 100, 2), Sizes({3}));
+  EXPECT_EQ(SplitBatch(1, 2, 100, 2), Sizes({1})) << "it has no more";
+}
+
 }  // namespace
 }  // namespace longstride

@@ -8,6 +8,8 @@
 #include <limits>
 
 #include "cluster.h"
+#include "core/base/clock.h"
+#include "runtime/profile/throughput.h"
 
 namespace longstride::testing {
 namespace {
@@ -69,6 +71,46 @@ TEST(RunningStatistics, ThatAreNotFiniteKeepAnUpdateOut) {
   EXPECT_FALSE(cluster.reports(1)[0].delta_finite);
   EXPECT_EQ(cluster.reports(0)[0].samples, 16);
   EXPECT_TRUE(std::isfinite(cluster.Buffers(1).back()));
+}
+
+// tests/runtime/model/fixtures: batch normalization of one value per channel and sample.
+TrainingJob NormalizingJob() {
+  TrainingJob job = ScriptJob(LONGSTRIDE_SOURCE_DIR "/tests/runtime/model/fixtures/scripted.pt");
+  job.spec.data.synthetic.shape = {4};
+  job.spec.data.synthetic.classes = 3;
+  return job;
+}
+
+TEST(BatchNormalization, IsTimedFromTwoSamplesOn) {
+  Cluster cluster(NormalizingJob(), 1);
+  Engine& engine = cluster.engine(0);
+  ASSERT_EQ(engine.min_batch(), 2);
+  const auto profile = MeasureThroughput(
+      {[&](int64_t batch, int64_t micro) { return engine.TimeStep(batch, micro); },
+       [] { return int64_t{0}; }},
+      {.max_batch = 64, .min_batch = engine.min_batch()}, SystemClock());
+  ASSERT_TRUE(profile.ok()) << profile.error().message;
+  EXPECT_EQ(profile->points.front().first, 2);
+}
+
+TEST(BatchNormalization, LetsNoMicroBatchHaveOneSample) {
+  TrainingJob job = NormalizingJob();
+  job.spec.training.batch.policy = BatchPolicy::kAdaptive;
+  job.spec.training.batch.initial = 5;
+  job.spec.training.max_samples = 50;
+  Cluster cluster(job, 2);
+  cluster.engine(0).LimitMicroBatch(1);
+  cluster.engine(1).LimitMicroBatch(1);
+  cluster.RunToEnd({EqualPlan(2)});
+}
+
+TEST(BatchNormalization, OfALocalBatchOfOneIsTheUsersErrorThatSaysWhatToDo) {
+  Cluster cluster(NormalizingJob(), 1);
+  const auto outcomes = cluster.Run({ExactPlan({1})});
+  ASSERT_FALSE(outcomes[0].ok());
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kUser);
+  EXPECT_NE(outcomes[0].error().message.find("workers[].batch.min"), std::string::npos)
+      << outcomes[0].error().message;
 }
 
 }  // namespace
