@@ -47,6 +47,10 @@ double Wanted(const NormTestSpec& spec, double batch, double required) {
 
 }  // namespace
 
+int64_t WantedBatch(const BatchSpec& spec, const GrowthState& state) {
+  return spec.policy == BatchPolicy::kFixed ? spec.initial : state.batch;
+}
+
 GrowthState InitialGrowth(const BatchSpec& spec, const GlobalBatchLimits& limits) {
   GrowthState state;
   state.batch = WithinLimits(spec.initial, limits);
@@ -58,7 +62,7 @@ GrowthStep Advance(const BatchSpec& spec, const GrowthState& state,
   const NormTestSpec& test = spec.norm_test;
   GrowthStep step;
   step.next = state;
-  step.next.batch = WithinLimits(state.batch, limits);
+  step.next.batch = WithinLimits(WantedBatch(spec, state), limits);
   if (!Usable(test, statistics)) {
     ++step.next.skipped;
     step.skipped = true;

@@ -40,6 +40,10 @@ struct GrowthStep {
   TestOutcome outcome;   // of the averages against the old B; as default when skipped
 };
 
+// B of the next round where no limit binds: with policy `fixed` always `spec.initial`, so that a B
+// that had to be less comes back with the workers.
+[[nodiscard]] int64_t WantedBatch(const BatchSpec& spec, const GrowthState& state);
+
 // Before the first round: `spec.initial`, brought within `limits`.
 [[nodiscard]] GrowthState InitialGrowth(const BatchSpec& spec, const GlobalBatchLimits& limits);
 
@@ -56,8 +60,8 @@ struct GrowthStep {
 //   6. `limits` come last and also hold when nothing else changes B: a monotone batch still shrinks
 //   when
 //      the workers that are left cannot hold it.
-// With policy `fixed` the averages and the outcome are computed for the reports, and B only obeys
-// `limits`.
+// With policy `fixed` the averages and the outcome are computed for the reports, and the next B is
+// `spec.initial` within `limits`.
 [[nodiscard]] GrowthStep Advance(const BatchSpec& spec, const GrowthState& state,
                                  const NoiseStatistics& statistics,
                                  const GlobalBatchLimits& limits);

@@ -62,6 +62,8 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
       state_.gain = AdaScaleGain(average.variance, average.corrected_norm_squared,
                                  state_.growth.batch, batch.initial);
     }
+  } else {  // so B is fixed
+    state_.growth.batch = InitialGrowth(batch, limits).batch;
   }
   if (!shards_.empty()) state_.skew = Observe(state_.skew, exchange.skew, exchange.noise_within);
   model_digest_ = replica_.ModelDigest();

@@ -148,7 +148,8 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   settings.number = state.round + 1;
   settings.plan = plan;
   settings.limits = LimitsOf(working, job.limits);
-  settings.global_batch = std::clamp(state.growth.batch, settings.limits.min, settings.limits.max);
+  settings.global_batch = std::clamp(WantedBatch(training.batch, state.growth), settings.limits.min,
+                                     settings.limits.max);
 
   const std::vector<WorkerCost> costs = Costs(working);
   LONGSTRIDE_ASSIGN_OR_RETURN(settings.local_batches,

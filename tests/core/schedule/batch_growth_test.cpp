@@ -121,6 +121,17 @@ TEST(BatchGrowth, FixedPolicyMeasuresButKeepsTheBatch) {
   EXPECT_EQ(step.next.average.variance, 1e6);
 }
 
+TEST(BatchGrowth, FixedPolicyGoesBackToTheInitialBatchOnceTheLimitsAllow) {
+  BatchSpec spec = Plain();
+  spec.policy = BatchPolicy::kFixed;
+  for (const double variance : {100.0, kInfinity}) {  // usable or not
+    const GrowthState less = Advance(spec, At(64), Statistics(variance, 4), {1, 48}).next;
+    EXPECT_EQ(less.batch, 48);
+    EXPECT_EQ(WantedBatch(spec, less), 64);
+    EXPECT_EQ(Advance(spec, less, Statistics(variance, 4), kWide).next.batch, 64);
+  }
+}
+
 TEST(BatchGrowth, StartsWithinTheLimits) {
   EXPECT_EQ(InitialGrowth(Plain(), {100, 200}).batch, 100);
   EXPECT_EQ(InitialGrowth(Plain(), {1, 32}).batch, 32);

@@ -127,6 +127,51 @@ TEST(Plans, MissingForTheNumberOfWorkersIsAnErrorNotACrash) {
   }
 }
 
+// Shares of at most 64 samples, as of a group with batch.max 64.
+Plan BoundedPlan(int workers, int64_t version, int64_t first_round) {
+  Plan plan = EqualPlan(workers, version, first_round);
+  for (PlanShare& share : plan.shares) share.max_batch = 64;
+  return plan;
+}
+
+TEST(AFixedBatch, IsTheInitialOneAgainWhenItsWorkersAre) {
+  for (const int survivors : {1, 3}) {  // one alone measures no noise
+    TrainingJob job = SmallJob();
+    job.spec.training.batch.initial = 256;
+    job.spec.training.max_samples = 256 * 20;
+    Cluster cluster(job, 4);
+    const auto run = [&](std::vector<Plan> plans, int64_t counter, int stop_at) {
+      cluster.channel(0).calls = 0;
+      cluster.channel(0).stop_at_call = stop_at;
+      for (const auto& outcome : cluster.Run(plans, counter))
+        ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    };
+    run({BoundedPlan(4, 1, 0)}, 1, 2);
+    while (cluster.size() > survivors) cluster.Remove(cluster.size() - 1);
+    run({BoundedPlan(survivors, 2, 3)}, 2, 2);
+    EXPECT_EQ(cluster.reports().back().global_batch, 64 * survivors);
+    cluster.Adopt(Cluster(job, 4 - survivors));
+    run({BoundedPlan(4, 3, 5)}, 3, 0);
+    for (const RoundReport& report : cluster.reports()) {
+      const bool fewer = report.round == 3 || report.round == 4;
+      EXPECT_EQ(report.global_batch, fewer ? 64 * survivors : 256) << report.round;
+    }
+  }
+}
+
+TEST(AFixedBatch, FollowsTheManifestWhenARunIsResumed) {
+  TrainingJob job = SmallJob();
+  const std::string folder = FreshFolder("fixed-batch");
+  Cluster first(job, 2, folder);
+  first.channel(0).stop_at_call = 3;
+  for (const auto& outcome : first.Run({EqualPlan(2)})) ASSERT_TRUE(outcome.ok());
+  job.spec.training.batch.initial = 48;
+  Cluster second(job, 2, folder);
+  for (int r = 0; r < 2; ++r) ASSERT_TRUE(second.engine(r).Resume(folder).ok());
+  second.RunToEnd({EqualPlan(2)});
+  for (const RoundReport& report : second.reports()) EXPECT_EQ(report.global_batch, 48);
+}
+
 TEST(Stop, AskedOfOneWorkerStopsAllAtTheSameRound) {
   Cluster cluster(SmallJob(), 3);
   cluster.channel(2).stop_at_call = 7;
