@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "core/base/format.h"
-#include "core/schedule/learning_rate.h"
 #include "runtime/training/round_engine.h"
 
 namespace longstride {
@@ -57,11 +56,6 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
     const GrowthStep step = longstride::Advance(batch, state_.growth, exchange.noise, limits);
     state_.growth = step.next;
     ratio = step.outcome.ratio;
-    const NoiseAverages& average = state_.growth.average;
-    if (state_.growth.observed > 0) {
-      state_.gain = AdaScaleGain(average.variance, average.corrected_norm_squared,
-                                 state_.growth.batch, batch.initial);
-    }
   } else {  // so B is fixed
     state_.growth.batch = InitialGrowth(batch, limits).batch;
   }

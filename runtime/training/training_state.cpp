@@ -160,8 +160,11 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   const int64_t limit = SampleLimit(training, dataset_size);
   const int64_t schedule_end = limit == INT64_MAX ? 0 : limit;
   const LearningRateSpec& rate = training.learning_rate;
-  const double factor = CouplingFactor(rate.coupling, batch, initial, state.gain);
-  settings.progress_per_step = ProgressOfStep(rate.coupling, batch, initial, state.gain);
+  // AdaScale's, 1 before the first observation.
+  const NoiseAverages& noise = state.growth.average;
+  const double gain = AdaScaleGain(noise.variance, noise.corrected_norm_squared, batch, initial);
+  const double factor = CouplingFactor(rate.coupling, batch, initial, gain);
+  settings.progress_per_step = ProgressOfStep(rate.coupling, batch, initial, gain);
 
   settings.local_steps =
       LocalSteps(training.local_steps,
@@ -202,8 +205,9 @@ uint64_t ScheduleDigest(const TrainingState& state) {
   return Hash64(static_cast<uint64_t>(state.round), static_cast<uint64_t>(state.ledger.cursor()),
                 static_cast<uint64_t>(state.ledger.discarded().size()),
                 static_cast<uint64_t>(state.growth.batch), bits(state.growth.average.variance),
-                bits(state.growth.average.gradient_norm_squared), bits(state.progress),
-                bits(state.gain), bits(state.skew.skew), bits(state.skew.noise));
+                bits(state.growth.average.gradient_norm_squared),
+                bits(state.growth.average.corrected_norm_squared), bits(state.progress),
+                bits(state.skew.skew), bits(state.skew.noise));
 }
 
 nlohmann::json ToJson(const TrainingState& state) {
@@ -225,7 +229,6 @@ nlohmann::json ToJson(const TrainingState& state) {
           {"skewBits", {Bits(state.skew.skew), Bits(state.skew.noise)}},
           {"shardSamples", PairsToJson(state.shard_samples)},
           {"progressBits", Bits(state.progress)},
-          {"gainBits", Bits(state.gain)},
           {"evaluations", state.evaluations},
           {"targetReached", state.target_reached},
           {"plans", std::move(plans)}};
@@ -285,7 +288,6 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
     state.skew.noise = Real(json.at("skewBits").at(1));
     state.shard_samples = PairsFromJson(json.at("shardSamples"));
     state.progress = Real(json.at("progressBits"));
-    state.gain = Real(json.at("gainBits"));
     state.evaluations = json.at("evaluations").get<int64_t>();
     state.target_reached = json.at("targetReached").get<bool>();
     for (const auto& plan : json.at("plans")) state.plans.push_back(PlanFromJson(plan));

@@ -26,7 +26,6 @@ struct TrainingState {
   SkewAverage skew;         // of local data
   std::map<int64_t, int64_t> shard_samples;  // local data: sizes of the shards known so far
   double progress = 0;                       // of the learning-rate schedule, samples
-  double gain = 1;                           // AdaScale's, for the next round
   int64_t evaluations = 0;  // evaluation marks (multiples of everySamples) that were evaluated
   bool target_reached = false;
   std::vector<Plan>

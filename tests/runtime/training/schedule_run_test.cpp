@@ -258,6 +258,32 @@ TEST(LearningRate, FollowsTheScheduleInSamplesWhateverTheBatch) {
   }
 }
 
+TEST(AdaScale, GainsNoMoreThanTheBatchThatIsLeftOfALargerOne) {
+  TrainingJob job = SmallJob();
+  job.spec.training.batch.policy = BatchPolicy::kAdaptive;
+  job.spec.training.batch.initial = 64;
+  job.spec.training.learning_rate.coupling = CouplingKind::kAdascale;
+  TrainingState state;
+  state.growth = {
+      .batch = 1024, .observed = 9, .average = {.variance = 640, .corrected_norm_squared = 0.25}};
+  for (const int64_t most : {1024, 256, 64, 16}) {
+    Plan plan = EqualPlan(4);
+    for (PlanShare& share : plan.shares) share.max_batch = most / 4;
+    const auto settings = PlanRound(job.spec, 512, state, plan);
+    ASSERT_TRUE(settings.ok()) << settings.error().message;
+    EXPECT_EQ(settings->global_batch, most);
+    const double scale = static_cast<double>(most) / 64;
+    for (const double rate : settings->learning_rates) {
+      EXPECT_GE(rate, std::min(1.0, scale) * 0.1);
+      EXPECT_LE(rate, std::max(1.0, scale) * 0.1);
+    }
+    EXPECT_LE(settings->progress_per_step, std::max(64.0, static_cast<double>(most)));
+  }
+  state.growth.observed = 0;
+  state.growth.average = {};
+  EXPECT_EQ(PlanRound(job.spec, 512, state, EqualPlan(4))->learning_rates[0], 0.1);
+}
+
 TEST(GradientClipping, BoundsTheStep) {
   TrainingJob job = SmallJob();
   job.spec.training.gradient_clipping = 1e-3;
@@ -294,7 +320,6 @@ TEST(TrainingState, SurvivesJsonBitForBit) {
   state.growth = {
       .batch = 96, .observed = 40, .skipped = 1, .average = {0.1, std::nan(""), -1.0 / 3, 1e300}};
   state.progress = 1.0 / 3;
-  state.gain = 1.7;
   state.evaluations = 2;
   state.plans = {EqualPlan(2), ExactPlan({3, 4}, 2, 9)};
   const auto back = TrainingStateFromJson(nlohmann::json::parse(ToJson(state).dump()));
