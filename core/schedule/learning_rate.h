@@ -15,8 +15,8 @@ namespace longstride {
 
 // Where a step stands in the schedule. Both in samples.
 struct ScheduleProgress {
-  // Samples before this step: the cursor at its start, or with adascale the sum of gain * B0 over
-  // the steps so far.
+  // Samples done before this step (lost ones only once they are read again), or with adascale the
+  // sum of gain * B0 over the steps so far.
   double position = 0;
   double step = 0;  // what this step adds (ProgressOfStep)
 };

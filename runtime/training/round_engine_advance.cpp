@@ -43,7 +43,8 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   }
   state_.round = settings.number;
   state_.generation = context.generation.id;
-  state_.progress += static_cast<double>(settings.local_steps) * settings.progress_per_step;
+  state_.progress =
+      ProgressAfter(job.training.learning_rate.coupling, state_, settings, TotalSize(report.lost));
   wasted_rounds_ = exchange.samples == 0 ? wasted_rounds_ + 1 : 0;
   strikes_ = exchange.slots[rank].finite || exchange.samples == 0 ? 0 : strikes_ + 1;
 

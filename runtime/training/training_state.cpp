@@ -186,6 +186,15 @@ Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size
   return settings;
 }
 
+double ProgressAfter(CouplingKind coupling, const TrainingState& state,
+                     const RoundSettings& settings, int64_t lost) {
+  if (coupling != CouplingKind::kAdascale) return static_cast<double>(SamplesDone(state.ledger));
+  const int64_t size = settings.local_steps * settings.global_batch;
+  const double share = static_cast<double>(size - lost) / static_cast<double>(size);
+  return state.progress +
+         static_cast<double>(settings.local_steps) * settings.progress_per_step * share;
+}
+
 std::vector<PositionRange> PositionsOf(const RoundSettings& settings, const Ledger& ledger,
                                        const std::vector<int64_t>& shards) {
   if (shards.empty()) {

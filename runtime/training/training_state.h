@@ -25,7 +25,8 @@ struct TrainingState {
   GrowthState growth;       // its batch is B of the next round; 0 before the first
   SkewAverage skew;         // of local data
   std::map<int64_t, int64_t> shard_samples;  // local data: sizes of the shards known so far
-  double progress = 0;                       // of the learning-rate schedule, samples
+  // Of the learning-rate schedule, samples: SamplesDone or, with adascale, what they gained.
+  double progress = 0;
   int64_t evaluations = 0;  // evaluation marks (multiples of everySamples) that were evaluated
   bool target_reached = false;
   std::vector<Plan>
@@ -71,6 +72,11 @@ struct RoundSettings {
 [[nodiscard]] Result<RoundSettings> PlanRound(const TrainingJobSpec& job, int64_t dataset_size,
                                               const TrainingState& state, const Plan& plan,
                                               const std::vector<bool>& idle = {});
+
+// Progress of the schedule after a round of which `lost` positions are still to be read, and will
+// count then. `state.ledger` has it booked; `state.progress` is that before it.
+[[nodiscard]] double ProgressAfter(CouplingKind coupling, const TrainingState& state,
+                                   const RoundSettings& settings, int64_t lost);
 
 // The positions that the round takes: the next ones or, with local data, the next of each rank's
 // shard, rank by rank. `shards` by rank; empty for shared data.

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "cluster.h"
+#include "core/schedule/ledger.h"
+#include "runtime/training/training_state.h"
 
 namespace longstride::testing {
 namespace {
@@ -64,6 +66,28 @@ TEST(LostPeer, SurvivorsCompleteTheRoundWithoutItsPartWhichIsReadNext) {
     EXPECT_EQ(reports[5].committed.front().begin, completed.lost.front().begin);
     ExpectLedgerLaw(reports);
     EXPECT_EQ(cluster.reports(1).back().digest, reports.back().digest);
+  }
+}
+
+// A fixed batch gains nothing, so that AdaScale counts samples as well.
+TEST(LostPeer, ItsSamplesAdvanceTheScheduleOnceWhenTheyAreReadAgain) {
+  for (const CouplingKind coupling : {CouplingKind::kNone, CouplingKind::kAdascale}) {
+    TrainingJob job = FixedJob();
+    job.spec.training.learning_rate.schedule = ScheduleKind::kLinear;
+    job.spec.training.learning_rate.coupling = coupling;
+    Cluster cluster(job, 3);
+    (void)cluster.Run({EqualPlan(3)}, 1, DiesIn(Purpose::kModel, 1, 5));
+    cluster.Remove(1);
+    for (const auto& outcome : cluster.Run({EqualPlan(2, 2, 5)}, 2))
+      ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    ASSERT_FALSE(cluster.reports()[4].lost.empty());
+    Ledger ledger;
+    for (const RoundReport& report : cluster.reports()) {
+      const int64_t steps_before_last = (report.local_steps - 1) * report.global_batch;
+      const auto progress = static_cast<double>(SamplesDone(ledger) + steps_before_last);
+      EXPECT_NEAR(report.learning_rate, 0.1 * (1 - progress / 4000), 1e-12) << report.round;
+      ASSERT_TRUE(ledger.Record({report.committed, report.discarded, report.lost}).ok());
+    }
   }
 }
 
