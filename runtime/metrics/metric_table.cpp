@@ -106,7 +106,8 @@ std::span<const MetricDescription> MetricTable() {
        kCounter,
        "rounds",
        {},
-       "Rounds whose norm test was skipped because a statistic was not finite."},
+       "Rounds whose norm test was skipped because a statistic was not finite or could not be "
+       "estimated."},
       {Metric::kSentBytes,
        "longstride_worker_sent_bytes_total",
        kCounter,

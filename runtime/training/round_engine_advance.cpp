@@ -53,10 +53,12 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   const GlobalBatchLimits limits = LimitsOf(next_plan ? *next_plan : settings.plan, job.limits);
   state_.growth.batch = settings.global_batch;
   double ratio = 0;
+  bool skipped = false;  // the norm test, which only an adaptive batch has
   if (context.options.observe) {
     const GrowthStep step = longstride::Advance(batch, state_.growth, exchange.noise, limits);
     state_.growth = step.next;
     ratio = step.outcome.ratio;
+    skipped = step.skipped && batch.policy == BatchPolicy::kAdaptive;
   } else {  // so B is fixed
     state_.growth.batch = InitialGrowth(batch, limits).batch;
   }
@@ -80,7 +82,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   report.noise_scale = Reportable(NoiseScale(exchange.noise));
   report.skew = Reportable(exchange.skew);
   report.skew_limit = SkewLimit(job.training.local_steps, state_.skew);
-  report.statistics_finite = exchange.statistics_finite;
+  report.statistics_finite = exchange.statistics_finite && !skipped;
   if (whole_) report.digest = Format("%016lx", model_digest_);
   report.rank = rank;
   report.delta_finite = exchange.slots[rank].finite;

@@ -107,6 +107,29 @@ TEST(NormTest, LeavesTheBatchAloneWhereThereIsLittleNoise) {
   }
 }
 
+// One sample has no spread, and another worker there is none.
+TEST(NormTest, SaysSoWhereItHasNothingToTest) {
+  TrainingJob job = AdaptiveJob();
+  job.spec.training.batch.initial = 1;
+  job.spec.training.max_samples = 20;
+  Cluster cluster(job, 1);
+  cluster.RunToEnd({EqualPlan(1)});
+  for (const RoundReport& report : cluster.reports()) {
+    EXPECT_FALSE(report.statistics_finite);
+    EXPECT_EQ(report.next_global_batch, 1);
+  }
+}
+
+TEST(NormTest, AFixedBatchHasNone) {
+  TrainingJob job = AdaptiveJob();
+  job.spec.training.batch.policy = BatchPolicy::kFixed;
+  job.spec.training.batch.initial = 1;
+  job.spec.training.max_samples = 20;
+  Cluster cluster(job, 1);
+  cluster.RunToEnd({EqualPlan(1)});
+  for (const RoundReport& report : cluster.reports()) EXPECT_TRUE(report.statistics_finite);
+}
+
 // Labels that have nothing to do with the features.
 class RandomLabels final : public Dataset {
  public:
