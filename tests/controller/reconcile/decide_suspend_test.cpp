@@ -131,6 +131,7 @@ TEST(DecideSuspend, WithoutAClaimAResumedJobStartsOverAndSaysSo) {
 
 TEST(DecideSuspend, ASpecEditedInASuspensionThatNobodySawTakesEffectAllTheSame) {
   World world = Training(true);
+  world.o.coordinator->checkpoint = CheckpointRecord{5, 5000, world.o.now};
   world.spec().training.max_epochs = 9;
   world.o.generation = 4;  // suspended, edited, resumed
   world.Reconcile();
