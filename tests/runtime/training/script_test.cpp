@@ -27,7 +27,7 @@ TrainingJob MaskedJob() {
   const double infinity = std::numeric_limits<double>::infinity();
   torch::jit::Module module("Masked");
   module.register_attribute("training", c10::BoolType::get(), true);
-  module.register_parameter("weight", at::linspace(-1, 1, 28).view({7, 4}), false);
+  module.register_parameter("weight", at::linspace(-1, 1, 28).view({7, 4}).requires_grad_(), false);
   module.register_buffer("mask", at::full({4, 4}, -infinity).triu(1));
   module.register_buffer("mean", at::zeros({1}));
   module.define(R"(
