@@ -98,7 +98,7 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   }
 
   Status Leave(const LeaveRequest& request) override {
-    return Discard(Retry("POST", "leave", ToJsonText(request), seconds(15), seconds(5)));
+    return Discard(Retry("POST", "leave", ToJsonText(request), seconds(5), seconds(5)));
   }
 
   Status StoreSet(GenerationId generation, const std::string& key,

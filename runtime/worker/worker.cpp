@@ -27,6 +27,8 @@ constexpr Duration kMemoryPeriod = std::chrono::seconds(1);
 constexpr Duration kGpuPeriod = std::chrono::seconds(5);
 // For the last reports of a job that is complete: the coordinator may be away, and nothing waits.
 constexpr Duration kLastFlushTimeout = std::chrono::minutes(2);
+// Of a worker that stops before: a job that was deleted has no coordinator, and its pods wait.
+constexpr Duration kStoppedFlushTimeout = std::chrono::seconds(5);
 
 std::string NewIncarnation() {
   std::random_device random;
@@ -371,7 +373,7 @@ Result<std::unique_ptr<Collective>> Worker::Connect(const Generation& generation
 
 void Worker::LeaveJob(const Status& status) {
   channel_->Leaving();
-  const Duration patience = status.ok() ? kLastFlushTimeout : kFlushTimeout;
+  const Duration patience = status.ok() ? kLastFlushTimeout : kStoppedFlushTimeout;
   if (const Status flushed = channel_->Flush(patience); !flushed.ok()) {
     LogWarning("worker",
                "the last reports did not reach the coordinator: " + flushed.error().message);

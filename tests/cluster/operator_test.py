@@ -90,6 +90,17 @@ def wait_controllers(timeout=120):
     wait_for("two controllers", lambda: sum(map(is_ready, controllers().values())) == 2, timeout, every=1)
 
 
+def spread_controllers():
+    """Waits for one controller on each node: after a node was away, both are on the other."""
+    wait_controllers()
+    pods = controllers()
+    if len(set(map(node_of, pods.values()))) == 1:
+        standby = next(name for name in pods if name != leader())
+        harness.kubectl("--namespace", SYSTEM, "delete", "pod", standby, "--wait=false")
+    wait_for("controllers on two nodes", lambda: len({node_of(p) for p in controllers().values() if is_ready(p)}) == 2,
+             60, every=1)
+
+
 def is_running(pod):
     containers = pod["status"].get("containerStatuses", [])
     return bool(containers) and all("running" in c["state"] for c in containers)

@@ -5,13 +5,17 @@ import harness
 from harness import wait_for
 from operator_test import (ENDLESS, LONGEST_PAUSE, STANDBY_SECONDS, WithOperator, acquired, container_of, controllers,
                            holder, is_ready, kill_container, leader, longest_pause, node_of, other,
-                           restarts_of_controllers, round_of, uids, wait_controllers)
+                           restarts_of_controllers, round_of, spread_controllers, uids, wait_controllers)
 
 OUTAGE_SECONDS = 60
 CUTS = 50
 
 
 class FailoverTest(WithOperator):
+    def setUp(self):
+        super().setUp()
+        spread_controllers()
+
     def tearDown(self):
         for node in (1, 2):
             harness.heal(node)
