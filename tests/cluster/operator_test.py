@@ -260,8 +260,11 @@ class WithOperator(harness.ClusterTest):
         """Returns the pods, once all train and have committed so many more rounds."""
         pods = wait_for(f"{count} ready workers", lambda: self.all_ready(job, count), 120, every=1)
         begun = wait_for("answer", lambda: round_of(pods[0]) + 1, 30) - 1
-        wait_for(f"{rounds} rounds", lambda: all(round_of(p) >= begun + rounds for p in pods.values()), 120, every=0.5)
-        return pods
+
+        def training():
+            now = self.all_ready(job, count)  # one of them may have been replaced meanwhile
+            return now if now and all(round_of(pod) >= begun + rounds for pod in now.values()) else None
+        return wait_for(f"{rounds} rounds", training, 120, every=0.5)
 
     def wait_complete(self, job, timeout):
         """Returns the status of the job when it is complete; fails at once if it fails."""
