@@ -42,9 +42,10 @@ trap 'exit 143' TERM
 try step scripts/install-deps.sh cluster
 in_background tests/cluster/build.sh
 kit=$!
+kit_is_built() { wait "$kit"; }
 step scripts/build.sh release longstride longstride-worker longstride-controller kubectl-longstride
 step images/build.sh
-try wait "$kit"
+try kit_is_built
 step tests/cluster/down.sh # one that was left, with what was done to it
 try step tests/cluster/up.sh
 step tests/cluster/load.sh build/images/{controller,worker,worker-fashion-mnist}.tar
