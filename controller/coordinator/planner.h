@@ -48,8 +48,8 @@ class Planner {
   // A generation begins: its members in rank order, the first round that it will run. Makes a plan,
   // unless it is the first generation and the recorded history has plans for this number of
   // members. Who was a member before keeps what was learned of it; members of one group on the same
-  // hardware otherwise begin with the median of theirs. kUser when all replicas begin and no split of
-  // the first batch exists.
+  // hardware otherwise begin with the median of theirs. kUser when all replicas begin and no split
+  // of the first batch exists.
   Status Begin(std::vector<JoinRequest> members, int64_t first_round);
 
   // A generation that another planner began goes on: its members in rank order and plans of theirs.
