@@ -1,9 +1,9 @@
 #include "core/spec/places.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "core/base/format.h"
+#include "core/spec/shards.h"
 
 namespace longstride {
 
@@ -26,9 +26,8 @@ Status CheckReplicas(const TrainingJobSpec& spec, int64_t replicas) {
                static_cast<long long>(bounds.least), static_cast<long long>(bounds.most),
                static_cast<long long>(replicas)));
   }
-  const std::optional<PartitionSpec>& partition = spec.data.partition;
-  if (!partition) return {};
-  const int64_t shards = partition->shards > 0 ? partition->shards : spec.replicas;
+  if (!spec.data.partition) return {};
+  const int64_t shards = ShardsOf(spec);
   if (replicas > shards) {
     return UserError(
         Format("the data are cut into %lld shards, which are too few for %lld workers: start the "

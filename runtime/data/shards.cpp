@@ -6,6 +6,7 @@
 
 #include "core/base/format.h"
 #include "core/base/random.h"
+#include "core/spec/shards.h"
 
 namespace longstride {
 namespace {
@@ -135,7 +136,7 @@ Result<DatasetPair> OpenOwnDatasets(const TrainingJobSpec& job, const std::strin
   LONGSTRIDE_ASSIGN_OR_RETURN(DatasetPair pair, OpenDatasets(data, seed));
   if (data.placement == DataPlacement::kShared || !data.partition) return pair;
 
-  const int64_t shards = data.partition->shards > 0 ? data.partition->shards : job.replicas;
+  const int64_t shards = ShardsOf(job);
   if (index >= shards) {
     return UserError(
         Format("spec.data.partition: worker %s-%ld has no shard, there are %ld; set "

@@ -2,9 +2,9 @@
 """From submission to four Running pods, of one job: longstride, a plain Indexed Job, JobSet and Kubeflow Trainer.
 
 On the running test cluster (tests/cluster/up.sh), with the same pods, one replica of each operator, all four
-installed at once. Turns are interleaved, in an order drawn anew for each; time runs from the POST of the object to the watch event
-of the fourth pod that is Running. Adds to the JSON file: submit.{longstride,indexed_job,jobset,trainer}_seconds
-(medians) and every turn's time.
+installed at once. Turns are interleaved, in an order drawn anew for each; time runs from the POST of the object to the
+watch event of the fourth pod that is Running. Adds to the JSON file:
+submit.{longstride,indexed_job,jobset,trainer}_seconds (medians) and every turn's time.
 """
 import argparse
 import random
