@@ -1,6 +1,7 @@
 #include "controller/app/reconciler.h"
 
 #include <algorithm>
+#include <future>
 #include <vector>
 
 #include "controller/app/objects.h"
@@ -18,6 +19,8 @@ using nlohmann::json;
 constexpr Duration kCallDeadline = std::chrono::seconds(15);
 // What a deletion that the cache does not show yet is taken to allow its pod.
 constexpr double kAssumedGrace = 60;
+// Of one job, at the same time.
+constexpr size_t kMostPodsAtOnce = 16;
 
 ReconcileResult ResultOf(const kube::Outcome& outcome) {
   switch (outcome.kind) {
@@ -248,40 +251,64 @@ bool Reconciler::RemovePods(const Observed& o, const Desired& desired, Memory& m
 
 bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
                             const kube::CallOptions& call) {
-  // Where one was refused the others would be too.
-  size_t made = 0;
-  while (made < desired.create.size() && CreatePod(o, desired.create[made], memory, call)) ++made;
-  RecordCreated(made, desired);
-  if (made < desired.create.size()) return false;
+  std::vector<PodToCreate>& pods = desired.create;
+  // Where one is refused the others would be too: one first, then twice as many each time.
+  bool all = true;
+  for (size_t asked = 0, at_once = 1; all && asked < pods.size(); at_once *= 2) {
+    const size_t count = std::min({at_once, kMostPodsAtOnce, pods.size() - asked});
+    all = CreatePodsAtOnce(o, std::span(pods).subspan(asked, count), memory, call);
+    asked += count;
+  }
+  const auto others = std::ranges::stable_partition(
+      pods, [&](const PodToCreate& pod) { return memory.made.contains(pod.name); });
+  RecordCreated(pods.size() - others.size(), desired);
+  if (!all) return false;
   const bool over = memory.create_failure && o.now >= memory.create_failure->retry_at;
-  if (!desired.create.empty() || over) {
+  if (!pods.empty() || over) {
     memory.create_failure.reset();
     memory.create_failures = 0;
   }
   return true;
 }
 
-bool Reconciler::CreatePod(const Observed& o, const PodToCreate& pod, Memory& memory,
-                           const kube::CallOptions& call) {
+bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate> pods,
+                                  Memory& memory, const kube::CallOptions& call) {
+  // Without a thread to be had a request waits for the others.
+  std::vector<std::future<kube::ApiResult<json>>> others;
+  for (const PodToCreate& pod : pods.subspan(1))
+    others.push_back(std::async([&] { return CreatePod(o, pod, call); }));
+  std::vector<kube::ApiResult<json>> answers{CreatePod(o, pods.front(), call)};
+  for (auto& other : others) answers.push_back(other.get());
+
+  const PodToCreate* refused = nullptr;
+  for (size_t i = 0; i < pods.size(); ++i) {
+    if (answers[i].ok()) {
+      if (auto view = ViewOfPod(*answers[i], o.uid))
+        memory.made[pods[i].name] = {std::move(*view), clock_.Now()};
+      continue;
+    }
+    const kube::ApiError& error = answers[i].error();
+    LogWarning("reconcile", error.message);
+    // Webhooks that are away are 500s, too, and may stay away.
+    const bool transient = error.Transient() && error.reason != ApiReason::kInternal;
+    if (!transient && error.reason != ApiReason::kInterrupted && refused == nullptr) {
+      refused = &pods[i];
+      memory.create_failure = FailureOf(error, refused->name, refused->place,
+                                        memory.create_failures++, clock_.UnixSeconds());
+    }
+  }
+  return std::ranges::all_of(answers, [](const auto& answer) { return answer.ok(); });
+}
+
+kube::ApiResult<json> Reconciler::CreatePod(const Observed& o, const PodToCreate& pod,
+                                            const kube::CallOptions& call) {
   auto made = client_.Create(kube::Pods(), pod.body, call);
   if (!made.ok() && made.error().reason == ApiReason::kAlreadyExists) {
     // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
     auto there = client_.Get(kube::Pods(), {o.metadata.namespace_, pod.name}, call);
-    if (there.ok() && kube::ControllerUidOf(*there) == o.uid) made = std::move(there);
+    if (there.ok() && kube::ControllerUidOf(*there) == o.uid) return there;
   }
-  if (made.ok()) {
-    if (auto view = ViewOfPod(*made, o.uid))
-      memory.made[pod.name] = {std::move(*view), clock_.Now()};
-    return true;
-  }
-  const kube::ApiError& error = made.error();
-  LogWarning("reconcile", error.message);
-  // Webhooks that are away are 500s, too, and may stay away.
-  const bool transient = error.Transient() && error.reason != ApiReason::kInternal;
-  if (transient || error.reason == ApiReason::kInterrupted) return false;
-  memory.create_failure =
-      FailureOf(error, pod.name, pod.place, memory.create_failures++, clock_.UnixSeconds());
-  return false;
+  return made;
 }
 
 kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,

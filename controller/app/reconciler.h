@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 
 #include "controller/app/job_hosts.h"
@@ -87,8 +88,11 @@ class Reconciler {
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,
                   const kube::CallOptions& call);
-  bool CreatePod(const Observed& o, const PodToCreate& pod, Memory& memory,
-                 const kube::CallOptions& call);
+  bool CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate> pods, Memory& memory,
+                        const kube::CallOptions& call);
+  // The pod as it is there. Touches no memory: for several pods at once.
+  [[nodiscard]] kube::ApiResult<nlohmann::json> CreatePod(const Observed& o, const PodToCreate& pod,
+                                                          const kube::CallOptions& call);
   // How long to wait before what is left may be written; zero when nothing is.
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
                                                       const JobStatus& status, Memory& memory,

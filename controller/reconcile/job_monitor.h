@@ -31,9 +31,9 @@ class JobMonitor {
  private:
   struct Known {
     JoinRequest join;
-    GenerationId generation;  // that it came back with
+    GenerationId generation{};  // that it came back with
     MemberView::State state = MemberView::State::kJoined;
-    std::string reason;
+    std::string reason{};
     ErrorCode code = ErrorCode::kLostPeer;  // as of MemberView
   };
 

@@ -29,8 +29,8 @@ struct CommitRequest {
 // the lowest rank submits the commit once all are idle; a single rank can ask for both at once.
 struct CheckpointRequest {
   int64_t round = 0;
-  std::vector<CheckpointFile> files;
-  std::optional<CommitRequest> commit;
+  std::vector<CheckpointFile> files{};
+  std::optional<CommitRequest> commit{};
 };
 
 class CheckpointWriter {

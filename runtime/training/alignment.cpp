@@ -64,6 +64,11 @@ std::vector<int> Givers(const std::vector<Standing>& all, int root) {
   return givers;
 }
 
+bool AllEqual(const Standing& root, const std::vector<Standing>& all) {
+  return std::ranges::all_of(
+      all, [&](const Standing& s) { return s.Order() == root.Order() && s.digest == root.digest; });
+}
+
 }  // namespace
 
 template <typename T>
@@ -86,10 +91,7 @@ Result<std::vector<int>> AlignStates(Collective& collective, Replica<T>& replica
   LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(
       std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)), Purpose::kState));
   LONGSTRIDE_ASSIGN_OR_RETURN(const int root, Root(all));
-  const auto equals_root = [&](const Standing& s) {
-    return s.Order() == all[root].Order() && s.digest == all[root].digest;
-  };
-  if (std::ranges::all_of(all, equals_root)) return level;
+  if (AllEqual(all[root], all)) return level;
 
   // Received beside the present state, which stays whole until all of it is there.
   const bool lagged = mine.RoundOrder() < all[root].RoundOrder();

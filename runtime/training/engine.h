@@ -33,8 +33,8 @@ enum class Outcome {
 
 struct EngineOptions {
   TrainingJob job;
-  std::string checkpoint_directory;  // "" = no checkpoints
-  std::string device;                // where the model computes, as of FlatState; "" = the CPU
+  std::string checkpoint_directory{};  // "" = no checkpoints
+  std::string device{};                // where the model computes, as of FlatState; "" = the CPU
   // A larger state comes to newcomers in the background, while the others go on (StateTransfer).
   int64_t state_at_once_bytes = 1 << 20;
 };

@@ -119,6 +119,31 @@ TEST_F(ControllerTest, AJobGetsItsPodsAndIsCompleteWhenTheirWorkersAre) {
   EXPECT_TRUE(Eventually([&] { return !server_->List(kube::Events()).empty(); }));
 }
 
+TEST_F(ControllerTest, PodsAreMadeSeveralAtOnceUntilOneIsRefused) {
+  std::atomic<bool> full = true;
+  server_->SetAdmission([&](const std::string& plural, const Json& object) {
+    kube::FakeApiServer::Refusal refusal;
+    if (full && plural == "pods" && kube::StringAt(object, "/metadata/name") == "demo-worker-1-1")
+      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob([](Json& job) {
+    job["spec"]["replicas"] = 40;
+    job["spec"]["training"]["batch"]["initial"] = 64;
+  });
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "QuotaExceeded";
+  })) << Job();
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-2-1"))
+      << "the first alone, then two at once";
+  full = false;
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 40; }));
+  EXPECT_THAT(PodNames(), Contains("demo-worker-39-1"));
+  EXPECT_EQ(PodNames().size(), 40) << "none twice";
+}
+
 TEST_F(ControllerTest, ALostWorkerIsReplacedUnderTheNextName) {
   const auto controller = Start();
   PutJob();

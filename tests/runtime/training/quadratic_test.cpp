@@ -92,7 +92,9 @@ TEST(NormTestTheory, TheLossGapFallsLinearlyAtTheRatePromised) {
       };
       const double change = std::log(gap(kRounds) / gap(0)) / static_cast<double>(kRounds);
       (policy == BatchPolicy::kAdaptive ? log_gap_change : log_fixed_change) += change / kSeeds;
-      if (policy == BatchPolicy::kAdaptive) EXPECT_GT(cluster.reports().back().global_batch, 100);
+      if (policy == BatchPolicy::kAdaptive) {
+        EXPECT_GT(cluster.reports().back().global_batch, 100);
+      }
     }
   }
   const double promised = 1 - LeastSquares::kMu * rate;

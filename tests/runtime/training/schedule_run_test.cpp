@@ -31,7 +31,9 @@ TEST(Ledger, RangesFollowEachOtherAndTheirSumIsTheCursor) {
       local += cluster.reports(r)[k].local_samples;
     }
     EXPECT_EQ(local, report.samples);
-    if (k > 0) EXPECT_EQ(report.global_batch, cluster.reports()[k - 1].next_global_batch);
+    if (k > 0) {
+      EXPECT_EQ(report.global_batch, cluster.reports()[k - 1].next_global_batch);
+    }
     cursor = report.cursor_end;
   }
   EXPECT_GE(cursor, 6000);
