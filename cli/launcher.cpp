@@ -92,6 +92,12 @@ class ForkLauncher final : public ProcessLauncher {
 
   std::optional<ProcessExit> Reap() override {
     for (auto child = children_.begin(); child != children_.end(); ++child) {
+      siginfo_t ended{};
+      if (waitid(P_PID, static_cast<id_t>(*child), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+          ended.si_pid != *child)
+        continue;
+      // What a launch prefix has left behind of its group, while its number is still the child's.
+      kill(-*child, SIGKILL);
       int status = 0;
       if (waitpid(*child, &status, WNOHANG) != *child) continue;
       ProcessExit exit;
@@ -105,7 +111,8 @@ class ForkLauncher final : public ProcessLauncher {
   }
 
   void Signal(int pid, int signal) override {
-    if (std::find(children_.begin(), children_.end(), pid) != children_.end()) kill(pid, signal);
+    if (std::find(children_.begin(), children_.end(), pid) == children_.end()) return;
+    kill(signal == SIGKILL ? -pid : pid, signal);
   }
 
  private:

@@ -73,6 +73,8 @@ Result<Prepared> PrepareResume(const RunArguments& arguments) {
   run.options.directory = directory;
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
   LONGSTRIDE_ASSIGN_OR_RETURN(run.lock, RunLock::Take(directory));
+  // Of a `longstride scale` that was interrupted while nothing ran.
+  std::remove(directory.replicas().c_str());
   LONGSTRIDE_ASSIGN_OR_RETURN(run.options.job, LoadTrainingJob(directory.job()));
   LONGSTRIDE_ASSIGN_OR_RETURN(RoundHistory history, ReadRoundLog(directory.rounds()));
   LONGSTRIDE_ASSIGN_OR_RETURN(run.facts, ReadFacts(directory.facts()));

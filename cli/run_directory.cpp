@@ -115,16 +115,23 @@ Result<std::vector<Plan>> ReadPlans(const std::string& path) {
 }
 
 Status WriteFile(const std::string& path, const std::string& text, bool secret) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, secret ? 0600 : 0644);
-  if (fd < 0) return UserError("cannot write " + path + ": " + std::strerror(errno));
+  const std::string part = path + ".part";
+  const int fd = open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, secret ? 0600 : 0644);
+  if (fd < 0) return UserError("cannot write " + part + ": " + std::strerror(errno));
   // An older file keeps its mode; a secret must not.
   if (secret) fchmod(fd, 0600);
   const ssize_t written = write(fd, text.data(), text.size());
   const int error = errno;
   close(fd);
   if (written != static_cast<ssize_t>(text.size())) {
+    unlink(part.c_str());
     return ResourceError("cannot write " + path + ": " +
                          (written < 0 ? std::strerror(error) : "the disk is full"));
+  }
+  if (rename(part.c_str(), path.c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    unlink(part.c_str());
+    return UserError("cannot write " + path + ": " + why);
   }
   return Status();
 }

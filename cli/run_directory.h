@@ -58,7 +58,8 @@ class RunDirectory {
 // what a voided one did). A torn last line is left out. No file, no plans.
 [[nodiscard]] Result<std::vector<Plan>> ReadPlans(const std::string& path);
 
-// Writes a file whole, readable by its owner only if `secret`.
+// Writes a file whole or not at all (what was there stays then), readable by its owner only if
+// `secret`.
 [[nodiscard]] Status WriteFile(const std::string& path, const std::string& text,
                                bool secret = false);
 [[nodiscard]] Result<std::string> ReadFile(const std::string& path);

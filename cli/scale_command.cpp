@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <thread>
 
 #include "cli/commands.h"
@@ -22,10 +21,7 @@ Status Scale(const std::string& path, int64_t replicas) {
   LONGSTRIDE_RETURN_IF_ERROR(directory.CheckExists());
   LONGSTRIDE_ASSIGN_OR_RETURN(const TrainingJob job, LoadTrainingJob(directory.job()));
   LONGSTRIDE_RETURN_IF_ERROR(CheckReplicas(job.spec, replicas));
-  const std::string part = directory.replicas() + ".part";
-  LONGSTRIDE_RETURN_IF_ERROR(WriteFile(part, std::to_string(replicas)));
-  std::error_code error;
-  std::filesystem::rename(part, directory.replicas(), error);
+  LONGSTRIDE_RETURN_IF_ERROR(WriteFile(directory.replicas(), std::to_string(replicas)));
   const SystemClock clock;
   const TimePoint until = clock.Now() + kTaken;
   while (access(directory.replicas().c_str(), F_OK) == 0) {

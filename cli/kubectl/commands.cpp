@@ -76,6 +76,10 @@ Status Await(JobApi& api, const std::string& name, const WaitOptions& options, c
   LONGSTRIDE_RETURN_IF_ERROR(api.Watch(
       name, options.deadline,
       [&](const json& job) {
+        if (!options.uid.empty() && TextAt(job, "/metadata/uid") != options.uid) {
+          end = UserError(name + " was deleted, and another job of that name was created");
+          return false;
+        }
         if (const std::string line = ProgressLine(job); line != said) {
           out(line + "\n");
           said = line;
@@ -91,7 +95,7 @@ Status Await(JobApi& api, const std::string& name, const WaitOptions& options, c
 
 }  // namespace
 
-Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out) {
+Result<std::string> SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out) {
   json object = ToJson(job);
   // What a server has set on another object is not this one's.
   for (const char* key :
@@ -101,7 +105,7 @@ Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const json made, api.Create(object));
   out("trainingjob " + TextAt(made, "/metadata/name") + " submitted to " +
       TextAt(made, "/metadata/namespace") + "\n");
-  return {};
+  return TextAt(made, "/metadata/uid");
 }
 
 Status AwaitEnd(JobApi& api, const std::string& name, const WaitOptions& options,
@@ -116,7 +120,7 @@ Status AwaitEndAndDelete(JobApi& api, const std::string& name, const WaitOptions
   const Status end = Await(api, name, options, out, ended);
   const bool timed_out = !end.ok() && end.error().code == ErrorCode::kTransient;
   if (!ended && !timed_out) return end;
-  const Status deleted = CancelJob(api, name, out);
+  const Status deleted = CancelJob(api, name, out, options.uid);
   if (end.ok()) return deleted;
   if (deleted.ok()) return end;
   return Error{end.error().code, end.error().message + "\n" + deleted.error().message};
@@ -166,8 +170,9 @@ Status ScaleJob(JobApi& api, const std::string& name, int64_t replicas, const Te
   return {};
 }
 
-Status CancelJob(JobApi& api, const std::string& name, const TextSink& out) {
-  LONGSTRIDE_RETURN_IF_ERROR(api.Delete(name));
+Status CancelJob(JobApi& api, const std::string& name, const TextSink& out,
+                 const std::string& uid) {
+  LONGSTRIDE_RETURN_IF_ERROR(api.Delete(name, uid));
   out(name + " deleted\n");
   return {};
 }

@@ -16,12 +16,13 @@ namespace longstride {
 using TextSink = std::function<void(const std::string& text)>;
 
 struct WaitOptions {
+  std::string uid;  // of the job that is meant; "" = whichever has the name
   Duration deadline = std::chrono::hours(24 * 365);
   std::stop_token stop;
 };
 
-// Creates the job. kUser when there is one of that name.
-Status SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out);
+// Creates the job and returns its UID. kUser when there is one of that name.
+Result<std::string> SubmitJob(JobApi& api, const TrainingJob& job, const TextSink& out);
 
 // Says how the job goes, a line whenever that changes, until it has ended: success when it is
 // complete, else kUser with the reason of its failure.
@@ -42,8 +43,9 @@ Status SetSuspended(JobApi& api, const std::string& name, bool suspended, bool w
 
 Status ScaleJob(JobApi& api, const std::string& name, int64_t replicas, const TextSink& out);
 
-// Deletes the job and so its pods; checkpoints on a claim stay.
-Status CancelJob(JobApi& api, const std::string& name, const TextSink& out);
+// Deletes the job and so its pods; checkpoints on a claim stay. `uid`: only that very job.
+Status CancelJob(JobApi& api, const std::string& name, const TextSink& out,
+                 const std::string& uid = "");
 
 // Logs of `worker` ("worker-0"), or when it is empty of all workers, each line with its worker in
 // front. Only the newest pod of each worker. Following all of them takes a thread for each.

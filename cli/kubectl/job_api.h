@@ -33,7 +33,8 @@ class JobApi {
   [[nodiscard]] virtual Result<nlohmann::json> Patch(const std::string& name,
                                                      const nlohmann::json& patch,
                                                      const std::string& subresource = "") = 0;
-  [[nodiscard]] virtual Status Delete(const std::string& name) = 0;
+  // `uid`: only that very job; "" = whichever has the name.
+  [[nodiscard]] virtual Status Delete(const std::string& name, const std::string& uid = "") = 0;
   // The job as it is, and again whenever it changes, until `sink` returns false. Tries again, with
   // growing pauses, what fails for a while. kUser when it is deleted, kTransient when `deadline`
   // has passed, and only then.

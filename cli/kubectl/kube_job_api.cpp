@@ -1,6 +1,7 @@
 #include "cli/kubectl/kube_job_api.h"
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -16,6 +17,8 @@ using nlohmann::json;
 
 constexpr Duration kLongestGet = std::chrono::seconds(30);
 constexpr Duration kLongestWatch = std::chrono::minutes(5);
+// A watch that the server ends sooner, and that told of nothing, is repeated after a pause.
+constexpr Duration kShortestWatch = std::chrono::seconds(1);
 constexpr Duration kLongestLog = std::chrono::hours(24 * 365);
 
 class KubeJobApi : public JobApi {
@@ -47,8 +50,10 @@ class KubeJobApi : public JobApi {
     return Plain(client_.MergePatch(kube::TrainingJobs(), Key(name), patch, subresource));
   }
 
-  Status Delete(const std::string& name) override {
-    const auto deleted = client_.Delete(kube::TrainingJobs(), Key(name));
+  Status Delete(const std::string& name, const std::string& uid) override {
+    kube::DeleteOptions options;
+    options.uid = uid;
+    const auto deleted = client_.Delete(kube::TrainingJobs(), Key(name), options);
     return deleted.ok() ? Status() : Status(deleted.error());
   }
 
@@ -59,16 +64,18 @@ class KubeJobApi : public JobApi {
     kube::Backoff backoff;
     std::string failure;
     while (clock_.Now() < until) {
-      bool done = false;
-      const Status status = LookAndWatch(name, until, sink, stop, done);
+      bool done = false, told = false;
+      const TimePoint began = clock_.Now();
+      const Status status = LookAndWatch(name, until, sink, stop, done, told);
       if (done) return {};
       if (status.ok()) {
         failure.clear();
-        continue;
+        if (told || clock_.Now() - began >= kShortestWatch) continue;
+      } else {
+        if (status.error().code != ErrorCode::kTransient) return status;
+        if (failure.empty()) LogWarning("kubectl", status.error().message + "; trying again");
+        failure = ": " + status.error().message;
       }
-      if (status.error().code != ErrorCode::kTransient) return status;
-      if (failure.empty()) LogWarning("kubectl", status.error().message + "; trying again");
-      failure = ": " + status.error().message;
       const TimePoint now = clock_.Now();
       if (!pause_(std::min(backoff.Next(now, random), until - now), stop))
         return InterruptedError("stopped waiting for " + name);
@@ -135,21 +142,22 @@ class KubeJobApi : public JobApi {
   // The job as it is, then one watch of it.
   Status LookAndWatch(const std::string& name, TimePoint until,
                       const std::function<bool(const json&)>& sink, const std::stop_token& stop,
-                      bool& done) {
+                      bool& done, bool& told) {
     const Duration left = std::max<Duration>(until - clock_.Now(), std::chrono::seconds(1));
     LONGSTRIDE_ASSIGN_OR_RETURN(
         const json job,
         Plain(client_.Get(kube::TrainingJobs(), Key(name), {std::min(left, kLongestGet), stop})));
     done = !sink(job);
     if (done) return {};
-    return WatchOnce(name, kube::ResourceVersionOf(job), until, sink, stop, done);
+    return WatchOnce(name, kube::ResourceVersionOf(job), until, sink, stop, done, told);
   }
 
-  // One watch of the job from `version`; sets `done` once `sink` has had enough. A watch that the
-  // server ends, or whose version is too old, is no error: the caller looks again.
+  // One watch of the job from `version`; sets `told` once there was an event, `done` once `sink`
+  // has had enough. A watch that the server ends, or whose version is too old, is no error: the
+  // caller looks again.
   Status WatchOnce(const std::string& name, const std::string& version, TimePoint until,
                    const std::function<bool(const json&)>& sink, const std::stop_token& stop,
-                   bool& done) {
+                   bool& done, bool& told) {
     kube::WatchOptions options;
     options.namespace_ = namespace_;
     options.field_selector = "metadata.name=" + name;
@@ -157,11 +165,16 @@ class KubeJobApi : public JobApi {
     options.timeout =
         std::clamp<Duration>(until - clock_.Now(), std::chrono::seconds(1), kLongestWatch);
     bool deleted = false;
+    std::optional<kube::ApiError> refused;
     const auto result = client_.Watch(
         kube::TrainingJobs(), options,
         [&](const kube::WatchEvent& event) {
           using Type = kube::WatchEvent::Type;
-          if (event.type == Type::kError) return false;
+          if (event.type == Type::kError) {
+            refused = kube::ReadStatusObject(event.object, "watch " + name);
+            return false;
+          }
+          told = true;
           if (event.type == Type::kBookmark) return true;
           deleted = event.type == Type::kDeleted;
           done = !deleted && !sink(event.object);
@@ -169,8 +182,9 @@ class KubeJobApi : public JobApi {
         },
         stop);
     if (deleted) return UserError(name + " was deleted");
-    if (result.ok() || result.error().reason == ApiReason::kGone) return {};
-    return Error(result.error());
+    if (!result.ok()) refused = result.error();
+    if (!refused || refused->reason == ApiReason::kGone) return {};
+    return Error(*refused);
   }
 
   const std::shared_ptr<kube::HttpTransport> transport_;

@@ -18,6 +18,8 @@
 namespace longstride {
 namespace {
 
+constexpr int64_t kLongestWait = 365 * 24 * 3600;  // seconds
+
 struct Flags {
   std::string kubeconfig, context, name_space;
   std::string name, manifest, worker;
@@ -67,10 +69,11 @@ Status Submit(const Flags& flags) {
   LONGSTRIDE_ASSIGN_OR_RETURN(const Submission submission,
                               LoadSubmission(flags.manifest, overrides, flags.name_space));
   LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(flags, submission.name_space));
-  LONGSTRIDE_RETURN_IF_ERROR(SubmitJob(*api, submission.job, Print));
+  WaitOptions waiting = Waiting(flags);
+  LONGSTRIDE_ASSIGN_OR_RETURN(waiting.uid, SubmitJob(*api, submission.job, Print));
   if (!flags.wait) return {};
   const auto await = flags.delete_after ? AwaitEndAndDelete : AwaitEnd;
-  return await(*api, submission.job.metadata.name, Waiting(flags), Print);
+  return await(*api, submission.job.metadata.name, waiting, Print);
 }
 
 Status Suspend(const Flags& flags, bool suspended) {
@@ -83,9 +86,10 @@ void AddName(CLI::App* command, const std::shared_ptr<Flags>& flags) {
 }
 
 void AddWaiting(CLI::App* command, const std::shared_ptr<Flags>& flags, const char* until) {
-  command->add_flag("--wait", flags->wait, std::string("wait until ") + until);
+  CLI::Option* wait = command->add_flag("--wait", flags->wait, std::string("wait until ") + until);
   command->add_option("--timeout", flags->timeout_seconds, "seconds to wait at most; 0 = for ever")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, kLongestWait))
+      ->needs(wait)
       ->type_name("S");
 }
 
@@ -100,9 +104,11 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
       add("submit", "validate a manifest and create its job", [flags] { return Submit(*flags); });
   submit->add_option("FILE", flags->manifest, "manifest")->required()->type_name("");
   AddSetOption(*submit, flags->sets);
-  submit->add_flag("--delete", flags->delete_after,
-                   "with --wait: delete the job at its end, or after --timeout");
   AddWaiting(submit, flags, "the job has ended; fails if it does");
+  submit
+      ->add_flag("--delete", flags->delete_after,
+                 "with --wait: delete the job at its end, or after --timeout")
+      ->needs("--wait");
 
   CLI::App* status = add("status", "show how a job goes, or list all", [flags]() -> Status {
     LONGSTRIDE_ASSIGN_OR_RETURN(const auto api, Connect(*flags));

@@ -68,6 +68,22 @@ TEST_F(LauncherTest, PassesSignalsToAChildThatBlockedThemHere) {
   launcher_->Signal(pid.value(), SIGTERM);  // gone: nothing happens
 }
 
+TEST_F(LauncherTest, NothingOfAChildsGroupOutlivesIt) {
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    const auto pid = Shell("sleep 1000 & echo $! >" + log() + ".pid; wait");
+    ASSERT_TRUE(pid.ok());
+    while (TailOf(log() + ".pid", 1).empty()) poll(nullptr, 0, 1);
+    const int left = std::stoi(TailOf(log() + ".pid", 1));
+    launcher_->Signal(pid.value(), signal);
+    EXPECT_EQ(Reap().signal, signal);
+    // Dead once it is nobody's, or init's zombie.
+    const std::string state = "/proc/" + std::to_string(left) + "/stat";
+    while (kill(left, 0) == 0 && TailOf(state, 1).find(") Z ") == std::string::npos)
+      poll(nullptr, 0, 1);
+    std::remove((log() + ".pid").c_str());
+  }
+}
+
 TEST_F(LauncherTest, AProgramThatIsNotThereIsAUserError) {
   const auto pid = launcher_->Start({"/does/not/exist", {}, {}, log()});
   ASSERT_FALSE(pid.ok());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "core/protocol/json.h"
@@ -74,6 +75,15 @@ TEST(WriteFile, ASecretIsReadableByItsOwnerOnly) {
   struct stat status {};
   ASSERT_EQ(stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST(WriteFile, WhatWasThereStaysWhereItFails) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/facts";
+  ASSERT_TRUE(WriteFile(path, "old").ok());
+  std::filesystem::create_directory(path + ".part");
+  EXPECT_FALSE(WriteFile(path, "new").ok());
+  EXPECT_EQ(ReadFile(path).value(), "old");
 }
 
 TEST(TailOf, GivesTheLastLines) {

@@ -103,6 +103,20 @@ TEST_F(Commands, AJobThatIsOnlyLostSightOfIsNotDeleted) {
   }
 }
 
+TEST_F(Commands, AnotherJobThatTookTheNameIsNeitherFollowedNorDeleted) {
+  api_.jobs["a"] = Job("Running");
+  api_.jobs["a"]["metadata"]["uid"] = "1";
+  json other = Job("Complete", Only("Complete", "Completed", ""));
+  other["metadata"]["uid"] = "2";
+  api_.changes = {other};
+  WaitOptions options;
+  options.uid = "1";
+  EXPECT_THAT(AwaitEndAndDelete(api_, "a", options, Out()).error().message,
+              HasSubstr("another job of that name"));
+  EXPECT_TRUE(api_.jobs.contains("a"));
+  EXPECT_FALSE(CancelJob(api_, "a", Out(), "2").ok());
+}
+
 TEST_F(Commands, SuspendWaitsUntilTheWorkersAreGone) {
   api_.jobs["a"] = Job("Running", Only("Running", "Training", ""));
   const json suspended = Only("Suspended", "Suspended", "");

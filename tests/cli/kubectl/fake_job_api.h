@@ -43,8 +43,10 @@ class FakeJobApi : public JobApi {
     job.merge_patch(patch);
     return jobs[name] = job;
   }
-  Status Delete(const std::string& name) override {
-    LONGSTRIDE_RETURN_IF_ERROR(Get(name));
+  Status Delete(const std::string& name, const std::string& uid) override {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const nlohmann::json job, Get(name));
+    if (!uid.empty() && job["metadata"].value("uid", "") != uid)
+      return UserError("the UID in the precondition does not match");
     jobs.erase(name);
     return {};
   }

@@ -25,7 +25,7 @@ Answer Dropped() {
   return TransientError("connection reset");
 }
 
-// Answers requests with `answers`, the last one again and again, and cuts every watch.
+// Answers requests with `answers`, the last one again and again, and every watch with `watch`.
 class ScriptedTransport : public kube::HttpTransport {
  public:
   Answer Send(const kube::TransportRequest&, Duration, std::stop_token) override {
@@ -35,9 +35,10 @@ class ScriptedTransport : public kube::HttpTransport {
   }
   Answer Stream(const kube::TransportRequest&, const LineSink&, Duration,
                 std::stop_token) override {
-    return Dropped();
+    return watch;
   }
   std::deque<Answer> answers;
+  Answer watch = Dropped();
 };
 
 class KubeJobApiTest : public testing::Test {
@@ -72,6 +73,13 @@ TEST_F(KubeJobApiTest, AWatchOutlastsWhatFailsForAWhile) {
   const std::string once = "connection reset; trying again\n";
   EXPECT_THAT(said_, HasSubstr(once));
   EXPECT_THAT(said_.substr(said_.find(once) + once.size()), Not(HasSubstr("trying again")));
+}
+
+TEST_F(KubeJobApiTest, WatchesThatEndAtOnceAreRepeatedWithPauses) {
+  transport_->watch = kube::TransportResponse{200, {}, ""};
+  EXPECT_TRUE(Watch({Ok("Running"), Ok("Running"), Ok("Complete")}).ok());
+  EXPECT_EQ(pauses_.size(), 2U);
+  EXPECT_EQ(said_, "") << "nothing failed";
 }
 
 TEST_F(KubeJobApiTest, AWatchGivesUpAtItsDeadlineAndSaysWhatFailedLast) {
