@@ -19,6 +19,7 @@ ACTIVITY = f"longstride_job_activity_seconds_total{{{JOB}}}"
 SENT = f"longstride_job_sent_bytes_total{{{JOB}}}"
 PARALLEL = f"longstride_job_data_parallel_bytes_total{{{JOB}}}"
 BY_JOB = "sum by (job_namespace, job_name)"
+BY_WORKER = "sum by (job_namespace, job_name, pod)"
 COMMUNICATION = f'longstride_job_activity_seconds_total{{{JOB}, activity="communication"}}'
 LEGEND = "{{job_name}}"
 # Every replica of the controller, and nothing else, has this series.
@@ -94,9 +95,9 @@ def communication_cost():
                 graph("Communication's share by worker",
                       "A worker that waits for slower ones has a high share: its batch could be larger.",
                       units.PercentUnit,
-                      ("sum by (job_name, pod) (rate("
+                      (f"{BY_WORKER} (rate("
                        + worker("activity_seconds_total", ', activity="communication"') + f"[{RATE}]))"
-                       " / sum by (job_name, pod) (rate(" + worker("activity_seconds_total") + f"[{RATE}]))",
+                       f" / {BY_WORKER} (rate(" + worker("activity_seconds_total") + f"[{RATE}]))",
                        "{{pod}}"), min=0, max=1),
             ]),
             ("Why it is what it is", 8, [batch(), local_steps(), norm_test(), accuracy()]),
@@ -145,8 +146,8 @@ def training_progress():
             ("Speed", 8, [
                 graph("Samples a second", "Training samples in committed rounds.", units.Short,
                       (f"rate({job('samples_total')}[{RATE}])", LEGEND), min=0),
-                graph("Round", "Median wall time of a round, synchronization included.", units.Seconds,
-                      (f"histogram_quantile(0.5, sum by (job_name, le) (rate("
+                graph("Round time", "Median wall time of a round, synchronization included.", units.Seconds,
+                      (f"histogram_quantile(0.5, sum by (job_namespace, job_name, le) (rate("
                        f"{worker('round_duration_seconds_bucket')}[{RATE}])))", LEGEND), min=0),
                 graph("Local batch by worker", "Samples of one local step of each worker.", units.Short,
                       (worker("local_batch_samples"), "{{pod}}"), min=0),

@@ -85,6 +85,13 @@ class Lint(unittest.TestCase):
                     matched = target["expr"].count(f'{variable}=~"${variable}"')
                     self.assertEqual(matched, series, f"{name}: {target['expr']}")
 
+    def test_jobs_of_one_name_in_two_namespaces_are_not_taken_together(self):
+        for where, panel in panels():
+            for target in panel["targets"]:
+                for labels in re.findall(r"\b(?:by|on) \(([^)]*)\)", target["expr"]):
+                    labels = labels.split(", ")
+                    self.assertEqual("job_name" in labels, "job_namespace" in labels, where)
+
     def test_rates_are_over_grafanas_interval(self):
         for where, panel in panels():
             for target in panel["targets"]:
