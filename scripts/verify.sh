@@ -6,7 +6,7 @@ LONGSTRIDE_UPDATE_DOCS=1 build/release/bin/core_spec_test --gtest_brief=1 --gtes
 build/release/bin/longstride_metrics_doc >docs/metrics.md
 build/release/bin/longstride_controller_metrics_doc >docs/controller-metrics.md
 build/release/bin/longstride crd >charts/longstride/files/crd.yaml
-python3 -B dashboards/generate.py
+scripts/dashboards.sh
 python3 -B scripts/chart-readme.py
 if scripts/helm.sh >/dev/null; then
   manifest=$(scripts/install-manifest.sh)
