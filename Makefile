@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 .PHONY: help deps build demo test test-long test-asan test-tsan coverage bench verify format install clean \
         bench-peers bench-overhead bench-allreduce bench-resume bench-normtest \
         bench-parity bench-heterogeneous bench-faults bench-rescale bench-skew bench-garbage bench-coordinator bench-controller \
-        cuda-check \
+        cuda-check tidy \
         e2e cluster-up cluster-down images
 
 help: ## Show what there is
@@ -99,6 +99,9 @@ e2e: ## Tests on that cluster, from nothing, leaving nothing
 
 verify: build ## Regenerate everything generated and fail if git is dirty; check format
 	@scripts/verify.sh
+
+tidy: build ## clang-tidy over core and controller; a file that was clean is checked again only after changes
+	@scripts/tidy.sh
 
 format: deps ## Format the C++ sources
 	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i

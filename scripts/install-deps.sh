@@ -13,6 +13,8 @@ set -euo pipefail
 
 readonly CACHE="${LONGSTRIDE_CACHE:-$HOME/.cache/longstride}"
 readonly TORCH=2.15.0
+readonly SAFETENSORS=0.8.0 # known to safetensors_test.cpp as well
+readonly NUMPY=2.4.6
 readonly TORCHFT=2026.10.26
 readonly CUDA_RUNTIME=13.2.86
 readonly CUDA_CUPTI=13.2.86
@@ -73,7 +75,15 @@ install_libtorch() {
     "torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUDA_CUPTI"
 }
 
-# A virtual environment with the whole Python torch, used only by benchmarks and interchange tests.
+# The reference implementation of the checkpoints' format, for the test that each reads what the other writes.
+install_safetensors() {
+  local dir="$CACHE/python-safetensors-$SAFETENSORS"
+  [ -e "$dir/.complete" ] && return
+  say "safetensors $SAFETENSORS for Python -> $dir (about 75 MB)"
+  wheels_into "$dir" --no-deps "safetensors==$SAFETENSORS" "numpy==$NUMPY"
+}
+
+# A virtual environment with the whole Python torch, used only by benchmarks.
 install_peers() {
   local dir="$CACHE/peers-torch-$TORCH"
   [ -e "$dir/.complete" ] && return
@@ -81,7 +91,7 @@ install_peers() {
   rm -rf "$dir"
   /usr/bin/python3 -m venv "$dir"
   "$dir/bin/pip" install --quiet --no-input --disable-pip-version-check \
-    "torch==$TORCH" numpy safetensors
+    "torch==$TORCH" "numpy==$NUMPY" "safetensors==$SAFETENSORS"
   touch "$dir/.complete"
 }
 
@@ -121,6 +131,7 @@ install_grafana_sdk() {
 
 install_debian "${DEBIAN_PACKAGES[@]}"
 install_libtorch
+install_safetensors
 for extra in "$@"; do
   case "$extra" in
     peers) install_peers; install_torchft ;;

@@ -1,5 +1,6 @@
 #include "core/base/format.h"
 
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 
@@ -43,7 +44,7 @@ std::string FormatSeconds(double s) {
   if (s < 0.001) return Format("%.0f µs", s * 1e6);
   if (s < 1) return Format("%.1f ms", s * 1e3);
   if (s < 60) return Format("%.1f s", s);
-  const auto total = static_cast<int64_t>(s + 0.5);
+  const int64_t total = std::llround(s);
   if (total < 3600)
     return Format("%dm%02ds", static_cast<int>(total / 60), static_cast<int>(total % 60));
   return Format("%dh%02dm", static_cast<int>(total / 3600), static_cast<int>(total % 3600 / 60));

@@ -2,6 +2,10 @@
 """All-reduce among four members: over 100 Mbit/s links against the ring bound, and on loopback against
 c10d's Gloo called bare, in turns. Prints a table and writes build/bench/allreduce.json.
 
+Wanted: 64 MiB over the links in at most 1.1 times the ring bound 2 (M - 1) / M bytes / bandwidth; on loopback no slower
+than the bare call. A ratio near 1 is to be read beside how much the bare call differs from itself (`bare_spread`: half
+of the interquartile range over the median).
+
     tests/bench/allreduce.py build/release        (needs root for the network namespaces)
 """
 import json
@@ -11,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+from goals import goal, judged
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NETNS = str(ROOT / "scripts" / "netns.sh")
@@ -65,7 +71,9 @@ def loopback(program):
         repeats = 15 if count > 10_000_000 else 101
         line, _ = run_members(program, None, count, repeats, bare=True)
         ours, bare = (statistics.median(line[k]) for k in ("seconds", "bare_seconds"))
-        yield name, {"seconds": ours, "bare_c10d_seconds": bare, "ratio": ours / bare}
+        lower, _, upper = statistics.quantiles(line["bare_seconds"], n=4)
+        yield name, {"seconds": ours, "bare_c10d_seconds": bare, "ratio": ours / bare,
+                     "bare_spread": (upper - lower) / 2 / bare}
 
 
 def main():
@@ -81,7 +89,11 @@ def main():
     for name, case in loopback(program):
         figures["loopback"][name] = case
         print(f"{name + ' on loopback':24} {case['seconds']:10.4f} "
-              f"{'bare c10d %.4f' % case['bare_c10d_seconds']:>24} {case['ratio']:7.3f}", flush=True)
+              f"{'bare c10d %.4f' % case['bare_c10d_seconds']:>24} {case['ratio']:7.3f}  "
+              f"bare call +- {100 * case['bare_spread']:.1f} %", flush=True)
+    figures |= judged([goal("64 MiB at 100 Mbit/s: time / ring bound", figures["limited"]["64MiB"]["ratio"], "<=", 1.1)]
+                      + [goal(f"{name} on loopback: time / bare c10d's", case["ratio"], "<=", 1.0)
+                         for name, case in figures["loopback"].items()])
     out = ROOT / "build" / "bench" / "allreduce.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(figures, indent=2) + "\n")

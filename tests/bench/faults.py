@@ -34,7 +34,7 @@ pause_worst_seconds, resumed_median_seconds, detected_median_seconds, ...}, repl
 pause_worst_seconds, cost_median_seconds, cost_worst_seconds}, samples_lost_or_repeated (sum), recomputed_samples (of
 the worst run), own_samples (what that run allows), holes_left (positions that no round has read again at the end,
 worst), peers.{torchft,torchrun}.{pause_median_seconds, pause_worst_seconds, recomputed_samples, rounds_not_committed},
-failed and runs. Ends with 1 if a sample was lost or repeated or a run failed.
+failed, goals, met and runs. Ends with 1 if a sample was lost or repeated or a run failed.
 """
 
 import argparse
@@ -48,6 +48,7 @@ import subprocess
 import sys
 import time
 
+from goals import goal, judged
 from runs import (PYTHON, ROOT, Run, RunFailed, check_ledger, command, committed_rounds, end, in_namespaces,
                   length, netns, number_of, send)
 
@@ -320,29 +321,30 @@ def figures_of(runs):
     return figures
 
 
-def show(figures, a):
+def goals_of(figures, failed, a):
     limit = a.detection_limit + 1
     goals = []
     for kind in KINDS:
-        if kind in figures:
-            most_median, most_worst = (1.0, 3.0) if kind == "kill" else (limit, limit)
-            goals += [(f"{kind}: median pause", figures[kind]["pause_median_seconds"], most_median),
-                      (f"{kind}: worst pause", figures[kind]["pause_worst_seconds"], most_worst)]
-    if "replacement" in figures:
-        goals += [("replacement: worst cost", figures["replacement"]["cost_worst_seconds"], 0.5),
-                  ("samples lost or repeated", figures["samples_lost_or_repeated"], 0),
-                  ("recomputed samples", figures["recomputed_samples"], figures["own_samples"]),
-                  ("survivors lost", figures["survivors_lost"], 0)]
+        of, (most_median, most_worst) = figures.get(kind, {}), (1.0, 3.0) if kind == "kill" else (limit, limit)
+        goals += [goal(f"{kind}: median pause, s", of.get("pause_median_seconds"), "<=", most_median),
+                  goal(f"{kind}: worst pause, s", of.get("pause_worst_seconds"), "<=", most_worst),
+                  goal(f"{kind}: runs whose worker was replaced", of.get("replaced"), "==", of.get("runs", a.seeds))]
+    return goals + [
+        goal("replacement: worst cost, s", figures.get("replacement", {}).get("cost_worst_seconds"), "<=", 0.5),
+        goal("samples lost or repeated", figures.get("samples_lost_or_repeated"), "==", 0),
+        goal("recomputed samples, against the worker's own", figures.get("recomputed_samples"), "<=",
+             figures.get("own_samples", 0)),
+        goal("survivors lost", figures.get("survivors_lost"), "==", 0),
+        goal("runs that failed", len(failed), "==", 0)]
+
+
+def show(figures):
     print(f"\n{'fault':12s}{'runs':>6s}{'median pause':>15s}{'worst pause':>14s}{'resumed':>10s}{'detected':>10s}")
     rows = {k: figures[k] for k in KINDS if k in figures} | {f"{n} kill": f for n, f in figures["peers"].items()}
     for name, f in rows.items():
         more = "".join("" if f.get(k) is None else f"{f[k]:9.3f}s"
                        for k in ("resumed_median_seconds", "detected_median_seconds"))
         print(f"{name:14s}{f['runs']:4d}{f['pause_median_seconds']:14.3f}s{f['pause_worst_seconds']:13.3f}s{more}")
-    for name, value, most in goals:
-        met = value is not None and value <= most
-        print(f"{name:26s}{'none' if value is None else f'{value:.3f}':>10s}, wanted: at most {most:g}: "
-              f"{'met' if met else 'NOT met'}")
 
 
 def main():
@@ -380,8 +382,9 @@ def main():
                 print(f"seed {seed:2d} {name:9s} FAILED: {why}", flush=True)
 
     figures = figures_of(runs)
-    show(figures, a)
-    path.write_text(json.dumps({**figures, "detection_limit_seconds": a.detection_limit, "seeds": a.seeds,
+    show(figures)
+    verdicts = judged(goals_of(figures, failed, a))
+    path.write_text(json.dumps({**figures, **verdicts, "detection_limit_seconds": a.detection_limit, "seeds": a.seeds,
                                 "peer_seeds": a.peer_seeds, "settings": a.set, "failed": failed, "runs": runs},
                                indent=2) + "\n")
     print(f"{len(failed)} runs failed; written: {path.relative_to(ROOT)}")

@@ -14,7 +14,7 @@ clean run with the plain mean; and in no run does not-a-number reach the paramet
 finite). A run may diverge: the job then ends by itself with the parameters that it had, which counts as accuracy 0.
 
 Writes build/bench/garbage.json: for each kind and aggregation {accuracy, loss, final_batch}, medians over seeds; then
-worst_points_below_clean by aggregation (over the kinds, of the medians).
+worst_points_below_clean by aggregation (over the kinds, of the medians); goals and met.
 """
 
 import argparse
@@ -29,6 +29,8 @@ import subprocess
 import sys
 from array import array
 from pathlib import Path
+
+from goals import goal, judged
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path("/usr/share/datasets/fashion-mnist")
@@ -143,18 +145,20 @@ def main():
                       for aggregation, rs in of_kind.items()} for kind, of_kind in runs.items()}
     clean = figures["clean"]["mean"]["accuracy"]
     below = {g: max(100 * (clean - figures[kind][g]["accuracy"]) for kind in KINDS) for g in AGGREGATIONS}
-    finite = all(r["finite"] for of_kind in runs.values() for rs in of_kind.values() for r in rs)
-    met = finite and min(below["clippedMean"], below["trimmedMean"]) <= WANTED_POINTS
+    not_finite = sum(not r["finite"] for of_kind in runs.values() for rs in of_kind.values() for r in rs)
 
     print(f"\nfinal accuracy, medians of {a.seeds} seeds\n{'worker 3':10s}" + "".join(f"{g:>14s}" for g in AGGREGATIONS))
     for kind in KINDS:
         print(f"{kind:10s}" + "".join(f"{100 * figures[kind][g]['accuracy']:13.2f}%" for g in AGGREGATIONS))
     print("worst loss against clean with mean: " + ", ".join(f"{g} {below[g]:.2f}" for g in AGGREGATIONS)
-          + f" points (wanted: at most {WANTED_POINTS} with one of the robust ones); parameters "
-          f"{'always' if finite else 'NOT always'} finite: {'met' if met else 'NOT met'}")
+          + " points")
+    verdicts = judged([
+        goal("points below clean at worst, better robust aggregation", min(below["clippedMean"], below["trimmedMean"]),
+             "<=", WANTED_POINTS),
+        goal("runs whose loss ends not finite", not_finite, "==", 0)])
     path = ROOT / "build/bench/garbage.json"
-    path.write_text(json.dumps({**finite_numbers(figures), "worst_points_below_clean": below, "finite": finite, "met": met,
-                                "seeds": a.seeds, "samples": a.samples, "shard": a.shard, "batch": a.batch,
+    path.write_text(json.dumps({**finite_numbers(figures), "worst_points_below_clean": below, "finite": not_finite == 0,
+                                **verdicts, "seeds": a.seeds, "samples": a.samples, "shard": a.shard, "batch": a.batch,
                                 "local_steps": a.local_steps, "learning_rate": a.learning_rate, "settings": a.set,
                                 "runs": finite_numbers(runs)}, indent=2) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")

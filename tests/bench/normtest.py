@@ -9,7 +9,7 @@ to that evaluation, so figures are as coarse as the evaluation cadence and a rou
 than 1.1 times the samples, and every run of both reaches the target.
 
 Writes build/bench/normtest.json: for adaptive and fixed {rounds, samples, accuracy, final_batch, reached}, then
-rounds_ratio and samples_ratio (adaptive / fixed within a seed); all medians over seeds except `reached`.
+rounds_ratio and samples_ratio (adaptive / fixed within a seed); all medians over seeds except `reached`; goals and met.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import json
 import shutil
 import statistics
 
+from goals import goal, judged
 from runs import ROOT, command, committed_rounds, run_to_end
 
 WORKERS, INITIAL_BATCH = 4, 32
@@ -67,8 +68,6 @@ def main():
     ratios = {f"{k}_ratio": statistics.median(ours[k] / theirs[k]
                                              for ours, theirs in zip(runs["adaptive"], runs["fixed"]))
               for k in ("rounds", "samples")}
-    met = (all(f["reached"] == a.seeds for f in figures.values()) and ratios["rounds_ratio"] < 1
-           and ratios["samples_ratio"] <= MOST_SAMPLES_RATIO)
 
     print(f"\nfrom batch {INITIAL_BATCH}, H={a.local_steps}, to {100 * a.target:.1f} % test accuracy, medians of "
           f"{a.seeds} seeds\n{'batch':10s}{'rounds':>8s}{'samples':>10s}{'accuracy':>10s}{'last batch':>12s}"
@@ -76,11 +75,12 @@ def main():
     for name, f in figures.items():
         print(f"{name:10s}{f['rounds']:8.0f}{f['samples']:10.0f}{100 * f['accuracy']:9.2f}%{f['final_batch']:12.0f}"
               f"{f['reached']:6d}/{a.seeds}")
-    print(f"adaptive / fixed: {ratios['rounds_ratio']:.3f} of the rounds (wanted: below 1), "
-          f"{ratios['samples_ratio']:.3f} of the samples (wanted: at most {MOST_SAMPLES_RATIO}): "
-          f"{'met' if met else 'NOT met'}")
+    verdicts = judged([goal(f"{name}: runs that reach the target", f["reached"], "==", a.seeds)
+                       for name, f in figures.items()]
+                      + [goal("rounds, adaptive / fixed", ratios["rounds_ratio"], "<", 1),
+                         goal("samples, adaptive / fixed", ratios["samples_ratio"], "<=", MOST_SAMPLES_RATIO)])
     path = ROOT / "build/bench/normtest.json"
-    path.write_text(json.dumps({**figures, **ratios, "met": met, "seeds": a.seeds, "target": a.target,
+    path.write_text(json.dumps({**figures, **ratios, **verdicts, "seeds": a.seeds, "target": a.target,
                                 "local_steps": a.local_steps, "max_epochs": a.max_epochs,
                                 "evaluate_every": a.evaluate_every, "settings": a.set, "runs": runs},
                                indent=2) + "\n")

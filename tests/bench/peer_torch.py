@@ -92,7 +92,7 @@ def main():
         optimizer = PostLocalSGDOptimizer(
             optim=optimizer, averager=PeriodicModelAverager(period=a.local_steps, warmup_steps=WARMUP_STEPS))
 
-    samples, evaluations, accuracy, clock = 0, 0, 0.0, 0.0
+    samples, evaluations, accuracy, clock, evaluating, reached = 0, 0, 0.0, 0.0, 0.0, False
     step_samples = a.batch * a.world
     steps = 0
     epoch = -1
@@ -113,20 +113,24 @@ def main():
         if samples // a.evaluate_every > evaluations:
             evaluations = samples // a.evaluate_every
             dist.barrier()
-            clock += time.perf_counter() - started
+            paused = time.perf_counter()
+            clock += paused - started
             flag = torch.zeros(1)
             if a.rank == 0:
                 accuracy = evaluate(net.module, test_x, test_y)
                 flag[0] = float(accuracy >= a.target)
             dist.broadcast(flag, 0)
-            if flag[0]:
-                break
             started = time.perf_counter()
+            evaluating += started - paused
+            reached = bool(flag[0])
+            if reached:
+                break
     if a.rank == 0:
         local = max(0, steps - WARMUP_STEPS)
         rounds = steps if a.mode != "postlocal" else min(steps, WARMUP_STEPS) + local // a.local_steps
         print(json.dumps({"seconds": clock, "accuracy": accuracy, "epochs": samples / len(y),
-                          "rounds": rounds, "steps": steps}), flush=True)
+                          "rounds": rounds, "steps": steps, "reached": reached,
+                          "evaluation_seconds": evaluating}), flush=True)
     dist.barrier()
     dist.destroy_process_group()
 

@@ -11,8 +11,11 @@ and then three; some rounds are watched in each phase. Asked are:
 - throughput: samples per second of each phase, first round left out, against that of two workers; the global batch is
   fixed, so twice the workers take half the local steps' time.
 
+Wanted: none restarted, at most one round lost in each change, no sample lost or repeated, and a throughput that
+follows: three workers do more than two, and four more than three.
+
 Writes build/bench/rescale.json: throughput.{2,4,3}, speedup.{4,3} (over two workers), pause_seconds.{4,3},
-survivors_restarted, rounds_lost, samples_lost_or_repeated.
+survivors_restarted, rounds_lost, samples_lost_or_repeated, goals, met. Ends with 1 if a sample was lost or repeated.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import signal
 import subprocess
 import sys
 
+from goals import goal, judged
 from runs import LONGSTRIDE, ROOT, Run, RunFailed, check_ledger, command, committed_rounds, end, number_of
 
 BASE = ROOT / "build/bench/rescale"
@@ -114,9 +118,15 @@ def main():
               + (f"  pause {pauses[n]:.2f} s" if n in pauses else ""))
     print(f"  survivors restarted {result['survivors_restarted']}, rounds lost {result['rounds_lost']}, samples lost "
           f"or repeated {wrong}")
+    result |= judged([goal("survivors restarted", result["survivors_restarted"], "==", 0),
+                      goal("rounds lost", result["rounds_lost"], "<=", len(PHASES) - 1),
+                      goal("samples lost or repeated", wrong, "==", 0),
+                      goal("throughput of three workers / of two", rates[3] / rates[2], ">", 1),
+                      goal("throughput of four workers / of three", rates[4] / rates[3], ">", 1)])
     path = ROOT / "build/bench/rescale.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

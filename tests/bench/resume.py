@@ -6,7 +6,11 @@ command line and all workers with SIGKILL; resume to the end; then run the same 
 (`--replay`). Demanded: final parameters equal bit for bit, committed rounds cover every position up to the cursor
 once. The workers of every second seed run under unlike ATEN_CPU_CAPABILITY, whose digests must agree too.
 
-Writes build/bench/resume.json.
+Only a run that the signal ended, with rounds still to come, counts. One that ended by itself before its moment is
+thrown away, and the seed draws an earlier moment of another run.
+
+Writes build/bench/resume.json: killed (runs that count), equal (of all), of (seeds), goals, runs[].{seed, killed,
+killed_after_round, moments_missed, rounds, cursor, equal}. Ends with 1 if parameters differ.
 """
 
 import argparse
@@ -18,11 +22,14 @@ import subprocess
 import sys
 import time
 
+from goals import goal, judged
 from runs import LONGSTRIDE, ROOT, check_ledger, children_of, command, committed_rounds, send
 
 UNLIKE_CPUS = ROOT / "tests/bench/unlike_cpus.sh"
 SETTINGS = ["checkpoint.everyRounds=4", "training.localSteps.steps=4", "training.maxSamples=60000"]
 DEADLINE_SECONDS = 120
+FIRST_ROUND, LAST_ROUND = 1, 40  # after one of these the kill comes
+WANTED_RUNS = 20
 
 
 def words_of(out, seed, *more):
@@ -41,13 +48,9 @@ def final_model(directory):
     return checkpoints[-1].name, (checkpoints[-1] / "model.safetensors").read_bytes()
 
 
-def one(seed, base):
-    rng = random.Random(seed)
-    out, replay = base / f"run-{seed}", base / f"replay-{seed}"
-    prefix = ["--launch-prefix", f"{UNLIKE_CPUS} {{index}}"] if seed % 2 else []
-    at_round, fraction = rng.randint(1, 40), rng.random()
-    process = subprocess.Popen(words_of(out, seed, *prefix),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def kill_at(out, words, at_round, fraction):
+    """Starts a run and kills all of it so far into the round after `at_round`; whether it had not ended before."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begin = time.monotonic()
     while process.poll() is None and time.monotonic() - begin < DEADLINE_SECONDS:
         rounds = committed_rounds(out)
@@ -55,11 +58,29 @@ def one(seed, base):
             time.sleep(fraction * max(w["wallSeconds"] for w in rounds[-1]["workers"]))
             break
         time.sleep(0.002)
-    finished = process.poll() is not None
     for pid in children_of(process.pid) + [process.pid]:
         send(pid, signal.SIGKILL)
-    process.wait()
-    seen = len(committed_rounds(out))
+    return process.wait() == -signal.SIGKILL
+
+
+def killed_run(out, words, rng, seed):
+    """A run that was killed: after how many rounds, and how many runs ended before their moment came."""
+    last, missed = LAST_ROUND, 0
+    while True:
+        if kill_at(out, words, rng.randint(FIRST_ROUND, last), rng.random()):
+            return len(committed_rounds(out)), missed
+        rounds = len(committed_rounds(out))
+        if rounds <= FIRST_ROUND:
+            sys.exit(f"seed {seed}: the run ended by itself after {rounds} rounds, before it could be killed")
+        shutil.rmtree(out)
+        last, missed = min(last, rounds) - 1, missed + 1
+
+
+def one(seed, base):
+    rng = random.Random(seed)
+    out, replay = base / f"run-{seed}", base / f"replay-{seed}"
+    prefix = ["--launch-prefix", f"{UNLIKE_CPUS} {{index}}"] if seed % 2 else []
+    seen, missed = killed_run(out, words_of(out, seed, *prefix), rng, seed)
     resumed = subprocess.run([str(LONGSTRIDE), "run", "--resume", str(out), *prefix], text=True,
                              capture_output=True, timeout=DEADLINE_SECONDS)
     if resumed.returncode != 0:
@@ -74,23 +95,27 @@ def one(seed, base):
     name, model = final_model(out)
     replay_name, replay_model = final_model(replay)
     equal = name == replay_name and model == replay_model
-    print(f"seed {seed:2d}: killed after round {seen:3d}{' (had finished)' if finished else ''}, ended at round "
-          f"{len(rounds)}, {cursor} samples, parameters {'equal' if equal else 'DIFFER'}", flush=True)
-    return {"seed": seed, "killed_after_round": seen, "rounds": len(rounds), "cursor": cursor, "equal": equal}
+    print(f"seed {seed:2d}: killed after round {seen:3d}{f' ({missed} moments missed)' if missed else ''}, "
+          f"ended at round {len(rounds)}, {cursor} samples, parameters {'equal' if equal else 'DIFFER'}", flush=True)
+    return {"seed": seed, "killed": seen < len(rounds), "killed_after_round": seen, "moments_missed": missed,
+            "rounds": len(rounds), "cursor": cursor, "equal": equal}
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--seeds", type=int, default=20)
+    p.add_argument("--seeds", type=int, default=WANTED_RUNS)
     a = p.parse_args()
     base = ROOT / "build/bench/resume"
     shutil.rmtree(base, ignore_errors=True)
     base.mkdir(parents=True)
     runs = [one(seed, base) for seed in range(1, a.seeds + 1)]
-    equal = sum(r["equal"] for r in runs)
+    equal, killed = sum(r["equal"] for r in runs), sum(r["killed"] for r in runs)
+    verdicts = judged([goal("runs killed on their way, and resumed", killed, ">=", WANTED_RUNS),
+                       goal("runs that end unlike their undisturbed replay", len(runs) - equal, "==", 0)])
     path = ROOT / "build/bench/resume.json"
-    path.write_text(json.dumps({"equal": equal, "of": len(runs), "runs": runs}, indent=2) + "\n")
-    print(f"{equal} of {len(runs)} equal bit for bit; written: {path.relative_to(ROOT)}")
+    path.write_text(json.dumps({"killed": killed, "equal": equal, "of": len(runs), **verdicts, "runs": runs},
+                               indent=2) + "\n")
+    print(f"\n{equal} of {len(runs)} runs equal bit for bit; written: {path.relative_to(ROOT)}")
     sys.exit(0 if equal == len(runs) else 1)
 
 

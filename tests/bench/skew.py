@@ -15,7 +15,7 @@ that of `alike`), and in every seed the final accuracy of `auto` is above that o
 Writes build/bench/skew.json: for each contender {accuracy, local_steps, rounds, sent_megabytes, skew_over_noise},
 medians over seeds of the run's last evaluation, of the median H of its rounds after the fifth (the first plan knows no
 link), of its rounds, of the megabytes that each worker sent, and of the median of skew / noise; then margin_points
-(`auto` - `fixed` within a seed: the median) and worst_margin_points.
+(`auto` - `fixed` within a seed: the median) and worst_margin_points; goals and met.
 """
 
 import argparse
@@ -25,6 +25,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from goals import goal, judged
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS, MOST_STEPS, UNLIKE, ALIKE = 4, 64, 0.1, 1000
@@ -82,18 +84,19 @@ def main():
     figures = {name: {k: statistics.median(r[k] for r in rs) for k in rs[0]} for name, rs in runs.items()}
     margins = [100 * (x["accuracy"] - y["accuracy"]) for x, y in zip(runs["auto"], runs["fixed"])]
     margin, worst = statistics.median(margins), min(margins)
-    met = (figures["auto"]["skew_over_noise"] > 1 > 4 * figures["alike"]["skew_over_noise"]
-           and figures["auto"]["local_steps"] < figures["alike"]["local_steps"]
-           and margin >= WANTED_MARGIN and worst > 0)
     print(f"\n{a.samples} samples in batches of {a.batch}, medians of {a.seeds} seeds\n"
           f"{'':8s}{'H':>6s}{'rounds':>8s}{'MB sent':>9s}{'skew/noise':>12s}{'accuracy':>10s}")
     for name, f in figures.items():
         print(f"{name:8s}{f['local_steps']:6.1f}{f['rounds']:8.0f}{f['sent_megabytes']:9.1f}{f['skew_over_noise']:12.2f}"
               f"{100 * f['accuracy']:9.2f}%")
-    print(f"auto - fixed: {margin:+.2f} points (wanted: at least {WANTED_MARGIN}), at worst {worst:+.2f} (wanted: above "
-          f"0): {'met' if met else 'NOT met'}")
+    verdicts = judged([
+        goal("auto: skew / noise", figures["auto"]["skew_over_noise"], ">", 1),
+        goal("alike: skew / noise", figures["alike"]["skew_over_noise"], "<", 0.25),
+        goal("auto: H, against that of alike", figures["auto"]["local_steps"], "<", figures["alike"]["local_steps"]),
+        goal("accuracy, auto - fixed, points, median", margin, ">=", WANTED_MARGIN),
+        goal("accuracy, auto - fixed, points, at worst", worst, ">", 0)])
     path = ROOT / "build/bench/skew.json"
-    path.write_text(json.dumps({**figures, "margin_points": margin, "worst_margin_points": worst, "met": met,
+    path.write_text(json.dumps({**figures, "margin_points": margin, "worst_margin_points": worst, **verdicts,
                                 "seeds": a.seeds, "samples": a.samples, "batch": a.batch,
                                 "learning_rate": a.learning_rate, "settings": a.set, "runs": runs}, indent=2) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # build.sh [kwok] [peers]: compiles what the test cluster runs into the kit (see lib.sh), and skips what is there.
-# From nothing this takes 11 minutes of CPU; start it in the background while C++ compiles.
+# From nothing this takes 11 minutes of CPU; start it in the background while C++ compiles. Ends with $CANNOT_FETCH if
+# packages or Go modules cannot be fetched.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-"$CLUSTER/../../scripts/install-deps.sh" cluster
+"$CLUSTER/../../scripts/install-deps.sh" cluster || exit "$CANNOT_FETCH"
 
 use_pinned_go
 
@@ -11,6 +12,8 @@ use_pinned_go
 compile() {
   local folder=$1 out=$KIT/compiling
   shift
+  # Loading packages fetches just the modules that they are in, so that a failure of that is told from one of compiling.
+  (cd "$CLUSTER/$folder" && go list -deps "$@" >/dev/null) || exit "$CANNOT_FETCH"
   rm -rf "$out"
   mkdir -p "$out" "$BIN"
   (cd "$CLUSTER/$folder" && go build -ldflags "$LDFLAGS" -o "$out/" "$@")

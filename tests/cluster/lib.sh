@@ -25,6 +25,8 @@ use_pinned_go() {
   export GOFLAGS='-trimpath -buildvcs=false -modcacherw' GOMODCACHE=$CACHE/go-modules GOCACHE=$CACHE/go-build
 }
 
+readonly CANNOT_FETCH=75 # build.sh's exit code when a download fails
+
 # What one run of the cluster leaves on disk; down.sh removes all of it.
 STATE=/var/lib/longstride-cluster
 PKI=$STATE/pki

@@ -75,6 +75,15 @@ class Longstride {
   int exit_code_ = -1;
 };
 
+// The value of a variable that a process was started with; empty if there is none.
+inline std::string EnvironmentOf(int pid, const std::string& name) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/environ");
+  for (std::string entry; std::getline(in, entry, '\0');) {
+    if (entry.starts_with(name + "=")) return entry.substr(name.size() + 1);
+  }
+  return "";
+}
+
 // Whether a process is there and no zombie.
 inline bool IsAlive(int pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");

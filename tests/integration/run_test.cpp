@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "cli/round_log.h"
 #include "core/spec/parse.h"
@@ -107,6 +108,17 @@ TEST_F(RunTest, AKilledWorkerIsReplacedWhileTheOtherGoesOn) {
   ASSERT_EQ(run->Wait(), 0) << run->Output();
   EXPECT_THAT(run->Output(), HasSubstr("training goes on with 1 workers"));
   ExpectWhole(Rounds());
+}
+
+TEST_F(RunTest, WorkersOnUnlikeCpusHaveTheSameParametersAfterEachRound) {
+  const std::string unlike_cpus = LONGSTRIDE_SOURCE_DIR "/tests/bench/unlike_cpus.sh {index}";
+  auto run = StartLong(5, "run", {"--launch-prefix", unlike_cpus});
+  std::set<std::string> kinds;
+  for (const int pid : run->Workers()) kinds.insert(EnvironmentOf(pid, "ATEN_CPU_CAPABILITY"));
+  EXPECT_THAT(kinds, testing::ElementsAre("avx2", "default"));
+  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  ExpectWhole(Rounds());  // all ranks' digests are equal, and more
+  EXPECT_FALSE(Rounds().back().common().digest.empty());
 }
 
 TEST_F(RunTest, AFrozenWorkerIsGivenUpAndReplaced) {

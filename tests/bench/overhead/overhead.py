@@ -6,10 +6,10 @@ Python torch at its defaults; all with the same batch and one thread, on random 
 others run at the same time, each with all its processes on a CPU of its own, then again with the CPUs exchanged:
 neighbours on a shared machine, which come and go within seconds, meet both. Each gives the median throughput of
 its blocks of 16 steps (for longstride: of its rounds, whole wall time except evaluation and checkpoints), and the
-figures are medians of the ratios.
+figures are medians of the ratios. Wanted: at least 0.98 of the bare loop's throughput, and more than Python's.
 
 Writes build/bench/overhead.json: cases.{cnn,resnet20,gpt}.{throughput_vs_bare, throughput_vs_python} and the
-samples per second behind them.
+samples per second behind them; goals and met.
 """
 
 import argparse
@@ -23,10 +23,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
-PYTHON = (Path(os.environ.get("LONGSTRIDE_CACHE", Path.home() / ".cache/longstride"))
-          / "peers-torch-2.15.0/bin/python")
+sys.path.insert(0, str(HERE.parent))
+from goals import goal, judged  # noqa: E402
+from runs import PYTHON, ROOT  # noqa: E402
+
 LOCAL_STEPS = 16
 WARM_UP_ROUNDS = 2
 
@@ -124,6 +125,7 @@ OTHERS = {
     "bare": lambda case, cpu: loop([ROOT / "build/release/bin/overhead_bare"], case, cpu),
     "python": lambda case, cpu: loop([PYTHON, HERE / "python_loop.py"], case, cpu),
 }
+WANTED = {"bare": (">=", 0.98), "python": (">", 1.0)}
 
 
 def side_by_side(case, other, cpus):
@@ -161,7 +163,10 @@ def main():
         print(f"{case:10s}" + "".join(f"{figures[f'throughput_vs_{other}']:12.3f}" for other in OTHERS))
     path = ROOT / "build/bench/overhead.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"runs": 2 * a.turns, "cases": cases}, indent=2) + "\n")
+    verdicts = judged([goal(f"{case}: throughput / that of {other}",
+                            cases.get(case, {}).get(f"throughput_vs_{other}"), *WANTED[other])
+                       for case in CASES for other in OTHERS])
+    path.write_text(json.dumps({"runs": 2 * a.turns, "cases": cases, **verdicts}, indent=2) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")
 
 

@@ -80,13 +80,19 @@ TEST(Safetensors, ReadsTheReferenceImplementationsFile) {
   ExpectSample(*file);
 }
 
-// Both directions with the Python package, where the comparison environment is installed; the two
-// tests above hold the same promises with pinned bytes everywhere.
-TEST(Safetensors, PythonReadsOursAndWeReadPythons) {
+// The Python package, in the version that scripts/install-deps.sh installs.
+std::string PythonPackage() {
+  const char* cache = std::getenv("LONGSTRIDE_CACHE");
   const char* home = std::getenv("HOME");
-  const std::string python =
-      std::string(home ? home : "") + "/.cache/longstride/peers-torch-2.15.0/bin/python";
-  if (!std::filesystem::exists(python)) GTEST_SKIP() << "no Python with safetensors at " << python;
+  const std::string in = cache ? cache : std::string(home ? home : "") + "/.cache/longstride";
+  return in + "/python-safetensors-0.8.0";
+}
+
+// Both directions with the reference implementation.
+TEST(Safetensors, PythonReadsOursAndWeReadPythons) {
+  const std::string package = PythonPackage();
+  ASSERT_TRUE(std::filesystem::exists(package))
+      << "no " << package << ": run scripts/install-deps.sh";
   TemporaryFolder folder;
   const auto bytes = Encode(Sample());
   ASSERT_TRUE(bytes.ok());
@@ -104,7 +110,8 @@ assert ours["step"].dtype == np.int64 and ours["step"].shape == () and ours["ste
 assert list(ours["flags"]) == [0, 255, 7] and ours["none"].shape == (0, 4)
 save_file(ours, sys.argv[1] + "/theirs.safetensors", metadata={"note": "any"})
 )");
-  ASSERT_EQ(std::system((python + " " + script + " " + folder.path()).c_str()), 0);
+  const std::string python = "PYTHONPATH='" + package + "' /usr/bin/python3 -B ";
+  ASSERT_EQ(std::system((python + script + " " + folder.path()).c_str()), 0);
   const auto theirs = Safetensors::Open(folder.path() + "/theirs.safetensors");
   ASSERT_TRUE(theirs.ok()) << theirs.error().message;
   ExpectSample(*theirs);
