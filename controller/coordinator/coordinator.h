@@ -106,8 +106,9 @@ class Coordinator {
   [[nodiscard]] std::optional<RoundReply> ReplyTo(const RoundReport& report,
                                                   bool now_or_never) const;
 
-  // Exit codes 0 and 7 (interrupted) are a good end. A worker with 1, 2, 3 or 4 (bug, user,
-  // data, resource) would fail again and ends the job; with any other it is lost. A member that has
+  // Exit codes 0 and 7 (interrupted) are a good end; in the middle of a round it breaks the
+  // generation nevertheless. A worker with 1, 2, 3 or 4 (bug, user, data, resource) would fail
+  // again and ends the job; with any other it is lost. A member that has
   // finished the job gets kTransient, to ask again, until its last round is committed: at once when
   // the others have reported it too, else after two seconds.
   Status Leave(const LeaveRequest& request, TimePoint now);
@@ -220,7 +221,7 @@ class Coordinator {
   bool HalveMicroBatch(const WorkerPlace& place);
   void Lose(Worker& worker, ErrorCode code, const std::string& reason);
   void CountLost(ErrorCode code, const std::string& what);
-  void Depart(Worker& worker, int exit_code, const std::string& reason);
+  void Depart(Worker& worker, int exit_code, const std::string& reason, bool mid_round = false);
   void End(JobOutcome outcome, ErrorCode code, const std::string& reason);
   template <typename E>
   void Emit(E event) {

@@ -105,7 +105,7 @@ Status Coordinator::Leave(const LeaveRequest& request, TimePoint now) {
   if (!worker) return NotFound(request.worker);
   if (request.exit_code == 0 && worker->phase == Phase::kMember && !end_)
     LONGSTRIDE_RETURN_IF_ERROR(Finish(request, now));
-  Depart(*worker, request.exit_code, request.reason);
+  Depart(*worker, request.exit_code, request.reason, request.mid_round);
   return {};
 }
 
@@ -161,7 +161,7 @@ void Coordinator::WorkerExited(const std::string& group, int64_t index, int exit
   CountLost(CodeOfExit(exit_code), NameOf(place) + " failed before it joined: " + detail);
 }
 
-void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reason) {
+void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reason, bool mid_round) {
   const WorkerPlace place = PlaceOf(worker.join.worker);
   if (!IsGoodExit(exit_code) && !end_) {
     Lose(worker, CodeOfExit(exit_code), reason);
@@ -173,8 +173,11 @@ void Coordinator::Depart(Worker& worker, int exit_code, const std::string& reaso
   Emit(WorkerLeftEvent{worker.join.worker, exit_code, reason});
   if (end_) return;
   if (exit_code == 0 && !worker.released) completed_ = completed_ || member;
-  // Its generation goes on without it only if it told the others at a round boundary.
-  if (member && !completed_ && !stop_reason_) AskMembersToReform(NameOf(place) + " left");
+  if (member && mid_round) {
+    BreakGeneration(NameOf(place) + " left in the middle of a round: " + reason);
+  } else if (member && !completed_ && !stop_reason_) {
+    AskMembersToReform(NameOf(place) + " left");
+  }
   EndIfAllLeft(exit_code == 0 || worker.released ? "" : NameOf(place) + " was interrupted");
   FormGeneration();
 }

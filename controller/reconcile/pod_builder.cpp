@@ -1,6 +1,7 @@
 #include "controller/reconcile/pod_builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <optional>
 
@@ -20,8 +21,9 @@ constexpr int kStateGroup = 65532;  // of the images' user
 constexpr const char* kShmVolume = "longstride-shm";
 constexpr const char* kMicroBatch = "LONGSTRIDE_MICRO_BATCH";
 constexpr int64_t kShmBytes = int64_t{256} << 20;
-// For the end of a round and a checkpoint after SIGTERM.
-constexpr int kGraceSeconds = 60;
+constexpr const char* kGrace = "LONGSTRIDE_GRACE_SECONDS";
+// For the end of a round after SIGTERM, and on top of that the last checkpoint's time.
+constexpr int64_t kGraceSeconds = 60;
 constexpr int64_t kStartupPeriod = 2;  // seconds between two looks whether a worker has started
 constexpr int64_t kStartupDelay = 4;   // none has before: each failed look is an event
 constexpr int64_t kLongestStart = 86400;
@@ -105,6 +107,19 @@ std::optional<int64_t> MicroBatchOf(const Observed& o, const WorkerPlace& place,
   const json value = own != nullptr ? own->value("value", json()) : json();
   const int64_t asked = value.is_string() ? std::atoll(value.get<std::string>().c_str()) : 0;
   return asked > 0 ? std::min(asked, limit->second) : limit->second;
+}
+
+int64_t DefaultGrace(const Observed& o) {
+  const double checkpoint = o.coordinator ? o.coordinator->checkpoint_seconds : 0;
+  return kGraceSeconds + static_cast<int64_t>(std::ceil(checkpoint));
+}
+
+// A template that sets the variable itself knows of less time: a preStop hook takes some of the
+// pod's, a spot machine gives less notice.
+void AddGrace(const json& seconds, json& container) {
+  json& env = List(container, "env");
+  if (!seconds.is_number_integer() || FindNamed(env, kGrace) != nullptr) return;
+  env.push_back(Env(kGrace, std::to_string(std::max<int64_t>(1, seconds.get<int64_t>()))));
 }
 
 void AddEnvironment(const Observed& o, const WorkerPlace& place, json& container) {
@@ -240,7 +255,7 @@ json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) 
   spec["restartPolicy"] = "Never";
   SetIfAbsent(spec, "automountServiceAccountToken", false);
   SetIfAbsent(spec, "enableServiceLinks", false);
-  SetIfAbsent(spec, "terminationGracePeriodSeconds", kGraceSeconds);
+  SetIfAbsent(spec, "terminationGracePeriodSeconds", DefaultGrace(o));
   json& containers = List(spec, "containers");
   if (FindNamed(containers, kWorkerContainer) == nullptr)
     containers.push_back({{"name", kWorkerContainer}});
@@ -250,6 +265,7 @@ json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) 
     container["command"] = {"longstride-worker"};
   SetIfAbsent(container, "terminationMessagePolicy", "FallbackToLogsOnError");
   AddEnvironment(o, place, container);
+  AddGrace(spec["terminationGracePeriodSeconds"], container);
   AddVolumes(o, spec, container);
   AddProbes(o, container);
   AddSecurity(o, spec, container);

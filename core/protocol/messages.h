@@ -247,7 +247,8 @@ struct LeaveRequest {
   GenerationId generation;
   int64_t round = 0;
   int exit_code = 0;
-  std::string reason;  // "completed", "stopped", or the error message
+  std::string reason;      // "completed", "stopped", or the error message
+  bool mid_round = false;  // it does not finish its round: the others cannot, either, with it
 };
 
 // Long poll: answered once a generation newer than `after` holds the worker, the job is over, or

@@ -5,7 +5,7 @@
 // Each call blocks until it is done, nothing has moved for its time limit, or Abort is called from
 // another thread; then it returns kLostPeer (a peer went away or the object was aborted) or
 // kTransient (the limit). A call waits for members that are slow, however slow: that they live is
-// others' to find out (heartbeats and pings, which lead to Abort).
+// others' to find out (heartbeats, pings and each worker's watch, which lead to Abort).
 // After any failure the object is dead: every later call fails at once. Buffers are host memory and
 // must stay valid until the call returns; on failure their content is unspecified, so commit
 // results only on success.

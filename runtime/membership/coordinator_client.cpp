@@ -98,7 +98,8 @@ class HttpCoordinatorClient final : public CoordinatorClient {
   }
 
   Status Leave(const LeaveRequest& request) override {
-    return Discard(Retry("POST", "leave", ToJsonText(request), seconds(5), seconds(5)));
+    const Duration patience = request.mid_round ? seconds(1) : seconds(5);
+    return Discard(Retry("POST", "leave", ToJsonText(request), patience, patience));
   }
 
   Status StoreSet(GenerationId generation, const std::string& key,

@@ -1,9 +1,9 @@
 // The worker's side of the conversation with the coordinator (core/protocol/messages.h) over HTTP
 // with a bearer token. Retries what may be retried, with jittered back-off, until its deadline: ten
 // minutes for FetchJob, Join and AwaitGeneration, as another coordinator may have to take over; 30
-// s for StoreSet, 15 s for Leave. Heartbeat, Report and Register are one attempt, of 2, 5 and 10 s,
-// as their callers repeat them. A coordinator that cannot be reached is kTransient; what it refuses
-// keeps the code that it gives.
+// s for StoreSet, 5 s for Leave and 1 s in the middle of a round, before a kill. Heartbeat, Report
+// and Register are one attempt, of 2, 5 and 10 s, as their callers repeat them. A coordinator that
+// cannot be reached is kTransient; what it refuses keeps the code that it gives.
 //
 // Call only from threads of your own, never from a continuation of cpprestsdk.
 #pragma once

@@ -2,6 +2,7 @@
 // no tensors.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "core/protocol/messages.h"
@@ -16,8 +17,16 @@ enum class BoundaryRequest {
   kStop,    // the job stops, with a checkpoint
 };
 
-// Plans and requests in, reports out. Called from the engine's thread at round boundaries only;
-// must not block on the network (implementations queue).
+// What the engine's thread is about to do that waits for no other member.
+struct OwnWork {
+  enum class Kind { kNone, kLocalStep, kEvaluationBatch };
+  Kind kind = Kind::kNone;  // kNone: it may wait for others from here on
+  int64_t left = 0;         // so many of the kind, this one included
+  double seconds = 0;       // that one is predicted to take; 0 = not known
+};
+
+// Plans and requests in, reports out. Called from the engine's thread, all but Begins at round
+// boundaries only; must not block on the network (implementations queue).
 class ControlChannel {
  public:
   virtual ~ControlChannel() = default;
@@ -25,6 +34,8 @@ class ControlChannel {
   virtual std::vector<Plan> Plans() = 0;
   virtual BoundaryRequest Requested() = 0;
   virtual void Report(const RoundReport& report) = 0;
+  // Before each local step and each batch of an evaluation, and once after the last of them.
+  virtual void Begins(const OwnWork&) {}
 };
 
 }  // namespace longstride

@@ -19,8 +19,8 @@ enum Sum { kLosses, kRightOnes, kAllPredictions, kAllSamples, kSums };
 
 template <typename T>
 std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views,
-                                  const Dataset& dataset, int64_t begin, int64_t end,
-                                  int64_t batch) {
+                                  const Dataset& dataset, int64_t begin, int64_t end, int64_t batch,
+                                  const std::function<void(const OwnWork&)>& begins) {
   at::NoGradGuard no_grad;
   std::array<double, kSums> sums{};
   data::Prefetcher prefetcher(dataset);
@@ -29,7 +29,10 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
     std::iota(indices.begin(), indices.end(), i);
     prefetcher.Enqueue(std::move(indices));
   }
-  while (const Batch* b = prefetcher.Next()) {
+  for (int64_t i = begin; i < end; i += batch) {
+    begins({OwnWork::Kind::kEvaluationBatch, (end - i + batch - 1) / batch});
+    const Batch* b = prefetcher.Next();
+    if (!b) break;
     const TensorBatch view = views.View(*b, 0, b->size);
     const at::Tensor outputs = model.Forward(view.features);
     sums[kLosses] +=
@@ -46,7 +49,8 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
 
 template <typename T>
 Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views,
-                                  const Dataset& dataset, int64_t batch, Collective& collective) {
+                                  const Dataset& dataset, int64_t batch, Collective& collective,
+                                  const std::function<void(const OwnWork&)>& begins) {
   const int64_t n = dataset.size(), ranks = collective.size(), rank = collective.rank();
   std::array<double, kSums> sums{};
   Status summed;
@@ -55,7 +59,7 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
     again = false;
     try {
       sums = SumOver(model, views, dataset, rank * n / ranks, (rank + 1) * n / ranks,
-                     std::max<int64_t>(1, batch));
+                     std::max<int64_t>(1, batch), begins);
     } catch (const std::exception& e) {
       again = IsOutOfMemory(e) && batch > 1;
       batch = (batch + 1) / 2;
@@ -65,6 +69,7 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
       }
     }
   }
+  begins({});
   model.SetTraining(true);
   LONGSTRIDE_RETURN_IF_ERROR(summed);
   if (ranks > 1)
@@ -75,8 +80,10 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
 }
 
 template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&,
-                                           int64_t, Collective&);
+                                           int64_t, Collective&,
+                                           const std::function<void(const OwnWork&)>&);
 template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&,
-                                           int64_t, Collective&);
+                                           int64_t, Collective&,
+                                           const std::function<void(const OwnWork&)>&);
 
 }  // namespace longstride

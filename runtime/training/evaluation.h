@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "core/base/result.h"
 #include "runtime/collective/collective.h"
 #include "runtime/data/dataset.h"
+#include "runtime/training/control_channel.h"
 #include "runtime/training/gradient.h"
 
 namespace longstride {
@@ -18,16 +20,20 @@ struct EvaluationResult {
 
 // Rank r of `collective` takes the samples [r N / M, (r + 1) N / M) in batches of at most `batch`;
 // sums are fp64, so the result equals that of one rank to rounding, and is the same bits on all
-// ranks. `model` is back in training mode afterwards. Errors: of the collective; kBug when the
-// forward pass fails.
+// ranks. `model` is back in training mode afterwards. `begins` is told of each batch before it is
+// read, and that there is none any more before the ranks' sums are added. Errors: of the
+// collective; kBug when the forward pass fails.
 template <typename T>
 [[nodiscard]] Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views,
                                                 const Dataset& dataset, int64_t batch,
-                                                Collective& collective);
+                                                Collective& collective,
+                                                const std::function<void(const OwnWork&)>& begins);
 
 extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&,
-                                                  const Dataset&, int64_t, Collective&);
+                                                  const Dataset&, int64_t, Collective&,
+                                                  const std::function<void(const OwnWork&)>&);
 extern template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&,
-                                                  const Dataset&, int64_t, Collective&);
+                                                  const Dataset&, int64_t, Collective&,
+                                                  const std::function<void(const OwnWork&)>&);
 
 }  // namespace longstride

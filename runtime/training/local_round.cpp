@@ -5,6 +5,7 @@
 
 #include "core/base/format.h"
 #include "core/base/random.h"
+#include "core/schedule/allocation.h"
 #include "core/schedule/sums.h"
 
 namespace longstride {
@@ -17,6 +18,15 @@ double ClippingScale(std::span<const GradientSegment<T>> gradients, double limit
   double squared = 0;
   for (const GradientSegment<T>& s : gradients) squared += SquaredNorm(s.gradient);
   return std::min(1.0, limit / (std::sqrt(squared) + 1e-6));
+}
+
+// Of one local step of `rank`, as its plan has it.
+double PredictedSeconds(const RoundSettings& settings, int rank, int64_t memory_cap) {
+  const PlanShare& share = settings.plan.shares[static_cast<size_t>(rank)];
+  return StepSeconds({.alpha = share.alpha,
+                      .beta = share.beta,
+                      .micro_batch = std::min(share.micro_batch_cap, memory_cap)},
+                     settings.local_batches[static_cast<size_t>(rank)]);
 }
 
 }  // namespace
@@ -60,6 +70,8 @@ Result<LocalRoundResult> LocalRound<T>::Run(const RoundSettings& settings,
   double first_step = 0;
   for (int64_t h = 0; h < steps; ++h) {
     enqueue_up_to(h + 3);  // while the first is being read
+    options.begins({OwnWork::Kind::kLocalStep, steps - h,
+                    PredictedSeconds(settings, options.rank, gradients_.memory_cap())});
     const Batch* batch = prefetcher_.Next();
     if (!batch && prefetcher_.out_of_memory()) {
       return ResourceError(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "core/base/result.h"
@@ -9,6 +10,7 @@
 #include "core/schedule/sample_order.h"
 #include "runtime/data/dataset.h"
 #include "runtime/data/prefetcher.h"
+#include "runtime/training/control_channel.h"
 #include "runtime/training/gradient.h"
 #include "runtime/training/replica.h"
 #include "runtime/training/step_zero.h"
@@ -24,6 +26,7 @@ struct LocalRoundOptions {
   bool reseed = false;   // the model draws random numbers
   uint64_t seed = 0;
   double gradient_clipping = 0;
+  std::function<void(const OwnWork&)> begins = [](const OwnWork&) {};  // before each local step
 };
 
 struct LocalRoundResult {

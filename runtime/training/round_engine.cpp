@@ -192,7 +192,8 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
                               .observe = observe,
                               .reseed = DrawsRandomNumbers(job.model),
                               .seed = StreamSeed(job, kDropoutSeed),
-                              .gradient_clipping = job.training.gradient_clipping},
+                              .gradient_clipping = job.training.gradient_clipping,
+                              .begins = [&control](const OwnWork& w) { control.Begins(w); }},
                   .plans = generation.plans,
                   .agreed = NewestVersion(generation.plans)};
   model_digest_ = replica_.ModelDigest();
@@ -300,9 +301,10 @@ Status RoundEngine<T>::RunLocally(Context& context, const RoundWork& work, Stopw
   const RoundSettings& settings = work.settings;
   const SystemClock clock;
   report.first_step_time = clock.UnixSeconds();
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const LocalRoundResult local,
-      context.local.Run(settings, work.positions, context.options, watch, report.seconds));
+  const Result<LocalRoundResult> done =
+      context.local.Run(settings, work.positions, context.options, watch, report.seconds);
+  context.options.begins({});
+  LONGSTRIDE_ASSIGN_OR_RETURN(const LocalRoundResult local, done);
   report.last_step_time = clock.UnixSeconds();
   slot.samples = local.samples;
   slot.loss_sum = local.loss_sum;

@@ -60,10 +60,10 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
   if (settings.plan.shares.size() == context.generation.members.size())
     cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
   replica_.flat().ToDevice();
-  LONGSTRIDE_ASSIGN_OR_RETURN(
-      const EvaluationResult result,
-      longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
-                           std::min(kEvaluationBatch, cap), context.collective));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const EvaluationResult result,
+                              longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
+                                                   std::min(kEvaluationBatch, cap),
+                                                   context.collective, context.options.begins));
   state_.evaluations = marks;
   report.evaluation_loss = result.loss;
   report.evaluation_accuracy = result.accuracy;

@@ -81,10 +81,17 @@ std::variant<WorkerOptions, int> ParseWorkerOptions(int argc, char** argv) {
       ->envname("LONGSTRIDE_MICRO_BATCH")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+  app.add_option("--grace-seconds", o.grace_seconds,
+                 "seconds from SIGTERM until whoever sends it kills; a round that takes longer is "
+                 "left unfinished; default, or 0: as long as the round takes")
+      ->envname("LONGSTRIDE_GRACE_SECONDS")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("S");
   app.footer(
-      "SIGTERM or SIGINT: finish the round, write a checkpoint, exit with 7. A second one: exit at "
-      "once with 128 +\n"
-      "the signal's number; the last checkpoint stays.\n"
+      "SIGTERM or SIGINT: finish the round, write a checkpoint, exit with 7; without the time for "
+      "that, exit with 7\n"
+      "in the middle of the round. A second one: exit at once with 128 + the signal's number; the "
+      "last checkpoint stays.\n"
       "Exit codes: 0 done, 1 bug, 2 user, 3 data, 4 resource, 5 lost peer, 6 transient, 7 "
       "interrupted.\n\n"
       "Example:\n  longstride-worker --coordinator http://10.0.0.1:8443/v1/jobs/default/demo "

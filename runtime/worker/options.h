@@ -24,6 +24,7 @@ struct WorkerOptions {
   std::string device = "auto";  // as of ChooseDevice
   int64_t memory_bytes = 0;     // this worker's part of the machine's memory; 0 = all of it
   int64_t micro_batch = 0;      // largest micro-batch to try, samples; 0 = as memory allows
+  int64_t grace_seconds = 0;    // from SIGTERM to SIGKILL; 0 = nobody kills
 };
 
 // The options, or the exit code with which to end: 0 after --help, 2 after a fault that was

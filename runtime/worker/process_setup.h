@@ -6,7 +6,8 @@
 
 namespace longstride {
 
-// The first SIGTERM or SIGINT is counted, and means stop at the next round boundary; a second one
+// The first SIGTERM or SIGINT is counted, and means stop at the next round boundary, or before it
+// if that comes too late (TrainingWatch); a second one
 // ends the process at once with 128 + its number. SIGPIPE is ignored: a peer that is gone is an
 // error of the call.
 void CatchStopSignals();

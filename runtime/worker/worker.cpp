@@ -1,8 +1,11 @@
 #include "runtime/worker/worker.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
@@ -16,7 +19,9 @@
 #include "runtime/model/model.h"
 #include "runtime/profile/limits.h"
 #include "runtime/profile/throughput.h"
+#include "runtime/worker/abort_switch.h"
 #include "runtime/worker/endpoint.h"
+#include "runtime/worker/observed_channel.h"
 #include "runtime/worker/process_setup.h"
 
 namespace longstride {
@@ -29,6 +34,9 @@ constexpr Duration kGpuPeriod = std::chrono::seconds(5);
 constexpr Duration kLastFlushTimeout = std::chrono::minutes(2);
 // Of a worker that stops before: a job that was deleted has no coordinator, and its pods wait.
 constexpr Duration kStoppedFlushTimeout = std::chrono::seconds(5);
+// Of a worker that ends in the middle of a round; round_outlook.cpp leaves the time for it.
+constexpr Duration kHurriedFlushTimeout = std::chrono::milliseconds(500);
+constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);
 
 std::string NewIncarnation() {
   std::random_device random;
@@ -40,61 +48,15 @@ bool HasCheckpoint(const std::string& directory) {
   return !rounds.ok() || !rounds->empty();  // what cannot be read is Resume's to report
 }
 
-// The engine's channel to the coordinator, with the metrics and this process's signals on the way.
-class ObservedChannel final : public ControlChannel {
- public:
-  // `at_boundary` is called after each committed round, on the engine's thread.
-  ObservedChannel(ControlChannel& inner, WorkerMetrics& metrics, std::function<void()> at_boundary)
-      : inner_(inner), metrics_(metrics), at_boundary_(std::move(at_boundary)) {}
-  std::vector<Plan> Plans() override { return inner_.Plans(); }
-  BoundaryRequest Requested() override {
-    return std::max(inner_.Requested(),
-                    StopSignalled() ? BoundaryRequest::kLeave : BoundaryRequest::kNone);
-  }
-  void Report(const RoundReport& report) override {
-    metrics_.Observe(report);
-    inner_.Report(report);
-    at_boundary_();
-  }
-
- private:
-  ControlChannel& inner_;
-  WorkerMetrics& metrics_;
-  std::function<void()> at_boundary_;
-};
-
 static_assert(kPurposeNames.size() == kPurposeCount);
 
 }  // namespace
-
-// Aborts the present generation's collective, also if it is asked to before there is one.
-class Worker::AbortSwitch {
- public:
-  void Reset() {
-    const std::lock_guard lock(mutex_);
-    aborted_ = false;
-  }
-  void Set(Collective* collective) {
-    const std::lock_guard lock(mutex_);
-    collective_ = collective;
-    if (aborted_ && collective_ != nullptr) collective_->Abort();
-  }
-  void Abort() {
-    const std::lock_guard lock(mutex_);
-    aborted_ = true;
-    if (collective_ != nullptr) collective_->Abort();
-  }
-
- private:
-  std::mutex mutex_;
-  bool aborted_ = false;
-  Collective* collective_ = nullptr;
-};
 
 Worker::Worker(const WorkerOptions& options)
     : options_(options),
       id_{options.group, options.index,
           options.incarnation.empty() ? NewIncarnation() : options.incarnation},
+      watch_(static_cast<double>(options.grace_seconds)),
       abort_(std::make_shared<AbortSwitch>()) {}
 
 Worker::~Worker() {
@@ -106,7 +68,10 @@ Status Worker::Run() {
   LONGSTRIDE_RETURN_IF_ERROR(Prepare());
   LONGSTRIDE_ASSIGN_OR_RETURN(WorkerProfile profile, Profile());
   LONGSTRIDE_RETURN_IF_ERROR(JoinJob(std::move(profile)));
-  const Result<Outcome> outcome = Train();
+  const Result<Outcome> outcome = [this] {
+    const std::jthread watcher([this](const std::stop_token& stop) { KeepWatch(stop); });
+    return Train();
+  }();
   Status status;
   if (!outcome.ok()) {
     status = outcome.error();
@@ -347,13 +312,15 @@ Result<Outcome> Worker::TrainGeneration(const Generation& generation) {
   abort_->Reset();
   channel_->Enter(generation, engine_->round());
   tether_->Watch(generation);
+  watch_.Enter(generation.id, generation.plans.empty() ? 0 : generation.plans.back().sync_seconds,
+               clock_.Now());
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Collective> collective, Connect(generation));
   LogInfo("worker", Format("generation (%lld, %lld): rank %d of %d over %s",
                            static_cast<long long>(generation_.term),
                            static_cast<long long>(generation_.counter), collective->rank(),
                            collective->size(), generation.backend.c_str()));
   abort_->Set(collective.get());
-  ObservedChannel channel(*channel_, *metrics_, [this] { LookAtMachine(); });
+  ObservedChannel channel(*channel_, *metrics_, watch_, [this] { LookAtMachine(); });
   Result<Outcome> outcome = engine_->Run(generation, *collective, channel);
   abort_->Set(nullptr);
   return outcome;
@@ -369,6 +336,29 @@ Result<std::unique_ptr<Collective>> Worker::Connect(const Generation& generation
   }
 #endif
   return MakeGlooCollective({.rank = rank, .size = size, .address = address_}, store);
+}
+
+void Worker::KeepWatch(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  while (!stop.stop_requested()) {
+    wake.wait_for(lock, stop, kWatchPeriod, [] { return false; });
+    if (stop.stop_requested()) return;
+    if (const std::optional<Error> why = watch_.Look(StopSignalled(), clock_.Now())) EndNow(*why);
+  }
+}
+
+void Worker::EndNow(const Error& why) {
+  Log(why.code == ErrorCode::kInterrupted ? LogLevel::kWarning : LogLevel::kError, "worker",
+      why.message);
+  channel_->Leaving();
+  (void)channel_->Flush(kHurriedFlushTimeout);
+  const TrainingWatch::Position position = watch_.position();
+  (void)client_->Leave({id_, position.generation, position.round, ExitCodeOf(why.code), why.message,
+                        /*mid_round=*/true});
+  // Not even flushing what was printed: the thread that hangs may hold a file's lock.
+  std::_Exit(ExitCodeOf(why.code));
 }
 
 void Worker::LeaveJob(const Status& status) {

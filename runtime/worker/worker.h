@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -17,8 +18,11 @@
 #include "runtime/profile/nvml.h"
 #include "runtime/training/engine.h"
 #include "runtime/worker/options.h"
+#include "runtime/worker/training_watch.h"
 
 namespace longstride {
+
+class AbortSwitch;
 
 class Worker {
  public:
@@ -27,14 +31,11 @@ class Worker {
 
   // Trains until the job is done (OK), a stop was asked for (kInterrupted) or something failed.
   // Tells the coordinator how it ended, if it had joined. The metrics go on being served until
-  // destruction, which waits for the server, up to 2 s.
+  // destruction, which waits for the server, up to 2 s. Where training can neither end nor be
+  // waited for (TrainingWatch), the coordinator is told and the process ended from within.
   Status Run();
 
  private:
-  // The collective of the present generation, which the coordinator's word may abort from another
-  // thread.
-  class AbortSwitch;
-
   Status Prepare();
   Result<WorkerProfile> Profile();
   // What the profile says of where it computes, and how to measure memory there.
@@ -49,6 +50,9 @@ class Worker {
   void LookAtMachine();
   Result<Outcome> Train();
   Result<Outcome> TrainGeneration(const Generation& generation);
+  // On a thread of its own, while the worker trains.
+  void KeepWatch(const std::stop_token& stop);
+  [[noreturn]] void EndNow(const Error& why);
   void LeaveJob(const Status& status);
 
   const WorkerOptions options_;
@@ -64,8 +68,9 @@ class Worker {
   TimePoint memory_seen_;
   TimePoint gpus_seen_;
   std::unique_ptr<WorkerMetrics> metrics_;
+  TrainingWatch watch_;
   std::string address_;
-  std::shared_ptr<AbortSwitch> abort_;
+  std::shared_ptr<AbortSwitch> abort_;             // pulled at the coordinator's word
   std::unique_ptr<Tether> tether_;                 // after JoinJob, which tells its port
   std::unique_ptr<QueuedControlChannel> channel_;  // after Join
   GenerationId generation_;

@@ -132,6 +132,36 @@ TEST_F(RunTest, AFrozenWorkerIsGivenUpAndReplaced) {
   ExpectWhole(Rounds());
 }
 
+// Rounds of some seconds, and half a second to finish one.
+TEST_F(RunTest, AWorkerThatIsToldToLeaveWithoutTheTimeForItsRoundLeavesAtOnce) {
+  setenv("LONGSTRIDE_GRACE_SECONDS", "1", 1);
+  auto run = StartLong(1, "run",
+                       {"--set", "training.maxEpochs=100000", "--set",
+                        "training.localSteps.steps=30000", "--set", "training.batch.policy=fixed"});
+  unsetenv("LONGSTRIDE_GRACE_SECONDS");
+  const std::vector<int> workers = run->Workers();
+  ASSERT_EQ(workers.size(), 2u);
+  ASSERT_EQ(kill(workers[1], SIGTERM), 0);
+  // The other completes the round, and reads the part that is missing in the next one.
+  ASSERT_TRUE(WaitFor([&] { return Rounds().size() >= 3 || !run->running(); }, 240));
+  ASSERT_TRUE(run->running()) << run->Output();
+  run->Signal(SIGKILL);
+  run->Wait();
+  std::ifstream in(RunDirectory(out()).events());
+  const std::string events{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(events, HasSubstr("the round is not finished"));
+  EXPECT_THAT(events, testing::Not(HasSubstr("\"workerLost\"")));
+  Ledger ledger;
+  int64_t lost = 0;
+  for (const RoundRecord& record : Rounds()) {
+    const RoundReport& common = record.common();
+    ASSERT_TRUE(ledger.Record({common.committed, common.discarded, common.lost}).ok());
+    lost += TotalSize(common.lost);
+  }
+  EXPECT_TRUE(ledger.Check().ok());
+  EXPECT_GT(lost, 0);
+}
+
 TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
   auto run = StartLong(5, "run", {"--set", "training.maxEpochs=120"});
   const std::vector<int> before = run->Workers();

@@ -65,6 +65,33 @@ TEST_F(ElasticTest, AWorkerThatWasToldToLeaveLongAgoDoesNotMakeALossAStop) {
   EXPECT_FALSE(coordinator_->end().has_value());
 }
 
+TEST_F(ElasticTest, AMemberThatLeavesInTheMiddleOfARoundBreaksTheGenerationAndIsNotLost) {
+  CoordinatorOptions options;
+  options.job = MakeJob(3);
+  options.job.spec.run_policy.backoff_limit = 0;
+  Make(3, options);
+  JoinAll();
+  ReportAll(1);
+  Leave(1, ExitCodeOf(ErrorCode::kInterrupted), "no time left", /*mid_round=*/true);
+  EXPECT_EQ(Beat(0).state, MemberState::kReform);
+  EXPECT_THAT(Beat(0).reason, HasSubstr("worker-1 left in the middle of a round: no time left"));
+  EXPECT_FALSE(Poll(0, kFirst, 1).has_value());
+  ASSERT_TRUE(Poll(2, kFirst, 1)->generation.has_value());
+  Collect();
+  EXPECT_EQ(Members(), "0 2");
+  EXPECT_TRUE(Of<WorkerLostEvent>(events_).empty());
+  EXPECT_FALSE(coordinator_->end().has_value());
+}
+
+// Its peers may be in their last boundary's collectives.
+TEST_F(ElasticTest, AMemberThatLeavesInTheMiddleOfARoundIsMissedAlsoWhileTheJobStops) {
+  Make(2);
+  JoinAll();
+  coordinator_->RequestStop("Ctrl-C");
+  Leave(1, ExitCodeOf(ErrorCode::kInterrupted), "no time left", /*mid_round=*/true);
+  EXPECT_EQ(Beat(0).state, MemberState::kReform);
+}
+
 TEST_F(ElasticTest, WhoIsSilentWhileTheOthersAskIsLostAfterTheLimit) {
   Make(3);
   JoinAll();

@@ -59,9 +59,10 @@ class CoordinatorTest : public ::testing::Test {
     for (int64_t r = 0; r < replicas_; ++r)
       ASSERT_TRUE(Report(MakeReport(kFirst, round, r, replicas_)).ok());
   }
-  void Leave(int64_t index, int exit_code, const std::string& reason) {
+  void Leave(int64_t index, int exit_code, const std::string& reason, bool mid_round = false) {
     ASSERT_TRUE(
-        coordinator_->Leave({MakeJoin(index).worker, kFirst, 0, exit_code, reason}, clock_.Now())
+        coordinator_
+            ->Leave({MakeJoin(index).worker, kFirst, 0, exit_code, reason, mid_round}, clock_.Now())
             .ok());
     Collect();
   }

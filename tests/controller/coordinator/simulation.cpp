@@ -141,6 +141,15 @@ void Simulation::Faults() {
     ++counts_.peers_cut;
   } else if (Chance(800) && victim->where == Where::kTraining) {
     victim->aborted = true;  // a peer cannot be reached, or so it seems
+  } else if (Chance(500) && victim->where == Where::kTraining && CanReachCoordinator(*victim) &&
+             std::ranges::count_if(alive, in_order) > 1) {  // the last to leave stops the job
+    // Told to leave, without the time to finish its round.
+    const Status left = coordinator_->Leave(
+        {victim->join.worker, victim->generation->id, victim->state.round,
+         ExitCodeOf(ErrorCode::kInterrupted), "no time left", /*mid_round=*/true},
+        clock_.Now());
+    if (left.ok()) victim->where = Where::kGone;
+    if (left.ok()) ++counts_.left;
   } else if (Chance(1500)) {
     const int64_t replicas = 1 + static_cast<int64_t>(random_.NextBelow(8));
     if (coordinator_ && coordinator_->Scale(replicas).ok()) {

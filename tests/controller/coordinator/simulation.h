@@ -45,6 +45,7 @@ class Simulation {
     int frozen = 0;
     int cut_off = 0;
     int peers_cut = 0;
+    int left = 0;  // in the middle of a round
     int joined = 0;
     int generations = 0;
     int completed_rounds = 0;  // pending ones, by the next generation

@@ -46,6 +46,7 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.frozen += c.frozen;
     all.cut_off += c.cut_off;
     all.peers_cut += c.peers_cut;
+    all.left += c.left;
     all.joined += c.joined;
     all.generations += c.generations;
     all.completed_rounds += c.completed_rounds;
@@ -55,14 +56,16 @@ TEST(Simulation, WhateverHappensNoSampleIsLostOrCountedTwiceAndTheJobCompletes) 
     all.registered += c.registered;
   }
   std::printf(
-      "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d from a peer, %d joined, %d "
+      "seeds %lld to %lld: %d workers lost, %d frozen, %d cut off, %d from a peer, %d left, %d "
+      "joined, %d "
       "generations, %d pending rounds completed, %d times scaled, %d restarts of all, %d crashes "
       "of the coordinator, %d registrations\n",
       static_cast<long long>(first), static_cast<long long>(last), all.lost, all.frozen,
-      all.cut_off, all.peers_cut, all.joined, all.generations, all.completed_rounds, all.scaled,
-      all.restarts, all.crashes, all.registered);
+      all.cut_off, all.peers_cut, all.left, all.joined, all.generations, all.completed_rounds,
+      all.scaled, all.restarts, all.crashes, all.registered);
   if (only > 0) return;
   EXPECT_GT(all.lost, last) << "the faults must really happen";
+  EXPECT_GT(all.left, last / 4);
   EXPECT_GT(all.completed_rounds, last / 4);
   EXPECT_GT(all.restarts, 0);
   EXPECT_GT(all.crashes, last);

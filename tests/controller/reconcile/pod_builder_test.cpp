@@ -136,6 +136,32 @@ TEST(PodBuilder, ThreadsFollowTheRequestWhereNothingElseBindsThem) {
   EXPECT_EQ(own[0]["value"], "3");
 }
 
+TEST(PodBuilder, AWorkerKnowsHowLongItHasFromTheSignalToTheKill) {
+  const auto grace = [](const char* pod_template, double checkpoint) {
+    Observed o = Job(json::parse(pod_template));
+    o.coordinator.emplace();
+    o.coordinator->checkpoint_seconds = checkpoint;
+    const json spec = BuildPod(o, {"worker", 0}, 1)["spec"];
+    std::string told;
+    for (const json& each : spec["containers"][0]["env"]) {
+      if (each["name"] == "LONGSTRIDE_GRACE_SECONDS") told += each["value"].get<std::string>();
+    }
+    return std::pair(spec["terminationGracePeriodSeconds"].get<int>(), told);
+  };
+  EXPECT_EQ(grace("{}", 0), std::pair(60, std::string("60")));
+  EXPECT_EQ(grace("{}", 29.5), std::pair(90, std::string("90")))
+      << "the measured checkpoint's time";
+  EXPECT_EQ(grace(R"({"spec": {"terminationGracePeriodSeconds": 300}})", 29.5),
+            std::pair(300, std::string("300")));
+  EXPECT_EQ(grace(R"({"spec": {"terminationGracePeriodSeconds": 0}})", 0),
+            std::pair(0, std::string("1")))
+      << "0 would mean that nobody kills";
+  EXPECT_EQ(grace(R"({"spec": {"containers": [{"name": "worker", "env":
+                     [{"name": "LONGSTRIDE_GRACE_SECONDS", "value": "25"}]}]}})",
+                  0),
+            std::pair(60, std::string("25")));
+}
+
 TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
   const Observed o = Job(json::object());
   const std::vector<json> objects = OwnedObjects(o);

@@ -81,6 +81,7 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   same(HeartbeatRequest{worker, {1, 2}, 9, true, {0, 3}}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
+  same(LeaveRequest{worker, {1, 2}, 9, 7, "no time left", true}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
   same(StoreReadRequest{{1, 2}, 4, 20}, ParseStoreReadRequest);
   same(StoreReply{{{"a", {1}}, {"b", {}}}}, ParseStoreReply);

@@ -37,6 +37,7 @@ class RecordingChannel final : public ControlChannel {
   }
   BoundaryRequest request = BoundaryRequest::kStop;
   void Report(const RoundReport& report) override { reports.push_back(report); }
+  void Begins(const OwnWork& work) override { works.push_back(work); }
 
   std::vector<Plan> plans;
   std::vector<Plan> later_plans;  // in place of `plans` from call `plans_from_call` on
@@ -45,6 +46,7 @@ class RecordingChannel final : public ControlChannel {
   int stop_at_call = 0;  // 0 = never
   int calls = 0;
   std::vector<RoundReport> reports;
+  std::vector<OwnWork> works;
 };
 
 // Forwards to another collective; a test overrides what it wants to break.

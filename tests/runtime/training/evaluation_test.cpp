@@ -29,6 +29,48 @@ TEST(Evaluation, ShardedOverWorkersEqualsUnsharded) {
   EXPECT_GT(*alone.back().evaluation_accuracy, 0.5);
 }
 
+// Counts sums that are waited for while the worker is said to be at work of its own.
+class CountingCollective final : public ForwardingCollective {
+ public:
+  CountingCollective(std::unique_ptr<Collective> to, const std::vector<OwnWork>& works, int& count)
+      : ForwardingCollective(std::move(to)), works_(works), count_(count) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (!works_.empty() && works_.back().kind != OwnWork::Kind::kNone) ++count_;
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::vector<OwnWork>& works_;
+  int& count_;
+};
+
+TEST(OwnWork, IsEachLocalStepAndEachBatchOfAnEvaluationAndNothingThatWaitsForOthers) {
+  TrainingJob job = SmallJob();
+  job.spec.training.local_steps.steps = 3;
+  job.spec.training.max_samples = 96;  // one round, with an evaluation at its end
+  Cluster cluster(job, 2);
+  std::vector<int> at_work(2, 0);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        const auto rank = c->rank();
+        return std::make_unique<CountingCollective>(std::move(c), cluster.channel(rank).works,
+                                                    at_work[static_cast<size_t>(rank)]);
+      });
+  for (int r = 0; r < 2; ++r) {
+    ASSERT_TRUE(outcomes[r].ok()) << outcomes[r].error().message;
+    std::vector<std::pair<OwnWork::Kind, int64_t>> said;
+    for (const OwnWork& work : cluster.channel(r).works) said.emplace_back(work.kind, work.left);
+    using Kind = OwnWork::Kind;
+    EXPECT_EQ(said, (std::vector<std::pair<Kind, int64_t>>{{Kind::kLocalStep, 3},
+                                                           {Kind::kLocalStep, 2},
+                                                           {Kind::kLocalStep, 1},
+                                                           {Kind::kNone, 0},
+                                                           {Kind::kEvaluationBatch, 1},
+                                                           {Kind::kNone, 0}}));
+    EXPECT_EQ(at_work[static_cast<size_t>(r)], 0);
+  }
+}
+
 TEST(Evaluation, HappensWhenTheCursorCrossesAMultipleAndAtTheEnd) {
   TrainingJob job = SmallJob();
   job.spec.training.local_steps.steps = 3;  // 96 samples a round
