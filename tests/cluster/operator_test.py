@@ -12,12 +12,15 @@ SYSTEM = "longstride-system"
 CHART = harness.REPOSITORY / "charts/longstride"
 FASHION = harness.REPOSITORY / "manifests/fashion-mnist.yaml"
 SMOKE = harness.REPOSITORY / "manifests/synthetic-smoke.yaml"
-METRICS_PORT = 9464
+METRICS_PORT = 9464  # of workers
+CONTROLLER_METRICS_PORT = 8080
 STANDBY_SECONDS = 20  # until a standby leads
 # A pause as long as this would be one that waits for a leader: a lease lasts 15 s.
 LONGEST_PAUSE = STANDBY_SECONDS / 2
 GONE_SECONDS = 90  # until nothing is left of what was deleted
 ENDLESS = 10**9  # samples
+BATCH, LOCAL_STEPS = 128, 16  # of the demo that scenarios submit
+ROUND_SAMPLES = BATCH * LOCAL_STEPS
 
 
 def helm(*arguments, timeout=180):
@@ -61,9 +64,9 @@ def holder():
     return lease().get("holderIdentity", "")
 
 
-def acquired():
-    """When who leads began to, in seconds of the Unix epoch."""
-    return datetime.datetime.fromisoformat(lease()["acquireTime"]).timestamp()
+def moment(time):
+    """A time of an object, in seconds of the Unix epoch."""
+    return datetime.datetime.fromisoformat(time).timestamp()
 
 
 def restarts_of_controllers():
@@ -121,16 +124,29 @@ def kill_container(pod):
                     container_of(pod))
 
 
-def round_of(pod):
-    """The last round that a worker has committed, by its own metrics: the job's status is up to 10 s old."""
+def parse_series(text):
+    """Values by name and labels, of metrics in Prometheus' text format."""
+    return {name: float(value) for name, value in
+            (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))}
+
+
+def series_of(pod, port=METRICS_PORT):
+    """What a pod's /metrics says."""
     try:
-        with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{METRICS_PORT}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{port}/metrics", timeout=5) as answer:
+            return parse_series(answer.read().decode())
     except OSError as error:
         raise AssertionError(f"{pod['metadata']['name']}: {error}") from error
-    values = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(("longstride_worker_round{",
-                                                                           "longstride_worker_round "))]
-    return int(float(values[0])) if values else 0
+
+
+def total(series, name):
+    """A metric's value, or the sum of its values where labels tell several apart; 0 if there is none yet."""
+    return sum(value for key, value in series.items() if key.split("{")[0] == name)
+
+
+def round_of(pod):
+    """The last round that a worker has committed, by its own metrics: the job's status is up to 10 s old."""
+    return int(total(series_of(pod), "longstride_worker_round"))
 
 
 def longest_pause(pod, until):
@@ -181,10 +197,10 @@ class WithOperator(harness.ClusterTest):
         """A manifest as a dict."""
         return json.loads(self.kubectl("create", "--dry-run=client", "--output=json", "--filename", str(manifest)))
 
-    def submit_demo(self, replicas, samples, node=None, name=None, bounds=None, **spec):
-        """The demo in rounds of about a second that end after so many samples; returns the job's name.
+    def demo(self, replicas, samples, node=None, name=None, bounds=None, **spec):
+        """The demo in rounds of about a second that end after so many samples, as a dict.
 
-        `bounds` are those of a worker's batch, by default none.
+        `bounds` are those of a worker's batch, by default none. Each round takes ROUND_SAMPLES.
         """
         job = copy.deepcopy(self.load(FASHION))
         job["metadata"]["name"] = name or job["metadata"]["name"]
@@ -198,9 +214,14 @@ class WithOperator(harness.ClusterTest):
                 "labelSelector": {"matchLabels": {"longstride.dev/job-name": job["metadata"]["name"]}}}]
         training = job["spec"]["training"]
         del training["maxEpochs"]
-        training.update(maxSamples=samples, batch={"policy": "fixed", "initial": 128},
-                        localSteps={"policy": "constant", "steps": 16})
+        training.update(maxSamples=samples, batch={"policy": "fixed", "initial": BATCH},
+                        localSteps={"policy": "constant", "steps": LOCAL_STEPS})
         del job["spec"]["evaluation"]["target"]
+        return job
+
+    def submit_demo(self, *arguments, **options):
+        """Submits what demo() makes of its arguments; returns the job's name."""
+        job = self.demo(*arguments, **options)
         self.apply(job)
         return job["metadata"]["name"]
 
@@ -281,6 +302,20 @@ class WithOperator(harness.ClusterTest):
         began = time.monotonic()
         wait_for(f"status of round {reached}", lambda: self.status(job).get("round", 0) >= reached, timeout, every=0.5)
         return time.monotonic() - began
+
+    def assert_nothing_is_lost(self, job, survivor):
+        """At most one round of a demo was lost, by its status and by a worker that was there from its beginning."""
+        def whole():
+            # A new leader knows the round before the samples.
+            status = self.status(job)
+            lost = status.get("round", 0) * ROUND_SAMPLES - status.get("samples", 0)
+            assert 0 <= lost <= ROUND_SAMPLES, status
+            return True
+        wait_for("samples of every round but one", whole, 30, every=1)
+        self.assertEqual(self.status(job).get("discardedSamples", 0), 0)
+        series = series_of(survivor)
+        reached, committed = (total(series, f"longstride_worker_{name}") for name in ("round", "rounds_total"))
+        self.assertLessEqual(abs(reached - committed), 1)  # the numbers have no hole, and none comes twice
 
     def owned(self, job):
         """Names of all that is left of a job."""

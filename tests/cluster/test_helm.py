@@ -1,10 +1,24 @@
 """The chart under a job that trains: upgraded, rolled back, uninstalled and installed anew."""
 import json
+import pathlib
+import re
+import shutil
+import tempfile
 import time
 
 import harness
-from operator_test import (CHART, ENDLESS, LONGEST_PAUSE, SYSTEM, WithOperator, controllers, helm, install, is_ready,
-                           leader, longest_pause, round_of, uids)
+from harness import wait_for
+from operator_test import (CHART, ENDLESS, LONGEST_PAUSE, SMOKE, SYSTEM, WithOperator, controllers, helm, install,
+                           is_ready, leader, longest_pause, round_of, uids)
+
+NEW_FIELD = "queueName"  # in spec.runPolicy of a later release
+
+
+def edit(path, pattern, replacement):
+    """Replaces what matches, which must be in one place only."""
+    text, places = re.subn(pattern, replacement, path.read_text(encoding="utf-8"), flags=re.M)
+    assert places == 1, f"{path}: {pattern} is in {places} places"
+    path.write_text(text, encoding="utf-8")
 
 
 class HelmTest(WithOperator):
@@ -45,7 +59,33 @@ class HelmTest(WithOperator):
         self.wait_status_as_new_as(job, round_of(before[0]))
         self.assertEqual(uids(self.workers(job)), uids(before))
         self.assertEqual(self.status(job)["restarts"], 0)
+        self.assert_nothing_is_lost(job, before[0])
         return controllers()
+
+    def later_release(self):
+        """A copy of the chart, with one more optional field in the schema."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        chart = pathlib.Path(shutil.copytree(CHART, pathlib.Path(directory.name, CHART.name)))
+        edit(chart / "Chart.yaml", "^version: .*$", "version: 99.0.0")
+        edit(chart / "files/crd.yaml", "^( +)shedStragglers:$", rf"\1{NEW_FIELD}: {{type: string}}\n\1shedStragglers:")
+        return chart
+
+    def job_of_later_release(self):
+        job = self.load(SMOKE)
+        job["metadata"]["name"] = "later"
+        job["spec"]["runPolicy"] = {NEW_FIELD: "night"}
+        return job
+
+    def schema_has_new_field(self):
+        """Whether the API server takes a job that has it."""
+        try:
+            self.kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-",
+                         stdin=json.dumps(self.job_of_later_release()))
+        except harness.CommandFailed as refused:
+            self.assertIn(NEW_FIELD, refused.stderr)
+            return False
+        return True
 
     def test_upgrade_roll_back_uninstall_and_install_under_a_job(self):
         self.addCleanup(install)
@@ -53,10 +93,19 @@ class HelmTest(WithOperator):
         before = self.wait_training(job, 2)
         secret = self.authority()
 
-        now = self.change(job, before, "upgrade", "upgrade", "longstride", str(CHART), "--reuse-values",
+        self.assertFalse(self.schema_has_new_field())
+        now = self.change(job, before, "upgrade", "upgrade", "longstride", str(self.later_release()), "--reuse-values",
                           "--set", "podAnnotations.longstride\\.test/release=two,resources.limits.memory=256Mi")
         self.assertEqual({pod["metadata"]["annotations"]["longstride.test/release"] for pod in now.values()}, {"two"})
+        wait_for("schema of the later release", self.schema_has_new_field)
+        # The controller is an older one than the schema: it tells of what it does not know, in that job alone.
+        self.apply(self.job_of_later_release())
+        failed = self.wait_reason("later", "Failed", "InvalidSpec", True)
+        self.assertIn(f"spec.runPolicy.{NEW_FIELD}: unknown field", failed["message"])
+
         now = self.change(job, before, "rollback", "rollback", "longstride")
+        wait_for("schema of before", lambda: not self.schema_has_new_field())
+        self.assertNotIn(NEW_FIELD, self.get("tj", "later")["spec"]["runPolicy"])
         self.assertFalse(any("longstride.test/release" in pod["metadata"]["annotations"] for pod in now.values()))
         self.assertEqual(self.authority(), secret)
 

@@ -5,8 +5,20 @@ import time
 
 import harness
 from harness import wait_for
-from operator_test import (ENDLESS, FASHION, SMOKE, STANDBY_SECONDS, SYSTEM, WithOperator, controllers, helm, is_ready,
-                           kill_container, leader, longest_pause, round_of, uids, wait_controllers)
+from operator_test import (ENDLESS, FASHION, ROUND_SAMPLES, SMOKE, STANDBY_SECONDS, SYSTEM, WithOperator, controllers,
+                           helm, is_ready, kill_container, leader, longest_pause, round_of, uids, wait_controllers)
+
+TIMED_ROUNDS = 8  # so that one of them brings an evaluation
+
+
+def samples_per_second(pod):
+    """Of all workers of a demo together, over some rounds of one: the job's status is up to 10 s old."""
+    begun = round_of(pod)
+    first = wait_for("the next round", lambda: (now := round_of(pod)) > begun and now, every=0.02)
+    began = time.monotonic()
+    last = wait_for(f"{TIMED_ROUNDS} rounds", lambda: (now := round_of(pod)) >= first + TIMED_ROUNDS and now, 120,
+                    every=0.02)
+    return (last - first) * ROUND_SAMPLES / (time.monotonic() - began)
 
 
 class OperatorTest(WithOperator):
@@ -48,7 +60,26 @@ class OperatorTest(WithOperator):
         reasons = {e["reason"] for e in self.get("events") if e["involvedObject"]["kind"] == "TrainingJob"}
         self.assertLessEqual({"Created", "Started", "Completed"}, reasons)
         story.kill()
-        print(story.communicate()[0])
+        printed = story.communicate()[0]
+        print(printed)
+        self.assert_story(printed)
+
+    def assert_story(self, printed):
+        """What `kubectl get tj --watch` prints, from a job's submission to its end, tells how it went."""
+        heading, *rows = [line.split() for line in printed.splitlines() if line.strip()]
+        self.assertEqual(heading[:4], ["NAME", "STATE", "READY", "ROUND"])
+        states = [row[1] for row in rows]
+        self.assertIn("Running", states)
+        self.assertGreater(states.index("Running"), 0)
+        self.assertEqual(states[-1], "Complete")
+        # What is not known yet is an empty cell, so that only rows of a job that makes progress are nearly whole.
+        progress = [row for row in rows if len(row) >= len(heading) - 1]
+        rounds = [int(row[heading.index("ROUND")]) for row in progress]
+        self.assertEqual(rounds, sorted(rounds))
+        self.assertIn("Running", [row[1] for row in progress])
+        self.assertGreater(rounds[-1], rounds[0])
+        self.assertEqual(len(rows[-1]), len(heading))
+        self.assertGreaterEqual(float(rows[-1][heading.index("ACCURACY")]), 0.90)
 
     def test_the_charts_own_test_passes(self):
         helm("test", "longstride", "--timeout=240s", timeout=250)
@@ -88,11 +119,13 @@ class OperatorTest(WithOperator):
     def test_scaling_keeps_the_survivors(self):
         job = self.submit_demo(replicas=2, samples=ENDLESS)
         two = self.wait_training(job, 2)
+        speeds = {2: samples_per_second(two[0])}
         self.kubectl("scale", f"tj/{job}", "--replicas=4")
         pause = longest_pause(two[0], lambda: self.all_ready(job, 4))
         four = self.wait_training(job, 4)
         print(f"2 -> 4: longest time without a round {pause:.1f} s")
         self.assertEqual({i: uids(four)[i] for i in two}, uids(two))
+        speeds[4] = samples_per_second(two[0])
 
         self.kubectl("scale", f"tj/{job}", "--replicas=3")
         pause = longest_pause(four[0], lambda: self.all_ready(job, 3))
@@ -102,6 +135,9 @@ class OperatorTest(WithOperator):
         wait_for("status of three", lambda: self.status(job)["ready"] == "3/3", 30)
         self.assertEqual(self.status(job)["restarts"], 0)
         self.assertIsNone(self.status(job).get("lastFailure"))
+        speeds[3] = samples_per_second(two[0])
+        self.assert_nothing_is_lost(job, two[0])
+        print("samples a second: " + ", ".join(f"{speed:,.0f} by {n} workers" for n, speed in speeds.items()))
 
     def test_training_goes_on_when_the_leader_is_deleted(self):
         job = self.submit_demo(replicas=2, samples=200_000)

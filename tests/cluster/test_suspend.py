@@ -3,7 +3,7 @@ import json
 
 import harness
 from harness import wait_for
-from operator_test import WithOperator, node_of, other, round_of, uids
+from operator_test import ROUND_SAMPLES, WithOperator, node_of, other, round_of, uids
 
 SAMPLES = 70_000
 CLAIM = {"storage": {"claimName": "store"}, "everyRounds": 5}
@@ -73,7 +73,7 @@ class SuspendTest(WithOperator):
         self.assertGreaterEqual(round_of(after[0]), 5)
         status = self.complete(job)
         print(f"discarded {status.get('discardedSamples', 0)} samples")
-        self.assertLessEqual(status.get("discardedSamples", 0), 10 * 128 * 16)
+        self.assertLessEqual(status.get("discardedSamples", 0), 10 * ROUND_SAMPLES)
 
     def final_model(self, directory, job):
         """The name of a job's newest checkpoint, and its parameters."""
@@ -116,7 +116,7 @@ class SuspendTest(WithOperator):
         after = self.wait_anew(job, before)
         wait_for("event", lambda: self.lost(job), 60, every=1)
         print(f"discarded {self.lost(job)} samples")
-        self.assertGreaterEqual(self.lost(job), 10 * 128 * 16)
+        self.assertGreaterEqual(self.lost(job), 10 * ROUND_SAMPLES)
         begun = round_of(after[0])
         wait_for("more rounds", lambda: round_of(after[0]) > begun + 2, 60, every=0.5)
         lost = self.lost(job)
