@@ -55,8 +55,7 @@ bool JobMonitor::Note(const Event& event) {
           },
           [&](const CheckpointEvent& e) {
             const bool first = !view_.checkpoint;
-            view_.checkpoint = CheckpointRecord{
-                e.round, view_.progress ? view_.progress->samples : e.cursor, event.unix_seconds};
+            view_.checkpoint = {e.checkpoint.round, e.checkpoint.samples, e.checkpoint.time};
             return first;
           },
           [&](const WorkerLeftEvent& e) {

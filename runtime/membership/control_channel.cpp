@@ -100,6 +100,7 @@ void QueuedControlChannel::Report(const RoundReport& report) {
     if (reports_.size() == kMaxUnsettledReports) DropOldest();
     reports_.push_back(report);
     round_ = report.round;
+    if (report.checkpoint) checkpoint_ = report.checkpoint;
     AddTotals(report);
   }
   wake_.notify_all();
@@ -204,6 +205,7 @@ void QueuedControlChannel::Register() {
     request.round = round_;
     request.settled = settled_;
     request.totals = totals_;
+    request.checkpoint = checkpoint_;
     reports = reports_;
   }
   // The oldest; those that do not go into one body follow as reports.
@@ -254,7 +256,7 @@ void QueuedControlChannel::AddPlans(const std::vector<Plan>& plans) {
 
 void QueuedControlChannel::AddTotals(const RoundReport& report) {
   ++totals_.rounds;
-  totals_.samples += report.local_samples;
+  if (report.delta_finite) totals_.samples += report.local_samples;
   totals_.discarded += TotalSize(report.discarded);
   totals_.seconds.data += report.seconds.data;
   totals_.seconds.compute += report.seconds.compute;

@@ -215,11 +215,11 @@ TEST_F(JobMonitorTest, WorkersThatComeBackBringTheirGenerationAndRound) {
 TEST_F(JobMonitorTest, TheFirstCheckpointIsNewsAndTheNextIsNot) {
   Train(1);
   Note(RoundCommittedEvent{Round(4, 1)});
-  EXPECT_TRUE(Note(CheckpointEvent{4, 400}));
-  EXPECT_FALSE(Note(CheckpointEvent{4, 400}));
+  EXPECT_TRUE(Note(CheckpointEvent{{2, 200, 998}}));
+  EXPECT_FALSE(Note(CheckpointEvent{{4, 400, 999}}));
   EXPECT_EQ(monitor_.View().checkpoint->round, 4);
   EXPECT_EQ(monitor_.View().checkpoint->samples, 400);
-  EXPECT_EQ(monitor_.View().checkpoint->time, 1000);
+  EXPECT_EQ(monitor_.View().checkpoint->time, 999) << "when it was complete, not when it was told";
 }
 
 TEST_F(JobMonitorTest, TheEndIsToldWithItsTime) {
