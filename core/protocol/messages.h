@@ -106,6 +106,17 @@ struct ActivitySeconds {
   double outer = 0;          // averaging arithmetic, outer optimizer, decisions
   double evaluation = 0;
   double checkpoint = 0;
+  friend bool operator==(const ActivitySeconds&, const ActivitySeconds&) = default;
+};
+
+// The label `activity` of the metrics, and what it names.
+inline constexpr std::pair<const char*, double ActivitySeconds::*> kActivities[] = {
+    {"data", &ActivitySeconds::data},
+    {"compute", &ActivitySeconds::compute},
+    {"communication", &ActivitySeconds::communication},
+    {"outer", &ActivitySeconds::outer},
+    {"evaluation", &ActivitySeconds::evaluation},
+    {"checkpoint", &ActivitySeconds::checkpoint},
 };
 
 // What bytes were sent for, in the order of RoundReport::bytes_sent; the label `purpose` of the

@@ -258,12 +258,8 @@ void QueuedControlChannel::AddTotals(const RoundReport& report) {
   ++totals_.rounds;
   if (report.delta_finite) totals_.samples += report.local_samples;
   totals_.discarded += TotalSize(report.discarded);
-  totals_.seconds.data += report.seconds.data;
-  totals_.seconds.compute += report.seconds.compute;
-  totals_.seconds.communication += report.seconds.communication;
-  totals_.seconds.outer += report.seconds.outer;
-  totals_.seconds.evaluation += report.seconds.evaluation;
-  totals_.seconds.checkpoint += report.seconds.checkpoint;
+  for (const auto& [name, seconds] : kActivities)
+    totals_.seconds.*seconds += report.seconds.*seconds;
   totals_.wall_seconds += report.wall_seconds;
   Add(totals_.bytes_sent, report.bytes_sent);
   Add(totals_.bytes_received, report.bytes_received);
