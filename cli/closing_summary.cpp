@@ -69,7 +69,7 @@ std::string RenderClosingTable(const RunTotals& totals, const RunFacts& facts,
 }
 
 nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts,
-                                   const CostSpec& prices) {
+                                   const CostSpec& prices, int64_t last_checkpoint) {
   using Json = nlohmann::ordered_json;
   const double sent = totals.SentBytesPerWorker();
   const double reference = DataParallelBytes(totals, facts);
@@ -95,7 +95,7 @@ nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& fact
   json["noiseVariance"] = totals.noise_variance;
   json["skew"] = totals.skew;
   json["skewLimit"] = totals.skew_limit > 0 ? Json(totals.skew_limit) : Json();
-  json["lastCheckpoint"] = totals.last_checkpoint > 0 ? Json(totals.last_checkpoint) : Json();
+  json["lastCheckpoint"] = last_checkpoint > 0 ? Json(last_checkpoint) : Json();
   json["cost"] = Json();
   if (const auto cost = CostOf(totals, prices)) {
     json["cost"] = {{"currency", prices.currency},

@@ -24,8 +24,9 @@ struct RunFacts {
 // communicationShare, sentBytesPerWorker, dataParallelBytesPerWorker, savedFactor, loss,
 // evaluationLoss, evaluationAccuracy, targetReached, globalBatch, localSteps, noiseVariance, skew,
 // skewLimit, lastCheckpoint, cost (currency, workerHours, gigabytesSent, total). What is unknown is
-// null; so is the cost without a price.
+// null; so is the cost without a price. `last_checkpoint`: round of the newest complete one; 0 =
+// none.
 [[nodiscard]] nlohmann::ordered_json ClosingJson(const RunTotals& totals, const RunFacts& facts,
-                                                 const CostSpec& prices);
+                                                 const CostSpec& prices, int64_t last_checkpoint);
 
 }  // namespace longstride

@@ -19,7 +19,8 @@ Status Report(const std::string& path, bool json) {
   RunTotals totals;
   for (const RoundRecord& record : history.rounds) totals.Add(record);
   if (json) {
-    std::printf("%s\n", ClosingJson(totals, facts, prices).dump(2).c_str());
+    std::printf("%s\n",
+                ClosingJson(totals, facts, prices, directory.NewestCheckpoint()).dump(2).c_str());
   } else if (totals.rounds == 0) {
     std::printf("no round is committed yet\n");
   } else {

@@ -23,7 +23,6 @@ void RunTotals::Add(const RoundRecord& record) {
   loss = common.loss;
   if (common.evaluation_loss) evaluation_loss = common.evaluation_loss;
   if (common.evaluation_accuracy) evaluation_accuracy = common.evaluation_accuracy;
-  if (common.checkpointed) last_checkpoint = common.round;
   target_reached = target_reached || common.target_reached;
 
   double slowest = 0;

@@ -33,7 +33,6 @@ struct RunTotals {
   double loss = 0;                        // of the last round
   std::optional<double> evaluation_loss;  // the last one made
   std::optional<double> evaluation_accuracy;
-  int64_t last_checkpoint = 0;  // round; 0 = none
   bool target_reached = false;
 
   void Add(const RoundRecord& record);

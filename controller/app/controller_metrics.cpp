@@ -162,20 +162,12 @@ void AddFigures(const JobFigures& figures, Families& to) {
   to.AddKnown("longstride_job_evaluation_loss", figures.evaluation_loss);
   to.AddKnown("longstride_job_noise_scale_samples", figures.noise_scale);
   to.AddKnown("longstride_job_norm_test_ratio", figures.norm_test_ratio);
-  for (size_t i = 0; i < std::min(figures.sent_bytes.size(), kPurposeNames.size()); ++i)
-    to.Add("longstride_job_sent_bytes_total", {kPurposeNames[i]}, figures.sent_bytes[i]);
-  to.Add("longstride_job_data_parallel_bytes_total", {}, figures.data_parallel_bytes);
-  const ActivitySeconds& seconds = figures.seconds;
-  const std::pair<const char*, double> activities[] = {
-      {"data", seconds.data},
-      {"compute", seconds.compute},
-      {"communication", seconds.communication},
-      {"outer", seconds.outer},
-      {"evaluation", seconds.evaluation},
-      {"checkpoint", seconds.checkpoint},
-  };
-  for (const auto& [activity, value] : activities)
-    to.Add("longstride_job_activity_seconds_total", {activity}, value);
+  const JobTotals& totals = figures.totals;
+  for (size_t i = 0; i < kPurposeNames.size(); ++i)
+    to.Add("longstride_job_sent_bytes_total", {kPurposeNames[i]}, totals.sent_bytes[i]);
+  to.Add("longstride_job_data_parallel_bytes_total", {}, totals.data_parallel_bytes);
+  for (const auto& [activity, seconds] : kActivities)
+    to.Add("longstride_job_activity_seconds_total", {activity}, totals.seconds.*seconds);
   for (const auto& [place, worker] : figures.workers) {
     to.Add("longstride_job_worker_samples_total", {place.Name()}, worker.samples);
     to.Add("longstride_job_worker_sent_bytes_total", {place.Name()}, worker.sent_bytes);

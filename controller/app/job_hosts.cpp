@@ -108,6 +108,7 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
     Takeover& known = options.takeover.emplace();
     known.round = o.status.progress.round;
     known.samples = o.status.progress.samples;
+    if (o.status.last_checkpoint) known.checkpoint = o.status.last_checkpoint->round;
   }
   LONGSTRIDE_RETURN_IF_ERROR(
       service_.AddJob(key, authenticator_, ToJson(shown).dump(), std::move(options)));

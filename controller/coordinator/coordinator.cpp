@@ -24,6 +24,7 @@ Coordinator::Coordinator(CoordinatorOptions options, TimePoint now)
               options_.takeover ? options_.takeover->discarded : 0),
       generation_id_{options_.term, 0},
       lost_(options_.takeover ? options_.takeover->lost_workers : 0),
+      checkpoint_(options_.takeover ? options_.takeover->checkpoint : 0),
       started_(options_.takeover ? now - options_.takeover->active : now),
       last_tick_(now),
       grace_until_(now + options_.heartbeat_limit + options_.reconnect_grace),

@@ -49,6 +49,7 @@ struct Takeover {
   GenerationId generation{};
   int64_t samples = 0;
   int64_t discarded = 0;
+  int64_t checkpoint = 0;  // round of the newest one; 0 = none
   int64_t lost_workers = 0;
   Duration active{};  // time that counts towards activeDeadlineSeconds
 };
@@ -216,6 +217,8 @@ class Coordinator {
   void EndIfAllLeft(const std::string& stopped = "");
   bool CommitAll(Result<RoundLedger::Rounds> rounds);
   void Commit(std::vector<RoundReport> reports);
+  // Tells of it if it is newer than all that were told of.
+  void NoteCheckpoint(const std::optional<CommittedCheckpoint>& told);
   void NoteMicroBatch(const WorkerPlace& place, const RoundReport& report);
   // After a kill for want of memory; false if there is nothing to halve any more.
   bool HalveMicroBatch(const WorkerPlace& place);
@@ -252,6 +255,7 @@ class Coordinator {
   std::optional<TimePoint> restart_deadline_;
   bool waiting_ = false;                      // told of too few workers
   int64_t lost_ = 0;                          // workers, so far
+  int64_t checkpoint_ = 0;                    // round of the newest committed one; 0 = none
   bool completed_ = false;                    // a member has finished the job
   int64_t completed_round_ = 0;               // and had committed so many rounds
   std::optional<TimePoint> finishing_since_;  // a member has asked to leave with the job finished

@@ -98,6 +98,8 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
   }
   const int64_t round = survivors_round >= 0 ? survivors_round : joiners_round;
   if (generation_id_.counter > 0 && !CommitAll(ledger_.Close(round))) return;
+  // What was written beyond belongs to a history that is given up; others take its place.
+  checkpoint_ = std::min(checkpoint_, round);
   if (generation_id_.counter > 0 && !broken_) BreakGeneration(over_reason_);
 
   const auto newest = [this] {

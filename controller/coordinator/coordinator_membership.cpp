@@ -103,6 +103,7 @@ Status Coordinator::Seat(const JoinRequest& request, TimePoint now, bool leaving
 Status Coordinator::Leave(const LeaveRequest& request, TimePoint now) {
   Worker* worker = Find(request.worker);
   if (!worker) return NotFound(request.worker);
+  NoteCheckpoint(request.checkpoint);
   if (request.exit_code == 0 && worker->phase == Phase::kMember && !end_)
     LONGSTRIDE_RETURN_IF_ERROR(Finish(request, now));
   Depart(*worker, request.exit_code, request.reason, request.mid_round);

@@ -16,6 +16,7 @@ Status Coordinator::Register(const RegisterRequest& request, TimePoint now) {
   const GenerationId of = request.generation ? request.generation->id : GenerationId{};
   if (Worker* worker = Find(id)) {  // sent again: the first answer was lost
     worker->last_seen = now;
+    NoteCheckpoint(request.checkpoint);
     if (of == generation_id_) TakeReports(request);
     return {};
   }
@@ -102,6 +103,7 @@ Status Coordinator::Readmit(const RegisterRequest& request, TimePoint now) {
   worker.released = worker.leaving || !IsWanted(place);
   const GenerationId of = request.generation ? request.generation->id : GenerationId{};
   Emit(RegisteredEvent{request.join, of, request.round, request.totals});
+  NoteCheckpoint(request.checkpoint);
   Learn(request);
   if (end_) return {};
   if (request.left || of < generation_id_) {

@@ -18,6 +18,7 @@ Status Coordinator::Report(const ReportRequest& request, TimePoint now) {
                             static_cast<long long>(rank)));
   }
   worker->last_seen = now;
+  NoteCheckpoint(request.report.checkpoint);
   auto complete = ledger_.Add(request.report);
   if (!complete.ok() && complete.error().code != ErrorCode::kBug) return complete.error();
   CommitAll(std::move(complete));
@@ -49,6 +50,13 @@ std::optional<RoundReply> Coordinator::ReplyTo(const RoundReport& report, bool n
   return reply;
 }
 
+// Whether or not the round that it is reported with will be committed, the files are there.
+void Coordinator::NoteCheckpoint(const std::optional<CommittedCheckpoint>& told) {
+  if (!told || told->round <= checkpoint_) return;
+  checkpoint_ = told->round;
+  Emit(CheckpointEvent{*told});
+}
+
 void Coordinator::Commit(std::vector<RoundReport> reports) {
   RoundRecord record;
   for (const RoundReport& report : reports) {
@@ -63,7 +71,6 @@ void Coordinator::Commit(std::vector<RoundReport> reports) {
     Emit(EvaluationEvent{common.round, common.cursor_end, common.evaluation_loss,
                          common.evaluation_accuracy, common.target_reached});
   }
-  if (common.checkpointed) Emit(CheckpointEvent{common.round, common.cursor_end});
   for (const auto& [worker, action] : stragglers_.Observe(record)) {
     if (action == StragglerAction::kReprofile) planner_.Reprofile(worker);
     // Not at once: this may be within the forming of a generation.

@@ -66,7 +66,8 @@ struct Writer {
     return line;
   }
   json operator()(const CheckpointEvent& e) const {
-    return {{"event", "checkpoint"}, {"round", e.round}, {"cursor", e.cursor}};
+    return {
+        {"event", "checkpoint"}, {"round", e.checkpoint.round}, {"samples", e.checkpoint.samples}};
   }
   json operator()(const WorkerLeftEvent& e) const {
     return {{"event", "workerLeft"},

@@ -53,9 +53,9 @@ struct EvaluationEvent {
   std::optional<double> accuracy;
   bool target_reached = false;
 };
+// There is a newer complete checkpoint.
 struct CheckpointEvent {
-  int64_t round = 0;
-  int64_t cursor = 0;
+  CommittedCheckpoint checkpoint;
 };
 struct WorkerLeftEvent {
   WorkerId worker;

@@ -196,12 +196,15 @@ std::string RenderControllerMetricsMarkdown() {
       "`job_name` and\n"
       "`job_namespace` besides those listed. What is not known yet has no series.\n\n"
       "What the job's status holds lives on with it, until five minutes after the job's end. The "
-      "rest is what the leader heard\n"
-      "itself: `sent_bytes`, `data_parallel_bytes`, `activity_seconds` and `worker_*` begin at 0 "
-      "when a leader takes the job\n"
-      "over, and these, the generation, learning rate, evaluation loss, noise scale and norm test "
-      "go with the job's hosting,\n"
-      "when it ends or is suspended.\n\n";
+      "rest is exported while the\n"
+      "job's coordinator is hosted, until it ends or is suspended. When a leader takes a job over, "
+      "`sent_bytes`,\n"
+      "`data_parallel_bytes` and `activity_seconds` go on from `status.totals`, or from the sum of "
+      "what the workers that come back\n"
+      "say that they did, where that is more; `worker_*` go on from what the worker says, so from "
+      "0 where its process is new.\n"
+      "Learning rate, evaluation loss, noise scale and norm test come with the next round that has "
+      "them.\n\n";
   AddTable(JobMetrics(), text);
   return text;
 }

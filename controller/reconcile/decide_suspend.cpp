@@ -103,9 +103,12 @@ void Decision::FallBackToCheckpoint() {
        Format("%s samples of training are lost with the pods: it goes on after round %lld%s",
               FormatCount(lost).c_str(), static_cast<long long>(keep.round),
               durable() ? "" : "; give spec.checkpoint.storage to keep checkpoints"));
+  // What it took stays counted.
   const int64_t bytes_sent = s_.progress.bytes_sent;
+  const JobTotals totals = s_.progress.totals;
   if (keep.round == 0) s_.progress = {};
   s_.progress.bytes_sent = bytes_sent;
+  s_.progress.totals = totals;
   s_.progress.round = keep.round;
   s_.progress.samples = keep.samples;
 }

@@ -1,6 +1,7 @@
 #include "controller/reconcile/job_monitor.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace longstride {
 namespace {
@@ -12,13 +13,34 @@ struct Overloaded : Fs... {
 template <typename... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
-void Add(const ActivitySeconds& from, ActivitySeconds& to) {
-  to.data += from.data;
-  to.compute += from.compute;
-  to.communication += from.communication;
-  to.outer += from.outer;
-  to.evaluation += from.evaluation;
-  to.checkpoint += from.checkpoint;
+int64_t SumOf(const auto& values) {
+  return std::accumulate(values.begin(), values.end(), int64_t{0});
+}
+
+double TimeOf(const ActivitySeconds& seconds) {
+  double sum = 0;
+  for (const auto& [name, activity] : kActivities) sum += seconds.*activity;
+  return sum;
+}
+
+// Of a round or a worker's account, which both have these members.
+void Add(const auto& from, JobTotals& to) {
+  for (size_t i = 0; i < std::min(to.sent_bytes.size(), from.bytes_sent.size()); ++i)
+    to.sent_bytes[i] += from.bytes_sent[i];
+  for (const auto& [name, activity] : kActivities) to.seconds.*activity += from.seconds.*activity;
+}
+
+// max(known, accounts) + counted, each for itself.
+JobTotals TotalOf(JobTotals known, const JobTotals& accounts, const JobTotals& counted) {
+  const auto total = [](auto k, auto a, auto c) { return std::max(k, a) + c; };
+  for (size_t i = 0; i < known.sent_bytes.size(); ++i)
+    known.sent_bytes[i] = total(known.sent_bytes[i], accounts.sent_bytes[i], counted.sent_bytes[i]);
+  known.data_parallel_bytes =
+      total(known.data_parallel_bytes, accounts.data_parallel_bytes, counted.data_parallel_bytes);
+  for (const auto& [name, activity] : kActivities)
+    known.seconds.*activity =
+        total(known.seconds.*activity, accounts.seconds.*activity, counted.seconds.*activity);
+  return known;
 }
 
 }  // namespace
@@ -55,8 +77,7 @@ bool JobMonitor::Note(const Event& event) {
           },
           [&](const CheckpointEvent& e) {
             const bool first = !view_.checkpoint;
-            view_.checkpoint = CheckpointRecord{
-                e.round, view_.progress ? view_.progress->samples : e.cursor, event.unix_seconds};
+            view_.checkpoint = {e.checkpoint.round, e.checkpoint.samples, e.checkpoint.time};
             return first;
           },
           [&](const WorkerLeftEvent& e) {
@@ -93,6 +114,12 @@ void JobMonitor::Register(const RegisteredEvent& registered) {
   const WorkerId& id = registered.join.worker;
   Known& known = workers_[{id.group, id.index}];
   known.generation = registered.generation;
+  known.round = registered.round;
+  Add(registered.totals, accounts_);
+  WorkerFigures& own = figures_.workers[{id.group, id.index}];
+  own.samples += registered.totals.samples;
+  own.sent_bytes += SumOf(registered.totals.bytes_sent);
+  discarded_ = std::max(discarded_, registered.totals.discarded);
   if (registered.generation.counter == 0) return;
   adopted_ = std::max(adopted_, registered.generation);
   view_.generation = figures_.generation = adopted_.counter;
@@ -103,6 +130,25 @@ void JobMonitor::Register(const RegisteredEvent& registered) {
   }
   if (!view_.progress) view_.progress = known_;
   view_.progress->round = std::max(view_.progress->round, registered.round);
+  Tally();
+}
+
+bool JobMonitor::IsAccounted(const WorkerId& worker, const RoundReport& own) const {
+  const auto it = workers_.find({worker.group, worker.index});
+  return it != workers_.end() && it->second.join.worker == worker &&
+         std::pair(own.generation, own.round) <= std::pair(it->second.generation, it->second.round);
+}
+
+void JobMonitor::Tally() {
+  figures_.totals = TotalOf(known_.totals, accounts_, counted_);
+  if (!view_.progress) return;
+  TrainingProgress& progress = *view_.progress;
+  progress.totals = figures_.totals;
+  // Other releases left no totals in the status.
+  progress.bytes_sent =
+      std::max(known_.bytes_sent + SumOf(counted_.sent_bytes), SumOf(figures_.totals.sent_bytes));
+  if (const double all = TimeOf(figures_.totals.seconds); all > 0)
+    progress.communication_percent = 100 * figures_.totals.seconds.communication / all;
 }
 
 void JobMonitor::Form(const GenerationFormedEvent& formed) {
@@ -128,14 +174,11 @@ void JobMonitor::Detach() {
 void JobMonitor::Commit(const RoundRecord& record) {
   Count(record);
   const RoundReport& common = record.common();
-  discarded_ += TotalSize(common.discarded);
+  if (!IsAccounted(record.workers.front(), common)) discarded_ += TotalSize(common.discarded);
   view_.round_seconds = common.wall_seconds;
   std::map<std::string, double> batches;
   for (size_t i = 0; i < record.reports.size(); ++i) {
     const RoundReport& own = record.reports[i];
-    worker_seconds_ += own.wall_seconds;
-    communication_seconds_ += own.seconds.communication;
-    for (const int64_t bytes : own.bytes_sent) bytes_sent_ += static_cast<double>(bytes);
     batches[record.workers[i].group] += static_cast<double>(own.local_batch);
     if (common.checkpointed && own.seconds.checkpoint > 0)
       view_.checkpoint_seconds = std::max(own.seconds.checkpoint, 0.0);
@@ -143,17 +186,17 @@ void JobMonitor::Commit(const RoundRecord& record) {
   batches_ = std::move(batches);
   TrainingProgress progress;
   progress.round = common.round;
-  progress.samples = common.cursor_end - TotalSize(common.holes) - discarded_;
+  progress.samples =
+      common.total_samples.value_or(common.cursor_end - TotalSize(common.holes) - discarded_);
   if (train_samples_ > 0)
     progress.epoch = static_cast<double>(progress.samples) / static_cast<double>(train_samples_);
   progress.global_batch = common.global_batch;
   progress.local_steps = common.local_steps;
   progress.loss = common.loss;
   progress.accuracy = view_.progress ? view_.progress->accuracy : known_.accuracy;
-  progress.bytes_sent = known_.bytes_sent + static_cast<int64_t>(bytes_sent_);
-  if (worker_seconds_ > 0)
-    progress.communication_percent = 100 * communication_seconds_ / worker_seconds_;
+  progress.communication_percent = known_.communication_percent;
   view_.progress = progress;
+  Tally();
 }
 
 void JobMonitor::Count(const RoundRecord& record) {
@@ -163,19 +206,16 @@ void JobMonitor::Count(const RoundRecord& record) {
   if (common.noise_scale > 0) figures_.noise_scale = common.noise_scale;
   if (common.norm_test_ratio > 0) figures_.norm_test_ratio = common.norm_test_ratio;
   const auto workers = static_cast<int64_t>(record.reports.size());
-  figures_.data_parallel_bytes +=
-      static_cast<double>(workers) *
-      DataParallelBytesPerWorker(common.local_steps, workers, parameters_);
+  counted_.data_parallel_bytes +=
+      static_cast<int64_t>(static_cast<double>(workers) *
+                           DataParallelBytesPerWorker(common.local_steps, workers, parameters_));
   for (size_t i = 0; i < record.reports.size(); ++i) {
     const RoundReport& own = record.reports[i];
-    Add(own.seconds, figures_.seconds);
+    if (IsAccounted(record.workers[i], own)) continue;
+    Add(own, counted_);
     WorkerFigures& worker = figures_.workers[{record.workers[i].group, record.workers[i].index}];
     if (own.delta_finite) worker.samples += own.local_samples;
-    figures_.sent_bytes.resize(std::max(figures_.sent_bytes.size(), own.bytes_sent.size()));
-    for (size_t purpose = 0; purpose < own.bytes_sent.size(); ++purpose) {
-      figures_.sent_bytes[purpose] += own.bytes_sent[purpose];
-      worker.sent_bytes += own.bytes_sent[purpose];
-    }
+    worker.sent_bytes += SumOf(own.bytes_sent);
   }
 }
 

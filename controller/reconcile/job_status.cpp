@@ -29,7 +29,7 @@ void ReadTime(const json& from, const char* key, double& to) {
   Read(from, key, text);
   to = FromTime(text);
 }
-const json& Member(const json& from, const char* key, json::value_t type) {
+const json& Child(const json& from, const char* key, json::value_t type) {
   static const json kNone;
   const auto it = from.find(key);
   return it != from.end() && it->type() == type ? *it : kNone;
@@ -61,18 +61,38 @@ constexpr std::pair<const char*, int64_t WorkerRecord::*> kColumns[] = {
     {"endedAt", &WorkerRecord::ended_at},
 };
 
+JobTotals TotalsFromJson(const json& from) {
+  JobTotals totals;
+  const json& sent = Child(from, "sentBytes", json::value_t::object);
+  for (size_t i = 0; i < kPurposeNames.size(); ++i)
+    Read(sent, kPurposeNames[i], totals.sent_bytes[i]);
+  Read(from, "dataParallelBytes", totals.data_parallel_bytes);
+  const json& seconds = Child(from, "activitySeconds", json::value_t::object);
+  for (const auto& [name, activity] : kActivities) Read(seconds, name, totals.seconds.*activity);
+  return totals;
+}
+
+json ToJson(const JobTotals& totals) {
+  json to = {{"dataParallelBytes", totals.data_parallel_bytes}};
+  for (size_t i = 0; i < kPurposeNames.size(); ++i)
+    to["sentBytes"][kPurposeNames[i]] = totals.sent_bytes[i];
+  for (const auto& [name, activity] : kActivities)
+    to["activitySeconds"][name] = Rounded(totals.seconds.*activity);
+  return to;
+}
+
 GroupStatus GroupFromJson(const json& from) {
   GroupStatus group;
   Read(from, "name", group.name);
   Read(from, "replicas", group.replicas);
   Read(from, "ready", group.ready);
-  const json& profile = Member(from, "profile", json::value_t::object);
+  const json& profile = Child(from, "profile", json::value_t::object);
   Read(profile, "alphaSeconds", group.alpha);
   Read(profile, "betaSeconds", group.beta);
   Read(profile, "microBatchCap", group.micro_batch_cap);
   Read(profile, "share", group.share);
   for (const auto& [key, member] : kColumns) {
-    const json& column = Member(from, key, json::value_t::array);
+    const json& column = Child(from, key, json::value_t::array);
     group.workers.resize(std::max(group.workers.size(), std::min<size_t>(column.size(), 1024)));
     for (size_t i = 0; i < std::min(column.size(), group.workers.size()); ++i) {
       if (column[i].is_number()) group.workers[i].*member = column[i];
@@ -137,7 +157,7 @@ JobStatus StatusFromJson(const json& from) {
   if (!from.is_object()) return status;
   Read(from, "observedGeneration", status.observed_generation);
   Read(from, "state", status.state);
-  for (const json& each : Member(from, "conditions", json::value_t::array)) {
+  for (const json& each : Child(from, "conditions", json::value_t::array)) {
     if (!each.is_object()) continue;
     JobCondition condition;
     std::string holds;
@@ -162,7 +182,8 @@ JobStatus StatusFromJson(const json& from) {
   Read(from, "accuracy", progress.accuracy);
   Read(from, "bytesSent", progress.bytes_sent);
   Read(from, "communicationPercent", progress.communication_percent);
-  if (const json& at = Member(from, "lastCheckpoint", json::value_t::object); at.is_object()) {
+  progress.totals = TotalsFromJson(Child(from, "totals", json::value_t::object));
+  if (const json& at = Child(from, "lastCheckpoint", json::value_t::object); at.is_object()) {
     CheckpointRecord checkpoint;
     Read(at, "round", checkpoint.round);
     Read(at, "samples", checkpoint.samples);
@@ -171,7 +192,7 @@ JobStatus StatusFromJson(const json& from) {
   }
   Read(from, "discardedSamples", status.discarded_samples);
   Read(from, "restarts", status.restarts);
-  if (const json& at = Member(from, "lastFailure", json::value_t::object); at.is_object()) {
+  if (const json& at = Child(from, "lastFailure", json::value_t::object); at.is_object()) {
     LastFailure failure;
     Read(at, "worker", failure.worker);
     Read(at, "pod", failure.pod);
@@ -182,7 +203,7 @@ JobStatus StatusFromJson(const json& from) {
     ReadTime(at, "time", failure.time);
     status.last_failure = failure;
   }
-  for (const json& each : Member(from, "groups", json::value_t::array)) {
+  for (const json& each : Child(from, "groups", json::value_t::array)) {
     if (each.is_object()) status.groups.push_back(GroupFromJson(each));
   }
   Read(from, "specHash", status.spec_hash);
@@ -222,6 +243,7 @@ json ToJson(const JobStatus& status) {
   Write(to, "accuracy", progress.accuracy);
   Write(to, "bytesSent", progress.bytes_sent);
   if (progress.round > 0) to["communicationPercent"] = Rounded(progress.communication_percent);
+  if (progress.totals != JobTotals{}) to["totals"] = ToJson(progress.totals);
   if (const auto& checkpoint = status.last_checkpoint) {
     to["lastCheckpoint"] = {{"round", checkpoint->round}, {"samples", checkpoint->samples}};
     WriteTime(to["lastCheckpoint"], "time", checkpoint->time);

@@ -3,11 +3,14 @@
 // that are running. docs/operator.md lists the fields for users.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "core/protocol/messages.h"
 
 namespace longstride {
 
@@ -69,6 +72,14 @@ struct CheckpointRecord {
   friend bool operator==(const CheckpointRecord&, const CheckpointRecord&) = default;
 };
 
+// What all workers together have done since the job was created, also those that are gone.
+struct JobTotals {
+  std::array<int64_t, kPurposeNames.size()> sent_bytes{};  // by purpose
+  int64_t data_parallel_bytes = 0;                         // that data-parallel SGD would have sent
+  ActivitySeconds seconds;
+  friend bool operator==(const JobTotals&, const JobTotals&) = default;
+};
+
 // How far training is; the part that changes with every round.
 struct TrainingProgress {
   int64_t round = 0;
@@ -80,6 +91,7 @@ struct TrainingProgress {
   std::optional<double> accuracy;
   int64_t bytes_sent = 0;  // by all workers since the job was created
   double communication_percent = 0;
+  JobTotals totals;
   friend bool operator==(const TrainingProgress&, const TrainingProgress&) = default;
 };
 

@@ -110,6 +110,12 @@ void Fields(auto& v, Message<ShardAdvance> auto& m) {
   v.Integer("cursorEnd", m.cursor_end, 0, kShardSpan);
 }
 
+void Fields(auto& v, Message<CommittedCheckpoint> auto& m) {
+  v.Integer("round", m.round, 0, kMaxCount);
+  v.Integer("samples", m.samples, 0, kMaxCount);
+  v.Number("time", m.time, 0, 1e12);
+}
+
 // The part of a report that is equal on all members, and the part that is the member's own. A round
 // record holds the first once and the second by rank.
 void CommonFields(auto& v, Message<RoundReport> auto& m) {
@@ -124,6 +130,7 @@ void CommonFields(auto& v, Message<RoundReport> auto& m) {
   v.Ranges("lost", m.lost, kMaxCount, kMaxRanges);
   v.Ranges("holes", m.holes, kMaxCount, kMaxRanges);
   v.Integer("samples", m.samples, 0, kMaxCount);
+  v.Integer("totalSamples", m.total_samples, 0, kMaxCount);
   v.Integer("localSteps", m.local_steps, 0, kMaxCount);
   v.Integer("globalBatch", m.global_batch, 0, kMaxCount);
   v.Integer("nextGlobalBatch", m.next_global_batch, 0, kMaxCount);
@@ -157,6 +164,7 @@ void OwnFields(auto& v, Message<RoundReport> auto& m) {
   v.Integers("bytesSent", m.bytes_sent, 0, kMaxCount, 16);
   v.Integers("bytesReceived", m.bytes_received, 0, kMaxCount, 16);
   v.Integer("memoryBytes", m.memory_bytes, 0, kMaxCount);
+  v.Object("checkpoint", m.checkpoint);
 }
 
 void Fields(auto& v, Message<RoundReport> auto& m) {
@@ -212,6 +220,7 @@ void Fields(auto& v, Message<RegisterRequest> auto& m) {
   v.Integer("settled", m.settled, 0, kMaxCount);
   v.Object("totals", m.totals);
   v.List("reports", m.reports, kMaxUnsettledReports);
+  v.Object("checkpoint", m.checkpoint);
 }
 
 void Fields(auto& v, Message<LeaveRequest> auto& m) {
@@ -221,6 +230,7 @@ void Fields(auto& v, Message<LeaveRequest> auto& m) {
   v.Integer("exitCode", m.exit_code, 0, 255);
   v.Text("reason", m.reason, kMaxTextBytes);
   v.Flag("midRound", m.mid_round);
+  v.Object("checkpoint", m.checkpoint);
 }
 
 void Fields(auto& v, Message<GenerationRequest> auto& m) {

@@ -106,6 +106,17 @@ struct ActivitySeconds {
   double outer = 0;          // averaging arithmetic, outer optimizer, decisions
   double evaluation = 0;
   double checkpoint = 0;
+  friend bool operator==(const ActivitySeconds&, const ActivitySeconds&) = default;
+};
+
+// The label `activity` of the metrics, and what it names.
+inline constexpr std::pair<const char*, double ActivitySeconds::*> kActivities[] = {
+    {"data", &ActivitySeconds::data},
+    {"compute", &ActivitySeconds::compute},
+    {"communication", &ActivitySeconds::communication},
+    {"outer", &ActivitySeconds::outer},
+    {"evaluation", &ActivitySeconds::evaluation},
+    {"checkpoint", &ActivitySeconds::checkpoint},
 };
 
 // What bytes were sent for, in the order of RoundReport::bytes_sent; the label `purpose` of the
@@ -119,6 +130,13 @@ struct ShardAdvance {
   int64_t cursor_begin = 0;
   int64_t cursor_end = 0;
   friend bool operator==(const ShardAdvance&, const ShardAdvance&) = default;
+};
+
+// A checkpoint that is complete: every rank's files are written, and its folder has its final name.
+struct CommittedCheckpoint {
+  int64_t round = 0;    // after which it was written
+  int64_t samples = 0;  // committed in the whole job by then
+  double time = 0;      // Unix seconds when it was complete, by the clock of the worker
 };
 
 // What a member reports when a round is committed. Fields of the first part are equal on all
@@ -139,8 +157,10 @@ struct RoundReport {
   std::vector<PositionRange> lost;
   std::vector<PositionRange> holes;  // all that are open after the round
   int64_t samples = 0;               // committed
-  int64_t local_steps = 0;           // H
-  int64_t global_batch = 0;          // B of this round
+  // In the whole job up to this round. Absent: the worker is of a release that did not say.
+  std::optional<int64_t> total_samples;
+  int64_t local_steps = 0;   // H
+  int64_t global_batch = 0;  // B of this round
   int64_t next_global_batch = 0;
   double learning_rate = 0;   // of the round's last step
   double loss = 0;            // mean over the round's samples
@@ -174,6 +194,8 @@ struct RoundReport {
   std::vector<int64_t> bytes_sent;  // by purpose (kPurposeNames), this round
   std::vector<int64_t> bytes_received;
   int64_t memory_bytes = 0;  // resident
+  // The newest that it has committed, if there is one of which it has not told before.
+  std::optional<CommittedCheckpoint> checkpoint;
 };
 
 struct RoundReply {
@@ -219,7 +241,7 @@ struct HeartbeatReply {
 // What a worker process has done since it joined.
 struct WorkerTotals {
   int64_t rounds = 0;   // reported
-  int64_t samples = 0;  // of its own
+  int64_t samples = 0;  // of its own, that count
   // Positions that its rounds discarded, on all members together.
   int64_t discarded = 0;
   ActivitySeconds seconds;
@@ -240,6 +262,8 @@ struct RegisterRequest {
   int64_t settled = 0;   // up to here it has no report to give: committed, as far as it knows
   WorkerTotals totals;
   std::vector<RoundReport> reports;  // of that generation, of rounds after `settled`, in order
+  // The newest that it has told of in a report, to this coordinator or another.
+  std::optional<CommittedCheckpoint> checkpoint = {};
 };
 
 struct LeaveRequest {
@@ -249,6 +273,7 @@ struct LeaveRequest {
   int exit_code = 0;
   std::string reason;      // "completed", "stopped", or the error message
   bool mid_round = false;  // it does not finish its round: the others cannot, either, with it
+  std::optional<CommittedCheckpoint> checkpoint = {};  // as of RoundReport
 };
 
 // Long poll: answered once a generation newer than `after` holds the worker, the job is over, or

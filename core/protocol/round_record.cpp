@@ -62,6 +62,7 @@ Result<RoundRecord> ParseRoundRecord(std::string_view text) {
     report.bytes_sent = own.bytes_sent;
     report.bytes_received = own.bytes_received;
     report.memory_bytes = own.memory_bytes;
+    report.checkpoint = own.checkpoint;
     record.workers.push_back(workers[r].worker);
     record.reports.push_back(std::move(report));
   }

@@ -22,6 +22,10 @@ Json Number(const std::string& description) {
 Json Object(const std::string& description, Json properties) {
   return {{"description", description}, {"type", "object"}, {"properties", std::move(properties)}};
 }
+Json ByName(const std::string& description, Json item) {
+  return {
+      {"description", description}, {"type", "object"}, {"additionalProperties", std::move(item)}};
+}
 Json ListByKey(const std::string& description, const std::string& key, Json item) {
   return {{"description", description},
           {"type", "array"},
@@ -117,6 +121,13 @@ Json StatusSchema() {
        {"bytesSent", Count("Payload bytes that all workers together sent to each other.")},
        {"communicationPercent",
         Number("Share of the workers' time that communication took, waiting for peers included.")},
+       {"totals",
+        Object("What all workers together have done since the job was created.",
+               {{"sentBytes",
+                 ByName("Payload bytes sent, by purpose.", Count("Bytes of this purpose."))},
+                {"dataParallelBytes", Count("Bytes that data-parallel SGD would have sent.")},
+                {"activitySeconds",
+                 ByName("Time by activity. Unit: seconds.", Number("Seconds of this one."))}})},
        {"restarts", Count("Workers lost and replaced.")},
        {"discardedSamples",
         Count("Samples that were trained on and lost, as no checkpoint held them.")},

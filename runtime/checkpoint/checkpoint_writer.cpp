@@ -1,6 +1,9 @@
 #include "runtime/checkpoint/checkpoint_writer.h"
 
 #include <new>
+#include <utility>
+
+#include "core/base/clock.h"
 
 namespace longstride::checkpoint {
 
@@ -43,6 +46,11 @@ Status CheckpointWriter::Finish() {
   return std::exchange(outcome_, Status());
 }
 
+std::optional<CommittedCheckpoint> CheckpointWriter::TakeCommitted() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(committed_, std::nullopt);
+}
+
 Status CheckpointWriter::Execute(const CheckpointRequest& request) {
   try {
     for (const CheckpointFile& file : request.files) {
@@ -53,6 +61,10 @@ Status CheckpointWriter::Execute(const CheckpointRequest& request) {
     if (!request.commit) return {};
     LONGSTRIDE_RETURN_IF_ERROR(
         directory_.Commit(request.round, request.commit->state, request.commit->files));
+    {
+      const std::lock_guard lock(mutex_);
+      committed_ = {request.round, request.commit->samples, SystemClock().UnixSeconds()};
+    }
     if (request.commit->keep > 0) return directory_.KeepLast(request.commit->keep);
     return {};
   } catch (const std::bad_alloc&) {

@@ -2,7 +2,7 @@
 //
 // One request at a time: Submit waits while another is in flight. A request's failure is returned
 // by the next Submit (which then does nothing else) or Finish. The destructor waits for the request
-// in flight. One thread calls Submit, Idle and Finish.
+// in flight. One thread calls its methods.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/protocol/messages.h"
 #include "runtime/checkpoint/checkpoint_directory.h"
 
 namespace longstride::checkpoint {
@@ -23,6 +24,7 @@ struct CommitRequest {
   nlohmann::json state;
   std::vector<std::string> files;  // of all ranks
   int64_t keep = 0;                // KeepLast afterwards; 0 = keep all
+  int64_t samples = 0;             // for TakeCommitted
 };
 
 // Writes `files`, then commits when asked to. With several ranks each submits its files first, and
@@ -47,6 +49,8 @@ class CheckpointWriter {
   [[nodiscard]] bool Succeeded() const;
   // Waits for what is in flight.
   [[nodiscard]] Status Finish();
+  // The checkpoint that was committed last, unless an earlier call returned it.
+  [[nodiscard]] std::optional<CommittedCheckpoint> TakeCommitted();
 
  private:
   void Loop();
@@ -57,6 +61,7 @@ class CheckpointWriter {
   std::condition_variable changed_;
   std::optional<CheckpointRequest> request_;
   Status outcome_;
+  std::optional<CommittedCheckpoint> committed_;
   bool busy_ = false;
   bool stopping_ = false;
   std::thread thread_;

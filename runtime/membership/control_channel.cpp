@@ -100,6 +100,7 @@ void QueuedControlChannel::Report(const RoundReport& report) {
     if (reports_.size() == kMaxUnsettledReports) DropOldest();
     reports_.push_back(report);
     round_ = report.round;
+    if (report.checkpoint) checkpoint_ = report.checkpoint;
     AddTotals(report);
   }
   wake_.notify_all();
@@ -204,6 +205,7 @@ void QueuedControlChannel::Register() {
     request.round = round_;
     request.settled = settled_;
     request.totals = totals_;
+    request.checkpoint = checkpoint_;
     reports = reports_;
   }
   // The oldest; those that do not go into one body follow as reports.
@@ -254,14 +256,10 @@ void QueuedControlChannel::AddPlans(const std::vector<Plan>& plans) {
 
 void QueuedControlChannel::AddTotals(const RoundReport& report) {
   ++totals_.rounds;
-  totals_.samples += report.local_samples;
+  if (report.delta_finite) totals_.samples += report.local_samples;
   totals_.discarded += TotalSize(report.discarded);
-  totals_.seconds.data += report.seconds.data;
-  totals_.seconds.compute += report.seconds.compute;
-  totals_.seconds.communication += report.seconds.communication;
-  totals_.seconds.outer += report.seconds.outer;
-  totals_.seconds.evaluation += report.seconds.evaluation;
-  totals_.seconds.checkpoint += report.seconds.checkpoint;
+  for (const auto& [name, seconds] : kActivities)
+    totals_.seconds.*seconds += report.seconds.*seconds;
   totals_.wall_seconds += report.wall_seconds;
   Add(totals_.bytes_sent, report.bytes_sent);
   Add(totals_.bytes_received, report.bytes_received);

@@ -101,6 +101,7 @@ class QueuedControlChannel final : public ControlChannel {
   size_t taken_ = 0;                 // how many of them the coordinator has taken
   int64_t settled_ = 0;              // rounds up to here need no report
   WorkerTotals totals_;
+  std::optional<CommittedCheckpoint> checkpoint_;  // the newest that a report told of
 
   std::thread heartbeat_thread_;
   std::thread report_thread_;

@@ -109,7 +109,10 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});
 
-  checkpoint::CommitRequest commit{.state = ToJson(state), .files = {kModelFile}, .keep = keep_};
+  checkpoint::CommitRequest commit{.state = ToJson(state),
+                                   .files = {kModelFile},
+                                   .keep = keep_,
+                                   .samples = state.ledger.committed().size()};
   commit.state["lastLocalSteps"] = settings.local_steps;
   commit.state["lastLocalBatches"] = settings.local_batches;
   commit.state["parameters"] = replica.flat().parameter_count();

@@ -43,6 +43,10 @@ class CheckpointSaver {
   [[nodiscard]] bool Saved() const;  // pending, and its files could be written
   Status CommitPending(int rank);
   Status Finish();  // waits for what is in flight
+  // The checkpoint that this rank published last, unless an earlier call returned it.
+  [[nodiscard]] std::optional<CommittedCheckpoint> TakeCommitted() {
+    return writer_.TakeCommitted();
+  }
 
  private:
   std::string directory_;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/clock.h"
@@ -68,6 +69,10 @@ class Engine {
   // others'.
   [[nodiscard]] virtual int64_t round() const = 0;
   [[nodiscard]] virtual int64_t parameter_count() const = 0;
+
+  // The newest checkpoint that this worker committed, unless a report or an earlier call has told
+  // of it: for its last word. Call it outside Run.
+  [[nodiscard]] virtual std::optional<CommittedCheckpoint> TakeCheckpoint() = 0;
 
   // Continues from the newest complete checkpoint below `directory` when Run is next called: each
   // rank reads the common state and its own inner state. kData with the reason if none can be read.

@@ -366,6 +366,7 @@ Result<BoundaryRequest> RoundEngine<T>::Synchronize(Context& context, RoundWork 
                                          agreed == BoundaryRequest::kStop, watch, report);
   account();
   report.memory_bytes = ResidentBytes();
+  report.checkpoint = TakeCheckpoint();
   context.control.Report(report);
   if (!boundary.ok()) return boundary.error();
   if (wasted_rounds_ >= kWastedRoundsAllowed) {

@@ -33,6 +33,9 @@ class RoundEngine final : public Engine {
   [[nodiscard]] int64_t parameter_count() const override {
     return replica_.flat().parameter_count();
   }
+  [[nodiscard]] std::optional<CommittedCheckpoint> TakeCheckpoint() override {
+    return saver_ ? saver_->TakeCommitted() : std::nullopt;
+  }
   Status Resume(const std::string& directory) override;
   [[nodiscard]] int64_t min_batch() const override { return gradients_.min_micro_batch(); }
   Result<double> TimeStep(int64_t batch, int64_t micro_batch) override;

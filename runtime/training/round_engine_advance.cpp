@@ -70,6 +70,7 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   report.plan_version = settings.plan.version;
   report.cursor_end = state_.ledger.cursor();
   report.samples = exchange.samples;
+  report.total_samples = state_.ledger.committed().size();
   report.local_steps = settings.local_steps;
   report.global_batch = settings.global_batch;
   report.next_global_batch = state_.growth.batch;

@@ -374,6 +374,7 @@ void Worker::LeaveJob(const Status& status) {
   leave.round = engine_->round();
   leave.exit_code = status.ok() ? 0 : ExitCodeOf(status.error().code);
   leave.reason = status.ok() ? "completed" : status.error().message;
+  leave.checkpoint = engine_->TakeCheckpoint();
   if (const Status left = client_->Leave(leave); !left.ok()) {
     LogWarning("worker",
                "the coordinator did not hear that this worker leaves: " + left.error().message);

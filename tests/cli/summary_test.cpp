@@ -73,14 +73,17 @@ TEST(ClosingTable, LeavesOutWhatIsNotKnown) {
 }
 
 TEST(ClosingJson, HasTheSameNumbers) {
-  const auto json = ClosingJson(FourRounds(), {1000, 400}, {"EUR", 900, 0});
+  const auto json = ClosingJson(FourRounds(), {1000, 400}, {"EUR", 900, 0}, 3);
   EXPECT_EQ(json["rounds"], 4);
   EXPECT_EQ(json["epochs"], 2.0);
   EXPECT_EQ(json["savedFactor"], 40.0);
   EXPECT_TRUE(json["evaluationAccuracy"].is_null());
   EXPECT_EQ(json["cost"]["total"], 4.0);
   EXPECT_EQ(json["cost"]["currency"], "EUR");
-  EXPECT_TRUE(ClosingJson(FourRounds(), {}, {})["cost"].is_null());
+  EXPECT_EQ(json["lastCheckpoint"], 3);
+  const auto unknown = ClosingJson(FourRounds(), {}, {}, 0);
+  EXPECT_TRUE(unknown["cost"].is_null());
+  EXPECT_TRUE(unknown["lastCheckpoint"].is_null());
 }
 
 TEST(TextTable, AlignsColumnsByWhatIsSeen) {

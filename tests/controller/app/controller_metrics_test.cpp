@@ -44,7 +44,7 @@ ControllerFigures WithAll() {
   job.evaluation_loss = 0.6;
   job.noise_scale = 300;
   job.norm_test_ratio = 1.5;
-  job.sent_bytes = {90, 10};
+  job.totals.sent_bytes = {90, 10};
   job.workers[{"worker", 0}] = {700, 100};
   return figures;
 }

@@ -56,12 +56,63 @@ TEST_F(CoordinatorTest, EvaluationsAndCheckpointsBecomeEvents) {
   RoundReport report = MakeReport(kFirst, 1, 0, 1);
   report.evaluation_accuracy = 0.9;
   report.target_reached = true;
-  report.checkpointed = true;
+  report.checkpoint = CommittedCheckpoint{1, 1024, 500};
   ASSERT_TRUE(Report(report).ok());
   ASSERT_EQ(Of<EvaluationEvent>(events_).size(), 1u);
   EXPECT_EQ(*Of<EvaluationEvent>(events_)[0].accuracy, 0.9);
   EXPECT_TRUE(Of<EvaluationEvent>(events_)[0].target_reached);
-  EXPECT_EQ(Of<CheckpointEvent>(events_)[0].cursor, 1024);
+  ASSERT_EQ(Of<CheckpointEvent>(events_).size(), 1u);
+  EXPECT_EQ(Of<CheckpointEvent>(events_)[0].checkpoint.samples, 1024);
+  EXPECT_EQ(Of<CheckpointEvent>(events_)[0].checkpoint.time, 500);
+}
+
+TEST_F(CoordinatorTest, ACheckpointThatWasOnlyAskedForIsNone) {
+  Make(1);
+  JoinAll();
+  RoundReport report = MakeReport(kFirst, 1, 0, 1);
+  report.checkpointed = true;
+  ASSERT_TRUE(Report(report).ok());
+  EXPECT_TRUE(Of<CheckpointEvent>(events_).empty());
+}
+
+TEST_F(CoordinatorTest, OnlyANewerCheckpointIsToldOfHoweverItIsHeardOf) {
+  Make(2);
+  JoinAll();
+  ReportAll(1);
+  RoundReport report = MakeReport(kFirst, 2, 0, 2);
+  report.checkpoint = CommittedCheckpoint{2, 2048, 500};
+  ASSERT_TRUE(Report(report).ok());
+  EXPECT_EQ(Of<CheckpointEvent>(events_).size(), 1u) << "though the round is not committed yet";
+  report = MakeReport(kFirst, 2, 1, 2);
+  report.checkpoint = CommittedCheckpoint{1, 1024, 400};
+  ASSERT_TRUE(Report(report).ok());
+  EXPECT_EQ(Of<CheckpointEvent>(events_).size(), 1u);
+  LeaveRequest leave{MakeJoin(0).worker, kFirst, 2, 7, "stopped"};
+  leave.checkpoint = CommittedCheckpoint{3, 3072, 600};
+  ASSERT_TRUE(coordinator_->Leave(leave, clock_.Now()).ok());
+  Collect();
+  ASSERT_EQ(Of<CheckpointEvent>(events_).size(), 2u) << "committed after its last report";
+  EXPECT_EQ(Of<CheckpointEvent>(events_)[1].checkpoint.round, 3);
+}
+
+TEST_F(CoordinatorTest, CheckpointsOfAHistoryThatIsGivenUpDoNotHideThoseAfterIt) {
+  Make(1);
+  JoinAll();
+  for (int64_t round = 1; round <= 4; ++round) {
+    RoundReport report = MakeReport(kFirst, round, 0, 1);
+    if (round == 4) report.checkpoint = CommittedCheckpoint{4, 4096, 500};
+    ASSERT_TRUE(Report(report).ok());
+  }
+  Die(0);
+  JoinRequest next = MakeJoin(0, "worker", "2");
+  next.round = 2;  // the newer checkpoint is broken
+  ASSERT_TRUE(coordinator_->Join(next, clock_.Now()).ok());
+  RoundReport report = MakeReport({7, 2}, 3, 0, 1);
+  report.checkpoint = CommittedCheckpoint{3, 3072, 600};
+  ASSERT_TRUE(coordinator_->Report({next.worker, report}, clock_.Now()).ok());
+  Collect();
+  ASSERT_EQ(Of<CheckpointEvent>(events_).size(), 2u);
+  EXPECT_EQ(Of<CheckpointEvent>(events_)[1].checkpoint.round, 3);
 }
 
 TEST_F(CoordinatorTest, DifferentDigestsEndTheJobAsABugNamingTheRanks) {

@@ -103,6 +103,18 @@ TEST_F(TakeoverTest, DoesNotCommitAgainWhatIsOnRecord) {
   EXPECT_EQ(coordinator_->ledger().samples(), 7 * 1024);
 }
 
+TEST_F(TakeoverTest, HearsOfTheNewestCheckpointAndFallsBackToNoneThatIsOlderThanTheRecords) {
+  TakeOver(2, {.round = 6, .generation = kEarlier, .checkpoint = 4});
+  RegisterRequest older = Member(0, 2, 7), newer = Member(1, 2, 7);
+  older.checkpoint = CommittedCheckpoint{2, 2048, 400};
+  newer.checkpoint = CommittedCheckpoint{6, 6144, 500};
+  ASSERT_TRUE(Register(older).ok());
+  EXPECT_TRUE(Of<CheckpointEvent>(events_).empty());
+  ASSERT_TRUE(Register(newer).ok());
+  ASSERT_EQ(Of<CheckpointEvent>(events_).size(), 1u);
+  EXPECT_EQ(Of<CheckpointEvent>(events_)[0].checkpoint.round, 6);
+}
+
 TEST_F(TakeoverTest, WhatIsOnRecordOfAStateThatWasLostSinceDoesNotCount) {
   TakeOver(1, {.round = 6, .generation = {6, 2}});
   RegisterRequest request = Member(0, 1, 7);

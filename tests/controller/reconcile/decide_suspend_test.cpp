@@ -114,6 +114,7 @@ TEST(DecideSuspend, AResumedJobGoesOnFromItsCheckpoint) {
 
 TEST(DecideSuspend, WithoutAClaimAResumedJobStartsOverAndSaysSo) {
   World world = Training(false);
+  world.o.coordinator->progress->totals.data_parallel_bytes = 700;
   world.spec().run_policy.suspend = true;
   world.Exit(0, 7);
   world.Exit(1, 7);
@@ -126,6 +127,8 @@ TEST(DecideSuspend, WithoutAClaimAResumedJobStartsOverAndSaysSo) {
   world.Reconcile();
   EXPECT_EQ(world.status().progress.round, 0);
   EXPECT_EQ(world.status().discarded_samples, 5000);
+  EXPECT_EQ(world.status().progress.totals.data_parallel_bytes, 700)
+      << "what it took stays counted";
   EXPECT_THAT(world.events, Contains("ProgressDiscarded"));
 }
 

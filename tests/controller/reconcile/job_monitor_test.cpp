@@ -40,6 +40,7 @@ RoundRecord Round(int64_t round, int64_t members) {
     report.learning_rate = 0.1;
     report.wall_seconds = 2;
     report.seconds.communication = 0.5;
+    report.seconds.compute = 1.5;
     report.bytes_sent = {10, 90};
   }
   return record;
@@ -167,14 +168,104 @@ TEST_F(JobMonitorTest, RoundsAddUpToFiguresForEachWorkerPurposeAndActivity) {
   EXPECT_EQ(figures.learning_rate, 0.1);
   EXPECT_FALSE(figures.noise_scale) << "not measured";
   EXPECT_FALSE(figures.evaluation_loss) << "not evaluated";
-  EXPECT_THAT(figures.sent_bytes, ElementsAre(40, 360));
-  EXPECT_THAT(figures.seconds.communication, DoubleEq(2));
+  EXPECT_THAT(figures.totals.sent_bytes, ElementsAre(40, 360, 0, 0, 0, 0));
+  EXPECT_THAT(figures.totals.seconds.communication, DoubleEq(2));
   EXPECT_EQ(figures.workers.at({"worker", 0}).samples, 2 * 16 * 24);
   EXPECT_EQ(figures.workers.at({"worker", 1}).samples, 16 * 8)
       << "what was discarded does not count";
   EXPECT_EQ(figures.workers.at({"worker", 1}).sent_bytes, 200);
   // Two rounds of 16 steps: 2 (2 - 1) times 4 bytes for each of 10 parameters.
-  EXPECT_THAT(figures.data_parallel_bytes, DoubleEq(2 * 16 * 2 * 4 * 10));
+  EXPECT_EQ(figures.totals.data_parallel_bytes, 2 * 16 * 2 * 4 * 10);
+}
+
+// Another leader had seen rounds up to 5, of workers that sent 10 and 90 bytes in each; its status
+// says so of all but the last.
+class TakenOverMonitorTest : public ::testing::Test {
+ protected:
+  static JobStatus Known() {
+    JobStatus known;
+    known.progress.round = 4;
+    known.progress.bytes_sent = 800;
+    known.progress.totals = {{80, 720}, 5000, {.compute = 12, .communication = 4}};
+    return known;
+  }
+  bool Note(auto event) { return monitor_.Note({1000, std::move(event)}); }
+  void ComeBack(int64_t index, int64_t round) {
+    WorkerTotals totals;
+    totals.rounds = round;
+    totals.samples = 100 * round;
+    totals.seconds = {.compute = 1.5 * static_cast<double>(round),
+                      .communication = 0.5 * static_cast<double>(round)};
+    totals.bytes_sent = {10 * round, 90 * round};
+    Note(RegisteredEvent{Join(index), kGeneration, round, totals});
+  }
+  void Commit(int64_t round, int64_t members) {
+    RoundRecord record = Round(round, members);
+    for (RoundReport& report : record.reports) report.generation = kGeneration;
+    Note(RoundCommittedEvent{record});
+  }
+  [[nodiscard]] const JobTotals& totals() const { return monitor_.figures().totals; }
+
+  static constexpr GenerationId kGeneration{7, 2};
+  JobMonitor monitor_{Known(), DataPlacement::kShared};
+};
+
+TEST_F(TakenOverMonitorTest, TotalsGoOnFromWhatTheWorkersSayWhereTheStatusLagsBehind) {
+  EXPECT_EQ(totals(), Known().progress.totals) << "nobody has come back yet";
+  ComeBack(0, 5);
+  EXPECT_EQ(totals(), Known().progress.totals) << "never less than the status says";
+  ComeBack(1, 5);
+  EXPECT_THAT(totals().sent_bytes, ElementsAre(100, 900, 0, 0, 0, 0));
+  EXPECT_THAT(totals().seconds.compute, DoubleEq(15));
+  Commit(6, 2);
+  EXPECT_THAT(totals().sent_bytes, ElementsAre(120, 1080, 0, 0, 0, 0));
+  EXPECT_EQ(totals().data_parallel_bytes, 5000 + 16 * 2 * 4 * 10);
+  const TrainingProgress progress = *monitor_.View().progress;
+  EXPECT_EQ(progress.bytes_sent, 1200);
+  EXPECT_THAT(progress.communication_percent, DoubleEq(25));
+  EXPECT_EQ(progress.totals, totals()) << "for the leader after this one";
+}
+
+TEST_F(TakenOverMonitorTest, RoundsThatAWorkerHasInItsAccountAreNotCountedAgain) {
+  ComeBack(0, 5);
+  ComeBack(1, 6);  // the last round of which the other has still to report
+  Commit(5, 2);
+  Commit(6, 2);
+  EXPECT_THAT(totals().sent_bytes, ElementsAre(120, 1080, 0, 0, 0, 0));
+  EXPECT_EQ(monitor_.figures().workers.at({"worker", 0}).samples, 500 + 16 * 24);
+  EXPECT_EQ(monitor_.figures().workers.at({"worker", 1}).samples, 600);
+  EXPECT_EQ(monitor_.figures().workers.at({"worker", 1}).sent_bytes, 600);
+}
+
+TEST_F(TakenOverMonitorTest, WhatADeadWorkerDidStaysAsTheStatusHasIt) {
+  ComeBack(0, 5);
+  Commit(6, 1);
+  EXPECT_THAT(totals().sent_bytes, ElementsAre(90, 810, 0, 0, 0, 0));
+  EXPECT_EQ(monitor_.View().progress->bytes_sent, 900);
+}
+
+TEST_F(TakenOverMonitorTest, WhoTakesADeadWorkersPlaceStartsAnAccountOfItsOwn) {
+  ComeBack(0, 5);
+  Note(WorkerLostEvent{Join(0).worker, "no heartbeat"});
+  Note(JoinedEvent{Join(0, "next")});
+  RoundRecord record = Round(5, 1);
+  record.workers[0] = Join(0, "next").worker;
+  record.reports[0].generation = kGeneration;
+  Note(RoundCommittedEvent{record});
+  EXPECT_THAT(totals().sent_bytes, ElementsAre(90, 810, 0, 0, 0, 0));
+}
+
+TEST_F(TakenOverMonitorTest, SamplesThatWereDiscardedBeforeDoNotCount) {
+  RoundRecord record = Round(6, 1);
+  record.reports[0].total_samples = 580;
+  Note(RoundCommittedEvent{record});
+  EXPECT_EQ(monitor_.View().progress->samples, 580);
+  // A worker of an earlier release does not say it.
+  WorkerTotals totals;
+  totals.discarded = 30;
+  Note(RegisteredEvent{Join(1), kGeneration, 6, totals});
+  Commit(7, 1);
+  EXPECT_EQ(monitor_.View().progress->samples, 670);
 }
 
 TEST_F(JobMonitorTest, TheLastEvaluationAndMeasurementStayKnown) {
@@ -215,11 +306,11 @@ TEST_F(JobMonitorTest, WorkersThatComeBackBringTheirGenerationAndRound) {
 TEST_F(JobMonitorTest, TheFirstCheckpointIsNewsAndTheNextIsNot) {
   Train(1);
   Note(RoundCommittedEvent{Round(4, 1)});
-  EXPECT_TRUE(Note(CheckpointEvent{4, 400}));
-  EXPECT_FALSE(Note(CheckpointEvent{4, 400}));
+  EXPECT_TRUE(Note(CheckpointEvent{{2, 200, 998}}));
+  EXPECT_FALSE(Note(CheckpointEvent{{4, 400, 999}}));
   EXPECT_EQ(monitor_.View().checkpoint->round, 4);
   EXPECT_EQ(monitor_.View().checkpoint->samples, 400);
-  EXPECT_EQ(monitor_.View().checkpoint->time, 1000);
+  EXPECT_EQ(monitor_.View().checkpoint->time, 999) << "when it was complete, not when it was told";
 }
 
 TEST_F(JobMonitorTest, TheEndIsToldWithItsTime) {

@@ -24,6 +24,7 @@ JobStatus Full() {
   status.progress.accuracy = 0.9;
   status.progress.bytes_sent = int64_t{1} << 40;
   status.progress.communication_percent = 12.5;
+  status.progress.totals = {{1, 2, 3, 4, 5, int64_t{1} << 40}, 700, {0.5, 60, 8, 1, 2, 3}};
   status.last_checkpoint = CheckpointRecord{5, 50'000, 1'790'000'001};
   status.discarded_samples = 10;
   status.restarts = 2;
@@ -51,15 +52,19 @@ TEST(JobStatusJson, SaysItInTheWordsOfKubernetes) {
   EXPECT_EQ(json["conditions"][0]["lastTransitionTime"], "2026-09-21T14:13:20Z");
   EXPECT_EQ(json["ready"], "3/4");
   EXPECT_EQ(json["groups"][0]["incarnations"], nlohmann::json({2, 1}));
+  EXPECT_EQ(json["totals"]["sentBytes"]["statistics"], 2);
+  EXPECT_EQ(json["totals"]["activitySeconds"]["communication"], 8);
 }
 
 TEST(JobStatusJson, WhatIsNoStatusIsAnEmptyOne) {
   for (const char* text : {"null", "[]", "3", R"({"conditions": 7, "groups": [1, {"ended": "x"}]})",
                            R"({"round": "many", "lastFailure": [], "startTime": "yesterday"})",
+                           R"({"totals": {"sentBytes": [1], "activitySeconds": {"data": "x"}}})",
                            R"({"groups": [{"name": "a", "incarnations": [1, "x", null]}]})"}) {
     const JobStatus status = StatusFromJson(nlohmann::json::parse(text));
     EXPECT_EQ(status.progress.round, 0) << text;
     EXPECT_EQ(status.start_time, 0) << text;
+    EXPECT_EQ(status.progress.totals, JobTotals{}) << text;
   }
 }
 

@@ -42,12 +42,14 @@ RoundReport MakeReport() {
   report.shards = {{0, 50, 100}, {3, 50, 100}};
   report.skew_limit = 7;
   report.samples = 100;
+  report.total_samples = 195;
   report.loss = 0.1 + 0.2;
   report.evaluation_loss = 0.5;
   report.digest = "0123456789abcdef";
   report.step_times = {{32, 0.01}};
   report.micro_batch_cap = 16;
   report.bytes_sent = {1, 2, 3, 4, 5, 6};
+  report.checkpoint = CommittedCheckpoint{3, 95, 1.75e9};
   return report;
 }
 
@@ -75,13 +77,17 @@ TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   same(ReportRequest{worker, MakeReport()}, ParseReportRequest);
   same(RoundReply{{plan}, true, "suspended", true, 17}, ParseRoundReply);
   const WorkerTotals totals{9, 900, 3, {0.1, 2, 0.3, 0, 0, 0}, 2.5, {1, 2}, {3, 4}};
-  same(RegisterRequest{MakeJoin(), formed.generation, true, true, 9, 7, totals, {MakeReport()}},
-       ParseRegisterRequest);
+  const CommittedCheckpoint checkpoint{8, 800, 1.75e9};
+  same(
+      RegisterRequest{
+          MakeJoin(), formed.generation, true, true, 9, 7, totals, {MakeReport()}, checkpoint},
+      ParseRegisterRequest);
   same(RegisterRequest{MakeJoin(), {}, false, false, 0, 0, {}, {}}, ParseRegisterRequest);
   same(HeartbeatRequest{worker, {1, 2}, 9, true, {0, 3}}, ParseHeartbeatRequest);
   same(HeartbeatReply{MemberState::kReform, true, "a", true, "b"}, ParseHeartbeatReply);
   same(LeaveRequest{worker, {1, 2}, 9, 3, "truncated file"}, ParseLeaveRequest);
   same(LeaveRequest{worker, {1, 2}, 9, 7, "no time left", true}, ParseLeaveRequest);
+  same(LeaveRequest{worker, {1, 2}, 9, 0, "completed", false, checkpoint}, ParseLeaveRequest);
   same(StoreSetRequest{{1, 2}, "rank/0", {0, 255, 7}}, ParseStoreSetRequest);
   same(StoreReadRequest{{1, 2}, 4, 20}, ParseStoreReadRequest);
   same(StoreReply{{{"a", {1}}, {"b", {}}}}, ParseStoreReply);
@@ -135,6 +141,13 @@ TEST(ProtocolJson, MembersThatCameLaterMayBeMissing) {
   json join = json::parse(ToJsonText(MakeJoin()));
   join.erase("tetherPort");
   EXPECT_TRUE(ParseJoinRequest(join.dump()).ok());
+  json report = json::parse(ToJsonText(ReportRequest{{"w", 0, "1"}, MakeReport()}));
+  report["report"].erase("totalSamples");
+  report["report"].erase("checkpoint");
+  const auto told = ParseReportRequest(report.dump());
+  ASSERT_TRUE(told.ok()) << told.error().message;
+  EXPECT_FALSE(told->report.total_samples.has_value());
+  EXPECT_FALSE(told->report.checkpoint.has_value());
 }
 
 TEST(ProtocolJson, MembersThatTheReaderDoesNotKnowAreIgnored) {
@@ -248,6 +261,7 @@ TEST(RoundRecordJson, SurvivesTheWay) {
     report.rank = r;
     report.local_batch = 32 + r;
     report.delta_finite = r != 1;
+    if (r > 0) report.checkpoint.reset();
     report.seconds.compute = 0.5 * static_cast<double>(r);
     record.reports.push_back(report);
     record.workers.push_back({"worker", r, "boot"});
@@ -259,6 +273,9 @@ TEST(RoundRecordJson, SurvivesTheWay) {
   EXPECT_EQ(ToJsonLine(*read), line);
   EXPECT_EQ(read->reports[2].round, 4);
   EXPECT_EQ(read->reports[2].local_batch, 34);
+  ASSERT_TRUE(read->reports[0].checkpoint.has_value());
+  EXPECT_EQ(read->reports[0].checkpoint->samples, 95);
+  EXPECT_FALSE(read->reports[1].checkpoint.has_value()) << "each says what it has committed itself";
   EXPECT_EQ(read->workers[2].index, 2);
 }
 

@@ -19,7 +19,7 @@ CheckpointRequest RequestOf(int64_t round, int64_t keep = 0) {
   request.round = round;
   request.files.push_back(
       {"model.safetensors", {CopyTensor("w", TensorType::kFloat64, {50}, values.data(), 400)}});
-  request.commit = CommitRequest{{{"round", round}}, {"model.safetensors"}, keep};
+  request.commit = CommitRequest{{{"round", round}}, {"model.safetensors"}, keep, 10 * round};
   return request;
 }
 
@@ -63,6 +63,27 @@ TEST(CheckpointWriter, WritesCommitsAndKeeps) {
   EXPECT_EQ(directory.LoadLatest()->checkpoint->state["round"], 5);
 }
 
+TEST(CheckpointWriter, TellsOnceOfWhatItHasCommitted) {
+  TemporaryFolder folder;
+  const CheckpointDirectory directory(folder.path());
+  CheckpointWriter writer(directory);
+  EXPECT_FALSE(writer.TakeCommitted()) << "nothing yet";
+  ASSERT_TRUE(writer.Submit(RequestOf(4)).ok());
+  ASSERT_TRUE(writer.Submit(RequestOf(5)).ok());
+  ASSERT_TRUE(writer.Finish().ok());
+  const auto committed = writer.TakeCommitted();
+  ASSERT_TRUE(committed);
+  EXPECT_EQ(committed->round, 5) << "the newest";
+  EXPECT_EQ(committed->samples, 50);
+  EXPECT_GT(committed->time, 0);
+  EXPECT_FALSE(writer.TakeCommitted());
+  CheckpointRequest files = RequestOf(6);
+  files.commit.reset();
+  ASSERT_TRUE(writer.Submit(std::move(files)).ok());
+  ASSERT_TRUE(writer.Finish().ok());
+  EXPECT_FALSE(writer.TakeCommitted()) << "files alone are no checkpoint";
+}
+
 TEST(CheckpointWriter, SubmitReturnsWhileTheRequestIsInFlight) {
   TemporaryFolder folder;
   const auto gated = std::make_shared<GatedFileSystem>();
@@ -97,6 +118,7 @@ TEST(CheckpointWriter, FailureComesWithTheNextCallAndThenItWorksOn) {
   ASSERT_FALSE(failed.ok());
   EXPECT_EQ(failed.error().code, ErrorCode::kResource);
   EXPECT_TRUE(writer.Finish().ok()) << "an error is told once";
+  EXPECT_FALSE(writer.TakeCommitted());
   ASSERT_TRUE(writer.Submit(RequestOf(3)).ok());
   ASSERT_TRUE(writer.Finish().ok());
   EXPECT_EQ(*directory.List(), std::vector<int64_t>{3});

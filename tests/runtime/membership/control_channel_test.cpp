@@ -148,9 +148,13 @@ TEST_F(ControlChannelTest, RegistersWithACoordinatorThatDoesNotKnowTheWorkerAndT
   auto channel = MakeChannel();
   channel->Enter(MakeGeneration(1, {{1, 1, {}, 0}}), 4);
   client_->AnswerReports({{{2, 9, {}, 0}}, false, "", false, /*committed=*/5});
-  channel->Report(MakeReport({1, 1}, 5, 0, 1));
+  RoundReport fifth = MakeReport({1, 1}, 5, 0, 1);
+  fifth.checkpoint = CommittedCheckpoint{4, 4 * 1024, 500};
+  channel->Report(fifth);
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
-  channel->Report(MakeReport({1, 1}, 6, 0, 1));  // taken, and not known to be committed
+  RoundReport sixth = MakeReport({1, 1}, 6, 0, 1);
+  sixth.delta_finite = false;
+  channel->Report(sixth);  // taken, and not known to be committed
   ASSERT_TRUE(channel->Flush(seconds(20)).ok());
   client_->FailReports(1 << 30, TransientError("refused"));
   channel->Report(MakeReport({1, 1}, 7, 0, 1));
@@ -166,7 +170,9 @@ TEST_F(ControlChannelTest, RegistersWithACoordinatorThatDoesNotKnowTheWorkerAndT
   ASSERT_EQ(told.reports.size(), 2u);
   EXPECT_EQ(told.reports[0].round, 6);
   EXPECT_EQ(told.totals.rounds, 3);
-  EXPECT_EQ(told.totals.samples, 3 * 1024);
+  EXPECT_EQ(told.totals.samples, 2 * 1024) << "without what was discarded";
+  ASSERT_TRUE(told.checkpoint.has_value()) << "though no report tells of it again";
+  EXPECT_EQ(told.checkpoint->round, 4);
   EXPECT_TRUE(channel->Flush(seconds(20)).ok()) << "registering has taken the report along";
   channel.reset();
   EXPECT_TRUE(over_.empty());

@@ -221,6 +221,18 @@ TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) 
         return std::make_unique<FailingDisk>(std::move(c), folder);
       });
   for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  // Round 4's was asked for, and given up before the disk came back.
+  EXPECT_TRUE(cluster.reports(0)[3].checkpointed);
+  for (const RoundReport& report : cluster.reports(0)) {
+    if (!report.checkpoint) continue;
+    EXPECT_NE(report.checkpoint->round, 4);
+    EXPECT_EQ(report.checkpoint->samples, 32 * report.checkpoint->round);
+    EXPECT_LE(report.checkpoint->round, report.round);
+  }
+  ASSERT_TRUE(cluster.reports(0).back().checkpoint) << "the last report waits for the last one";
+  EXPECT_EQ(cluster.reports(0).back().checkpoint->round, 12);
+  for (const RoundReport& report : cluster.reports(1))
+    EXPECT_FALSE(report.checkpoint) << "told by who commits";
   Cluster resumed(job, 2, folder);
   ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
   EXPECT_EQ(resumed.engine(0).round(), 12);
@@ -240,6 +252,9 @@ TEST(Checkpointing, AtTheEndIsMadeUpForInTheNextGenerationWhicheverItsNumber) {
     const auto outcomes = cluster.Run({EqualPlan(1, 2, 51)}, counter);
     ASSERT_TRUE(outcomes[0].ok()) << outcomes[0].error().message;
     EXPECT_EQ(*outcomes[0], Outcome::kCompleted);
+    const auto told = cluster.engine(0).TakeCheckpoint();
+    ASSERT_TRUE(told) << "no report follows";
+    EXPECT_EQ(told->round, 50);
     Cluster resumed(job, 1, folder);
     const Status found = resumed.engine(0).Resume(folder);
     ASSERT_TRUE(found.ok()) << found.error().message;
