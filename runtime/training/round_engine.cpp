@@ -141,11 +141,14 @@ Result<Outcome> RoundEngine<T>::Run(const Generation& generation, Collective& co
 template <typename T>
 Result<std::vector<int>> RoundEngine<T>::Align(Collective& collective, bool in_background) {
   const int64_t held = round();
+  const bool shared = options_.job.spec.data.placement == DataPlacement::kShared;
   LONGSTRIDE_ASSIGN_OR_RETURN(
       std::vector<int> givers,
       AlignStates(collective, replica_, state_,
                   {.whole = whole_,
                    .finished = Finished(),
+                   .train_samples = shared ? train_->size() : 0,
+                   .evaluation_samples = evaluation_ ? evaluation_->size() : 0,
                    .at_once_bytes = in_background ? options_.state_at_once_bytes : INT64_MAX}));
   whole_ = givers[static_cast<size_t>(collective.rank())] < 0;
   held_round_ = held;
