@@ -55,7 +55,7 @@ class RoundEngine final : public Engine {
     Synchronizer<T> synchronizer;
     StateTransfer<T> transfer;
     LocalRoundOptions options;
-    std::vector<Plan> plans;  // known to this worker
+    std::vector<Plan> plans;  // known to this worker, of those that may still govern a round
     int64_t agreed = 0;       // plan version that every member has
     bool checkpoint_overdue = false;
   };
@@ -75,7 +75,7 @@ class RoundEngine final : public Engine {
   // From the end of the local steps to the report. When a peer is lost the round becomes pending.
   Result<BoundaryRequest> Synchronize(Context& context, RoundWork work, StepZero<T>* step_zero,
                                       RankSlot slot, RoundReport report, Stopwatch& watch);
-  // Books the round: cursor, next batch, plan history; the report's common part.
+  // Books the round: cursor, next batch, plan; the report's common part.
   Status Advance(Context& context, const RoundWork& work, const Exchange& exchange,
                  RoundReport& report);
   // What is due at this boundary. `stop`: no round follows.
