@@ -109,6 +109,17 @@ Status RoundEngine<T>::LoadState(int rank) {
 }
 
 template <typename T>
+Status RoundEngine<T>::RecoverCheckpoints() {
+  const Status recovered = saver_->Recover();
+  if (recovered.ok()) return {};
+  // A path that cannot work is found early. Once rounds are committed a checkpoint is not worth the
+  // run, and the disk may be back by the next one.
+  if (state_.generation.counter == 0) return recovered;
+  LogWarning("training", "the checkpoints' folder: " + recovered.error().message);
+  return {};
+}
+
+template <typename T>
 int64_t RoundEngine<T>::EpochSamples() const {
   if (shards_.empty()) return train_->size();
   int64_t sum = 0;
@@ -174,7 +185,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
         shards_, AgreeOnShards(job, generation.members, train_->size(), collective, state_));
   }
   // All members have let go of their files, and none writes before the first round's exchange.
-  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
+  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(RecoverCheckpoints());
 
   const MeasurementPlan measure = PlanMeasurements(job, ranks);
   const bool observe = measure.between || measure.within;
