@@ -51,8 +51,13 @@ Status CheckpointWriter::Execute(const CheckpointRequest& request) {
       LONGSTRIDE_RETURN_IF_ERROR(directory_.Write(request.round, file.name, views));
     }
     if (!request.commit) return {};
-    LONGSTRIDE_RETURN_IF_ERROR(
-        directory_.Commit(request.round, request.commit->state, request.commit->files));
+    const Status committed =
+        directory_.Commit(request.round, request.commit->state, request.commit->files);
+    if (!committed.ok()) {
+      // Gives the space back. That it may fail too adds nothing to what the caller learns.
+      [[maybe_unused]] const Status removed = directory_.Discard(request.round);
+      return committed;
+    }
     if (request.commit->keep > 0) return directory_.KeepLast(request.commit->keep);
     return {};
   } catch (const std::bad_alloc&) {

@@ -99,7 +99,7 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
     LONGSTRIDE_RETURN_IF_ERROR(
         context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
     if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
-    saver_->AbandonPending();
+    saver_->DiscardPending(rank);
     return {};
   };
   if (saver_->pending()) {

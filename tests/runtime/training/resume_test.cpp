@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <utility>
 
 #include "cluster.h"
 
@@ -274,6 +276,41 @@ TEST(Checkpointing, AFolderThatCannotBeIsAnErrorBeforeTheFirstRound) {
   ASSERT_FALSE(outcomes[0].ok());
   EXPECT_EQ(outcomes[0].error().code, ErrorCode::kUser) << outcomes[0].error().message;
   EXPECT_TRUE(cluster.reports().empty());
+}
+
+// A disk that does not take rank 1's part of the first checkpoint, of round 2.
+class FullForOneFile final : public ForwardingCollective {
+ public:
+  FullForOneFile(std::unique_ptr<Collective> to, std::string folder)
+      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    // A folder stands where the file would be created.
+    if (purpose == Purpose::kModel && !std::exchange(done_, true))
+      std::filesystem::create_directories(folder_ + "/round-00000002.partial/rank-001.safetensors");
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::string folder_;
+  bool done_ = false;
+};
+
+TEST(Checkpointing, NothingStaysOfACheckpointThatOneRankCouldNotWrite) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 6 * 32;
+  job.spec.checkpoint.every_rounds = 2;
+  const std::string folder = FreshFolder("failing-rank");
+  Cluster cluster(job, 2, folder);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<FullForOneFile>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.insert(entry.path().filename());
+  EXPECT_EQ(names, (std::set<std::string>{"round-00000004", "round-00000006"}));
 }
 
 // The next generation may be the first of another coordinator.
