@@ -57,13 +57,16 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
     return {};
   // A round completed after its generation has the plan of other members.
   int64_t cap = gradients_.memory_cap();
-  if (settings.plan.shares.size() == context.generation.members.size())
+  std::vector<int64_t> weights(context.generation.members.size(), 1);
+  if (settings.plan.shares.size() == weights.size()) {
     cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
+    weights = settings.local_batches;  // as fast as they train they evaluate
+  }
   replica_.flat().ToDevice();
   LONGSTRIDE_ASSIGN_OR_RETURN(
       const EvaluationResult result,
       longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
-                           std::min(kEvaluationBatch, cap), context.collective));
+                           std::min(kEvaluationBatch, cap), weights, context.collective));
   state_.evaluations = marks;
   report.evaluation_loss = result.loss;
   report.evaluation_accuracy = result.accuracy;
