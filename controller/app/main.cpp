@@ -14,6 +14,7 @@
 #include "controller/kube/cpprest_transport.h"
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "core/base/open_files.h"
 
 namespace longstride {
 namespace {
@@ -103,6 +104,7 @@ int main(int argc, char** argv) {
   const auto options = ParseControllerOptions(argc, argv);
   if (const int* code = std::get_if<int>(&options)) return *code;
   const sigset_t signals = TakeSignals();
+  RaiseOpenFileLimit();
   const Status status = Run(std::get<ControllerOptions>(options), signals);
   if (status.ok()) return 0;
   std::fprintf(stderr, "longstride-controller: %s\n", status.error().message.c_str());

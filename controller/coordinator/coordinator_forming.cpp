@@ -9,7 +9,7 @@
 namespace longstride {
 namespace {
 
-// When every worker was lost, those that come back wait this long for the others.
+// When every worker was lost, the first that comes back waits this long for the others.
 constexpr Duration kRestartWait = std::chrono::seconds(30);
 
 }  // namespace
@@ -74,9 +74,13 @@ void Coordinator::FormGeneration() {
   if (!survivors && count < replicas_) {
     const bool start = generation_id_.counter == 0 && !options_.takeover;
     if (start && !options_.start_wait) return;
+    if (count == 0) {  // the wait begins with the first who is there
+      restart_deadline_.reset();
+      return;
+    }
     if (!restart_deadline_)
       restart_deadline_ = last_tick_ + (start ? *options_.start_wait : kRestartWait);
-    if (count == 0 || last_tick_ < *restart_deadline_) return;
+    if (last_tick_ < *restart_deadline_) return;
   }
   if (count < least) {
     if (!waiting_) Emit(WaitingEvent{count, least});

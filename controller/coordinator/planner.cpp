@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/base/median.h"
+#include "core/protocol/superseded_plans.h"
 #include "core/schedule/allocation.h"
 #include "core/schedule/local_steps.h"
 #include "core/schedule/step_time_fit.h"
@@ -198,6 +199,7 @@ std::vector<bool> Planner::Learned(std::vector<JoinRequest>& members) const {
 
 std::optional<Plan> Planner::Observe(const RoundRecord& record) {
   const RoundReport& common = record.common();
+  DropSuperseded(plans_, common.plan_version);
   if (plans_.empty() || record.reports.size() != workers_.size()) return std::nullopt;
 
   // Waiting for stragglers counts as communication, so the member that waited least shows the link.

@@ -66,6 +66,7 @@ class Planner {
   // for.
   void Reprofile(const WorkerId& worker);
 
+  // Those that may still govern a round of the present generation.
   [[nodiscard]] const std::vector<Plan>& plans() const { return plans_; }
 
  private:

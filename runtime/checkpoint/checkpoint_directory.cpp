@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <set>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
@@ -54,6 +55,11 @@ CheckpointDirectory::CheckpointDirectory(std::string path, std::shared_ptr<FileS
 
 std::string CheckpointDirectory::RoundPath(int64_t round) const {
   return path_ + "/" + kPrefix + Format("%08lld", static_cast<long long>(round));
+}
+
+std::string CheckpointDirectory::FolderOf(int64_t round) const {
+  const std::string path = RoundPath(round);
+  return Exists(path) || !Exists(path + kReplaced) ? path : path + kReplaced;
 }
 
 Status CheckpointDirectory::Recover() {
@@ -151,23 +157,27 @@ Status CheckpointDirectory::Discard(int64_t round) {
 Status CheckpointDirectory::Retire(int64_t round) {
   const std::string path = RoundPath(round);
   LONGSTRIDE_RETURN_IF_ERROR(file_system_->Remove(path + kRemoving));
-  LONGSTRIDE_RETURN_IF_ERROR(file_system_->Rename(path, path + kRemoving));
+  const std::string folder = FolderOf(round);
+  if (folder == path)  // lest an older commit stands in for it
+    LONGSTRIDE_RETURN_IF_ERROR(file_system_->Remove(path + kReplaced));
+  LONGSTRIDE_RETURN_IF_ERROR(file_system_->Rename(folder, path + kRemoving));
   LONGSTRIDE_RETURN_IF_ERROR(file_system_->SyncDirectory(path_));
   return file_system_->Remove(path + kRemoving);
 }
 
 Result<std::vector<int64_t>> CheckpointDirectory::List() const {
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(path_));
-  std::vector<int64_t> rounds;
+  std::set<int64_t> rounds;
   for (const std::string& name : names) {
-    if (const auto round = RoundOf(name, "")) rounds.push_back(*round);
+    for (const char* suffix : {"", kReplaced}) {
+      if (const auto round = RoundOf(name, suffix)) rounds.insert(*round);
+    }
   }
-  std::sort(rounds.begin(), rounds.end());
-  return rounds;
+  return std::vector<int64_t>(rounds.begin(), rounds.end());
 }
 
 Result<Checkpoint> CheckpointDirectory::Load(int64_t round) const {
-  const std::string folder = RoundPath(round);
+  const std::string folder = FolderOf(round);
   const std::string state_path = folder + "/" + kState;
   std::string text;
   LONGSTRIDE_RETURN_IF_ERROR(RecordFile(state_path, kState, &text));

@@ -12,7 +12,8 @@
 //
 //   .partial   not committed: removed
 //   .removing  no longer kept: removed
-//   .replaced  an older commit of the same round: given its name back unless the newer one has it
+//   .replaced  an older commit of the same round: given its name back unless the newer one has it,
+//              and until then the round's checkpoint for who reads
 //
 // Errors: kResource when the disk is full or fails (the previous checkpoint stays as it is), kData
 // for damaged checkpoints. Calls that change the folder are made by one thread of a process at a
@@ -64,7 +65,7 @@ class CheckpointDirectory {
   // Removes what was written for a round that will not be committed.
   [[nodiscard]] Status Discard(int64_t round);
 
-  // Rounds of the checkpoints with a final name, ascending.
+  // Rounds that have a checkpoint, ascending.
   [[nodiscard]] Result<std::vector<int64_t>> List() const;
 
   // Reads one, verifying size and checksum of every file.
@@ -78,13 +79,15 @@ class CheckpointDirectory {
   [[nodiscard]] Status KeepLast(int64_t count);
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  // The folder of a round, whether it exists or not.
+  // The folder of a round by its final name, whether it exists or not.
   [[nodiscard]] std::string RoundPath(int64_t round) const;
 
  private:
   [[nodiscard]] Status WriteState(int64_t round, const nlohmann::json& state,
                                   std::span<const std::string> files);
   [[nodiscard]] Status Publish(int64_t round);
+  // Where a round's checkpoint is: a process may have ended before a newer commit took its name.
+  [[nodiscard]] std::string FolderOf(int64_t round) const;
   [[nodiscard]] Status Retire(int64_t round);
 
   std::string path_;

@@ -59,8 +59,13 @@ Status CheckpointWriter::Execute(const CheckpointRequest& request) {
       LONGSTRIDE_RETURN_IF_ERROR(directory_.Write(request.round, file.name, views));
     }
     if (!request.commit) return {};
-    LONGSTRIDE_RETURN_IF_ERROR(
-        directory_.Commit(request.round, request.commit->state, request.commit->files));
+    const Status committed =
+        directory_.Commit(request.round, request.commit->state, request.commit->files);
+    if (!committed.ok()) {
+      // Gives the space back. That it may fail too adds nothing to what the caller learns.
+      [[maybe_unused]] const Status removed = directory_.Discard(request.round);
+      return committed;
+    }
     {
       const std::lock_guard lock(mutex_);
       committed_ = {request.round, request.commit->samples, SystemClock().UnixSeconds()};

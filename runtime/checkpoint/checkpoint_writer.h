@@ -27,8 +27,9 @@ struct CommitRequest {
   int64_t samples = 0;             // for TakeCommitted
 };
 
-// Writes `files`, then commits when asked to. With several ranks each submits its files first, and
-// the lowest rank submits the commit once all are idle; a single rank can ask for both at once.
+// Writes `files`, then commits when asked to; of what cannot be committed nothing stays. With
+// several ranks each submits its files first, and the lowest rank submits the commit once all are
+// idle; a single rank can ask for both at once.
 struct CheckpointRequest {
   int64_t round = 0;
   std::vector<CheckpointFile> files{};

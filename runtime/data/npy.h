@@ -20,7 +20,8 @@ struct NpyArray {
 // The folder `spec.path` with train_x.npy, train_y.npy, test_x.npy, test_y.npy, or with train.npz
 // and test.npz, each holding arrays x and y. x is [n, features...]. Integer y [n] are labels, at
 // least 0; floating-point y [n] or [n, outputs] are regression targets. x of shape [n, height,
-// width] becomes images of one channel.
+// width] becomes images of one channel. Floating-point arrays are read once from end to end, for
+// kData where a value is not finite.
 [[nodiscard]] Result<DatasetPair> OpenNpyDatasets(const DataSpec& spec);
 
 }  // namespace longstride::data

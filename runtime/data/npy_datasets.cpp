@@ -63,6 +63,19 @@ bool IsFloat(ElementType type) {
   return type == ElementType::kFloat32 || type == ElementType::kFloat64;
 }
 
+template <typename T>
+Status CheckFinite(const NamedArray& x) {
+  const Bytes& elements = x.array.elements;
+  for (size_t i = 0; i < elements.size(); i += sizeof(T)) {
+    const T value = LoadLittle<T>(elements.view.data() + i);
+    if (std::isfinite(value)) continue;
+    return BrokenFile(x.name, x.array.data_offset + i,
+                      Format("a feature that is %g", static_cast<double>(value)), "finite numbers",
+                      "remove or repair the sample");
+  }
+  return {};
+}
+
 Status ReadFeatures(Part* part) {
   const NpyArray& x = part->x.array;
   if (x.shape.size() < 2 || x.shape.size() > 4 || x.elements.size() == 0) {
@@ -70,6 +83,8 @@ Status ReadFeatures(Part* part) {
                       "[n, features], [n, height, width] or [n, channels, height, width], none 0",
                       "reshape the array so that its first dimension counts samples");
   }
+  if (x.type == ElementType::kFloat32) LONGSTRIDE_RETURN_IF_ERROR(CheckFinite<float>(part->x));
+  if (x.type == ElementType::kFloat64) LONGSTRIDE_RETURN_IF_ERROR(CheckFinite<double>(part->x));
   std::vector<int64_t> sample(x.shape.begin() + 1, x.shape.end());
   if (sample.size() == 2) sample.insert(sample.begin(), 1);
   const size_t stride = x.elements.size() / static_cast<size_t>(x.shape[0]);

@@ -4,13 +4,15 @@
 
 #include "core/base/log.h"
 #include "core/protocol/json.h"
+#include "core/protocol/superseded_plans.h"
 
 namespace longstride {
 namespace {
 
 constexpr Duration kResendDelay = std::chrono::milliseconds(500);
-// What reports may take of a registration, bytes: the coordinator refuses bodies of over 4 MiB.
-constexpr size_t kMaxReportBytes = size_t{3} << 20;
+// Of a registration with the reports that it takes along: the coordinator refuses bodies of over
+// 4 MiB.
+constexpr size_t kMaxRegistrationBytes = size_t{3} << 20;
 
 HeartbeatReply OverFor(const Error& refused) {
   HeartbeatReply over;
@@ -101,6 +103,7 @@ void QueuedControlChannel::Report(const RoundReport& report) {
     reports_.push_back(report);
     round_ = report.round;
     if (report.checkpoint) checkpoint_ = report.checkpoint;
+    DropSuperseded(plans_, report.plan_version);
     AddTotals(report);
   }
   wake_.notify_all();
@@ -209,10 +212,10 @@ void QueuedControlChannel::Register() {
     reports = reports_;
   }
   // The oldest; those that do not go into one body follow as reports.
-  size_t bytes = 0;
+  size_t bytes = ToJsonText(request).size();
   for (RoundReport& report : reports) {
     bytes += ToJsonText(ReportRequest{join_.worker, report}).size();
-    if (bytes > kMaxReportBytes) break;
+    if (bytes > kMaxRegistrationBytes) break;
     request.reports.push_back(std::move(report));
   }
   const GenerationId generation = request.generation ? request.generation->id : GenerationId{};

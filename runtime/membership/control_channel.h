@@ -96,7 +96,7 @@ class QueuedControlChannel final : public ControlChannel {
   bool stop_ = false;
   std::string stop_reason_;
   bool reform_ = false;              // of the present generation
-  std::vector<Plan> plans_;          // by first_round
+  std::vector<Plan> plans_;          // that may still govern a round, by first_round
   std::deque<RoundReport> reports_;  // rounds not known to be committed
   size_t taken_ = 0;                 // how many of them the coordinator has taken
   int64_t settled_ = 0;              // rounds up to here need no report

@@ -143,6 +143,7 @@ class Tether::Loop {
       if (now >= ping) {
         for (size_t i = 0; i < peers_.size(); ++i) Ping(i, now);
         ping = now + options_.ping;
+        no_descriptors_ = false;
         std::erase_if(guests_, [&](const Guest& g) { return now - g.heard > 5 * options_.limit; });
       }
       if (silence_.Look(now)) Tell();
@@ -227,7 +228,9 @@ class Tether::Loop {
   }
 
   void Serve(Duration patience) {
-    std::vector<pollfd> fds = {{listener_.fd(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
+    // poll passes over negative descriptors.
+    std::vector<pollfd> fds = {{no_descriptors_ ? -1 : listener_.fd(), POLLIN, 0},
+                               {wake_.fd(), POLLIN, 0}};
     for (const Peer& p : peers_)
       fds.push_back({p.socket.fd(), static_cast<short>(p.connecting ? POLLOUT : POLLIN), 0});
     for (const Guest& g : guests_) fds.push_back({g.socket.fd(), POLLIN, 0});
@@ -276,7 +279,10 @@ class Tether::Loop {
   void Accept(TimePoint now) {
     while (true) {
       Socket guest(accept4(listener_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      if (guest.fd() < 0) return;
+      if (guest.fd() < 0) {
+        no_descriptors_ = errno == EMFILE || errno == ENFILE;
+        return;
+      }
       SendAtOnce(guest.fd());
       if (guests_.size() < kMostGuests) guests_.push_back({std::move(guest), now});
     }
@@ -293,6 +299,8 @@ class Tether::Loop {
   std::vector<Peer> peers_;
   PeerSilence silence_;
   std::list<Guest> guests_;
+  // Guests wait at the door, which is not looked at again before the next ping.
+  bool no_descriptors_ = false;
 
   mutable std::mutex mutex_;
   bool closing_ = false;

@@ -18,12 +18,22 @@ struct Standing {
   int64_t evaluations = 0;  // a member may have been lost in the middle of one
   uint64_t digest = 0;
   int64_t parameters = 0;
+  int64_t train_samples = 0;
+  int64_t evaluation_samples = 0;
   int64_t state_bytes = 0;  // of the state as JSON
   int64_t whole = 0;        // 0: what is above says nothing of its parameters
   int64_t finished = 0;
   [[nodiscard]] auto Order() const { return std::tuple(whole, term, counter, round, evaluations); }
   [[nodiscard]] auto RoundOrder() const { return std::tuple(whole, term, counter, round); }
 };
+
+Status CheckSamples(const char* kind, size_t rank, int64_t samples, int64_t of_rank_0) {
+  if (samples == of_rank_0) return {};
+  return DataError(
+      Format("rank %zu reads %ld %s samples, rank 0 %ld: data.path must hold the same data on "
+             "every worker",
+             rank, samples, kind, of_rank_0));
+}
 
 // The rank whose state all get.
 Result<int> Root(const std::vector<Standing>& all) {
@@ -35,6 +45,10 @@ Result<int> Root(const std::vector<Standing>& all) {
                  "run the same job or data",
                  r, all[r].parameters, all[0].parameters));
     }
+    LONGSTRIDE_RETURN_IF_ERROR(
+        CheckSamples("training", r, all[r].train_samples, all[0].train_samples));
+    LONGSTRIDE_RETURN_IF_ERROR(
+        CheckSamples("evaluation", r, all[r].evaluation_samples, all[0].evaluation_samples));
     if (all[r].Order() > all[root].Order()) root = static_cast<int>(r);
   }
   if (all[root].whole == 0)
@@ -84,6 +98,8 @@ Result<std::vector<int>> AlignStates(Collective& collective, Replica<T>& replica
                       state.evaluations,
                       Hash64(replica.CommonDigest(), ScheduleDigest(state)),
                       replica.flat().parameter_count(),
+                      options.train_samples,
+                      options.evaluation_samples,
                       static_cast<int64_t>(json.size()),
                       options.whole,
                       options.finished};

@@ -14,6 +14,10 @@ namespace longstride {
 struct AlignmentOptions {
   bool whole = true;      // this member's replica holds the parameters of its state
   bool finished = false;  // by its state no round is left
+  // Of the data that all members must have alike: evaluation data, and training data unless each
+  // has its own. 0: none.
+  int64_t train_samples = 0;
+  int64_t evaluation_samples = 0;
   // States of at most so many bytes are given at once, larger ones in the background. Equal on all.
   int64_t at_once_bytes = INT64_MAX;
 };
@@ -27,8 +31,9 @@ struct AlignmentOptions {
 // parameters and velocity later, from the member named in the answer: by rank, -1 for those that
 // hold them (StateTransfer). Givers take turns.
 //
-// kTransient when no member is whole, kBug when members claim the same round with different bits;
-// the collective's error when it fails, with nothing changed for good.
+// kTransient when no member is whole, kData when shared data are not equally large on all members,
+// for a position would then mean another sample on each; kBug when members claim the same round
+// with different bits; the collective's error when it fails, with nothing changed for good.
 template <typename T>
 [[nodiscard]] Result<std::vector<int>> AlignStates(Collective& collective, Replica<T>& replica,
                                                    TrainingState& state,

@@ -101,6 +101,16 @@ void CheckpointSaver<T>::AbandonPending() {
 }
 
 template <typename T>
+void CheckpointSaver<T>::DiscardPending(int rank) {
+  const int64_t round = pending_->round;
+  AbandonPending();
+  if (rank != 0) return;
+  const Status removed = checkpoint::CheckpointDirectory(directory_).Discard(round);
+  if (!removed.ok())
+    LogWarning("training", "a checkpoint could not be removed: " + removed.error().message);
+}
+
+template <typename T>
 Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
                                 const RoundSettings& settings, int rank, int ranks) {
   if (const Status before = writer_.Finish(); !before.ok())

@@ -34,6 +34,8 @@ class CheckpointSaver {
   Status Recover();
   // Forgets a checkpoint that was not committed, after waiting for its files.
   void AbandonPending();
+  // The same once all ranks have passed Finish; the lowest removes what was written of it.
+  void DiscardPending(int rank);
 
   // Copies what is to be saved and writes it in the background. A failure of the one before is
   // logged, and forgotten.

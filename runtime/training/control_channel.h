@@ -30,7 +30,7 @@ struct OwnWork {
 class ControlChannel {
  public:
   virtual ~ControlChannel() = default;
-  // All plans known so far, by first_round.
+  // All plans known so far that may still govern a round, by first_round.
   virtual std::vector<Plan> Plans() = 0;
   virtual BoundaryRequest Requested() = 0;
   virtual void Report(const RoundReport& report) = 0;

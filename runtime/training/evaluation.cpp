@@ -17,6 +17,13 @@ namespace {
 
 enum Sum { kLosses, kRightOnes, kAllPredictions, kAllSamples, kSums };
 
+// Of `n` samples, where the share of `rank` begins.
+int64_t ShareBegin(int64_t n, std::span<const int64_t> weights, int64_t rank) {
+  const auto total = std::accumulate(weights.begin(), weights.end(), int64_t{0});
+  const auto before = std::accumulate(weights.begin(), weights.begin() + rank, int64_t{0});
+  return static_cast<int64_t>(static_cast<__int128>(n) * before / total);
+}
+
 template <typename T>
 std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views,
                                   const Dataset& dataset, int64_t begin, int64_t end, int64_t batch,
@@ -49,17 +56,18 @@ std::array<double, kSums> SumOver(Model& model, const GradientComputer<T>& views
 
 template <typename T>
 Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views,
-                                  const Dataset& dataset, int64_t batch, Collective& collective,
+                                  const Dataset& dataset, int64_t batch,
+                                  std::span<const int64_t> weights, Collective& collective,
                                   const std::function<void(const OwnWork&)>& begins) {
-  const int64_t n = dataset.size(), ranks = collective.size(), rank = collective.rank();
+  const int64_t n = dataset.size(), rank = collective.rank();
   std::array<double, kSums> sums{};
   Status summed;
   model.SetTraining(false);
   for (bool again = true; again;) {
     again = false;
     try {
-      sums = SumOver(model, views, dataset, rank * n / ranks, (rank + 1) * n / ranks,
-                     std::max<int64_t>(1, batch), begins);
+      sums = SumOver(model, views, dataset, ShareBegin(n, weights, rank),
+                     ShareBegin(n, weights, rank + 1), std::max<int64_t>(1, batch), begins);
     } catch (const std::exception& e) {
       again = IsOutOfMemory(e) && batch > 1;
       batch = (batch + 1) / 2;
@@ -72,7 +80,7 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
   begins({});
   model.SetTraining(true);
   LONGSTRIDE_RETURN_IF_ERROR(summed);
-  if (ranks > 1)
+  if (collective.size() > 1)
     LONGSTRIDE_RETURN_IF_ERROR(
         collective.AllReduceSum(std::span<double>(sums), Purpose::kEvaluation));
   return EvaluationResult{.loss = sums[kLosses] / std::max(1.0, sums[kAllSamples]),
@@ -80,10 +88,10 @@ Result<EvaluationResult> Evaluate(Model& model, const GradientComputer<T>& views
 }
 
 template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<float>&, const Dataset&,
-                                           int64_t, Collective&,
+                                           int64_t, std::span<const int64_t>, Collective&,
                                            const std::function<void(const OwnWork&)>&);
 template Result<EvaluationResult> Evaluate(Model&, const GradientComputer<double>&, const Dataset&,
-                                           int64_t, Collective&,
+                                           int64_t, std::span<const int64_t>, Collective&,
                                            const std::function<void(const OwnWork&)>&);
 
 }  // namespace longstride

@@ -109,6 +109,17 @@ Status RoundEngine<T>::LoadState(int rank) {
 }
 
 template <typename T>
+Status RoundEngine<T>::RecoverCheckpoints() {
+  const Status recovered = saver_->Recover();
+  if (recovered.ok()) return {};
+  // A path that cannot work is found early. Once rounds are committed a checkpoint is not worth the
+  // run, and the disk may be back by the next one.
+  if (state_.generation.counter == 0) return recovered;
+  LogWarning("training", "the checkpoints' folder: " + recovered.error().message);
+  return {};
+}
+
+template <typename T>
 int64_t RoundEngine<T>::EpochSamples() const {
   if (shards_.empty()) return train_->size();
   int64_t sum = 0;
@@ -141,11 +152,14 @@ Result<Outcome> RoundEngine<T>::Run(const Generation& generation, Collective& co
 template <typename T>
 Result<std::vector<int>> RoundEngine<T>::Align(Collective& collective, bool in_background) {
   const int64_t held = round();
+  const bool shared = options_.job.spec.data.placement == DataPlacement::kShared;
   LONGSTRIDE_ASSIGN_OR_RETURN(
       std::vector<int> givers,
       AlignStates(collective, replica_, state_,
                   {.whole = whole_,
                    .finished = Finished(),
+                   .train_samples = shared ? train_->size() : 0,
+                   .evaluation_samples = evaluation_ ? evaluation_->size() : 0,
                    .at_once_bytes = in_background ? options_.state_at_once_bytes : INT64_MAX}));
   whole_ = givers[static_cast<size_t>(collective.rank())] < 0;
   held_round_ = held;
@@ -171,7 +185,7 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
         shards_, AgreeOnShards(job, generation.members, train_->size(), collective, state_));
   }
   // All members have let go of their files, and none writes before the first round's exchange.
-  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->Recover());
+  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(RecoverCheckpoints());
 
   const MeasurementPlan measure = PlanMeasurements(job, ranks);
   const bool observe = measure.between || measure.within;

@@ -58,7 +58,7 @@ class RoundEngine final : public Engine {
     Synchronizer<T> synchronizer;
     StateTransfer<T> transfer;
     LocalRoundOptions options;
-    std::vector<Plan> plans;  // known to this worker
+    std::vector<Plan> plans;  // known to this worker, of those that may still govern a round
     int64_t agreed = 0;       // plan version that every member has
     bool checkpoint_overdue = false;
   };
@@ -66,6 +66,8 @@ class RoundEngine final : public Engine {
   Result<Outcome> RunGeneration(const Generation& generation, Collective& collective,
                                 ControlChannel& control);
   Status LoadState(int rank);
+  // Clears what interrupted runs left of checkpoints.
+  Status RecoverCheckpoints();
   // Members get one state, at once or, where that may wait, in the background of the next rounds.
   Result<std::vector<int>> Align(Collective& collective, bool in_background);
   // A generation begins: the round that was pending when the last one broke, if any member has it.
@@ -78,7 +80,7 @@ class RoundEngine final : public Engine {
   // From the end of the local steps to the report. When a peer is lost the round becomes pending.
   Result<BoundaryRequest> Synchronize(Context& context, RoundWork work, StepZero<T>* step_zero,
                                       RankSlot slot, RoundReport report, Stopwatch& watch);
-  // Books the round: cursor, next batch, plan history; the report's common part.
+  // Books the round: cursor, next batch, plan; the report's common part.
   Status Advance(Context& context, const RoundWork& work, const Exchange& exchange,
                  RoundReport& report);
   // What is due at this boundary. `stop`: no round follows.

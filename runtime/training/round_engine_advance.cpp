@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/base/format.h"
+#include "core/protocol/superseded_plans.h"
 #include "runtime/training/round_engine.h"
 
 namespace longstride {
@@ -37,9 +38,10 @@ Status RoundEngine<T>::Advance(Context& context, const RoundWork& work, const Ex
   int64_t agreed = INT64_MAX;
   for (const RankSlot& slot : exchange.slots) agreed = std::min(agreed, slot.newest_plan);
   context.agreed = std::max(context.agreed, agreed);
-  if (state_.plans.empty() || state_.plans.back().version != settings.plan.version) {
-    state_.plans.push_back(settings.plan);
-    state_.plans.back().first_round = settings.number;
+  DropSuperseded(context.plans, settings.plan.version);
+  if (!state_.plan || state_.plan->version != settings.plan.version) {
+    state_.plan = settings.plan;
+    state_.plan->first_round = settings.number;
   }
   state_.round = settings.number;
   state_.generation = context.generation.id;

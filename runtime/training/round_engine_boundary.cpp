@@ -57,12 +57,15 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
     return {};
   // A round completed after its generation has the plan of other members.
   int64_t cap = gradients_.memory_cap();
-  if (settings.plan.shares.size() == context.generation.members.size())
+  std::vector<int64_t> weights(context.generation.members.size(), 1);
+  if (settings.plan.shares.size() == weights.size()) {
     cap = std::min(cap, settings.plan.shares[context.options.rank].micro_batch_cap);
+    weights = settings.local_batches;  // as fast as they train they evaluate
+  }
   replica_.flat().ToDevice();
   LONGSTRIDE_ASSIGN_OR_RETURN(const EvaluationResult result,
                               longstride::Evaluate(replica_.model(), gradients_, *evaluation_,
-                                                   std::min(kEvaluationBatch, cap),
+                                                   std::min(kEvaluationBatch, cap), weights,
                                                    context.collective, context.options.begins));
   state_.evaluations = marks;
   report.evaluation_loss = result.loss;
@@ -99,7 +102,7 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
     LONGSTRIDE_RETURN_IF_ERROR(
         context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
     if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
-    saver_->AbandonPending();
+    saver_->DiscardPending(rank);
     return {};
   };
   if (saver_->pending()) {

@@ -221,7 +221,7 @@ uint64_t ScheduleDigest(const TrainingState& state) {
 
 nlohmann::json ToJson(const TrainingState& state) {
   nlohmann::json plans = nlohmann::json::array();
-  for (const Plan& plan : state.plans) plans.push_back(PlanToJson(plan));
+  if (state.plan) plans.push_back(PlanToJson(*state.plan));
   const NoiseAverages& average = state.growth.average;
   return {{"round", state.round},
           {"generation", {state.generation.term, state.generation.counter}},
@@ -299,7 +299,8 @@ Result<TrainingState> TrainingStateFromJson(const nlohmann::json& json) {
     state.progress = Real(json.at("progressBits"));
     state.evaluations = json.at("evaluations").get<int64_t>();
     state.target_reached = json.at("targetReached").get<bool>();
-    for (const auto& plan : json.at("plans")) state.plans.push_back(PlanFromJson(plan));
+    // Older checkpoints have all plans of the run, in their order.
+    for (const auto& plan : json.at("plans")) state.plan = PlanFromJson(plan);
     return state;
   } catch (const nlohmann::json::exception& e) {
     return DataError(Format("the checkpoint's training state is damaged: %s", e.what()));

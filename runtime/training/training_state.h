@@ -1,11 +1,12 @@
-// What is committed at a round's end besides tensors: the cursor, the batch schedule, the plan
-// history. The same on every worker, a plain value, part of the checkpoint. And the pure functions
+// What is committed at a round's end besides tensors: the cursor, the batch schedule, the plan.
+// The same on every worker, a plain value, part of the checkpoint. And the pure functions
 // from it to the next round.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -29,8 +30,7 @@ struct TrainingState {
   double progress = 0;
   int64_t evaluations = 0;  // evaluation marks (multiples of everySamples) that were evaluated
   bool target_reached = false;
-  std::vector<Plan>
-      plans;  // those that governed rounds; first_round = the first that each really governed
+  std::optional<Plan> plan;  // of the last round; first_round = the first that it really governed
 };
 
 // A round as it will be run, the same on every worker.

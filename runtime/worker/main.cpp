@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/base/log.h"
+#include "core/base/open_files.h"
 #include "runtime/profile/limits.h"
 #include "runtime/worker/process_setup.h"
 #include "runtime/worker/worker.h"
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   const WorkerOptions& options = std::get<WorkerOptions>(parsed);
 
   CatchStopSignals();
+  RaiseOpenFileLimit();
   KeepFreedMemory();
   SetComputeThreads(options.threads > 0 ? options.threads : ThreadCount(ReadMachineLimits()));
 

@@ -369,6 +369,31 @@ TEST_F(ElasticTest, WhenNotAllComeBackThoseWhoDidBeginAfterAWhile) {
   EXPECT_EQ(Members(), "0");
 }
 
+TEST_F(ElasticTest, TheWaitForTheOthersBeginsWhenTheFirstIsBack) {
+  Make(2);
+  JoinAll();
+  Die(0);
+  Die(1);
+  Pass(seconds(60));  // as long as a pod may take to start
+  Rejoin(0, "2");
+  EXPECT_EQ(Of<GenerationFormedEvent>(events_).size(), 1u);
+  Rejoin(1, "2");
+  EXPECT_EQ(Of<GenerationFormedEvent>(events_).size(), 2u);
+  EXPECT_EQ(Members(), "0 1");
+}
+
+TEST_F(ElasticTest, WhoDiesWhileItWaitsForTheOthersEndsTheWait) {
+  Make(2);
+  JoinAll();
+  Die(0);
+  Die(1);
+  Rejoin(0, "2");
+  Die(0);
+  Pass(seconds(60));
+  Rejoin(0, "3");
+  EXPECT_EQ(Of<GenerationFormedEvent>(events_).size(), 1u);
+}
+
 TEST_F(ElasticTest, ALossAmongThoseWhoHaveFinishedDoesNotMatter) {
   Make(2);
   JoinAll();

@@ -144,6 +144,24 @@ TEST(Planner, PlansAreAtLeastThreeRoundsApart) {
   for (size_t i = 1; i < issued.size(); ++i) EXPECT_GE(issued[i] - issued[i - 1], 3);
 }
 
+TEST(Planner, KeepsOnlyPlansThatMayStillGovernARound) {
+  Planner planner(MakeJob(2).spec, {}, 0);
+  ASSERT_TRUE(planner.Begin(TwoAlike(), 1).ok());
+  std::vector<Plan> issued = planner.plans();
+  size_t governing = 0;
+  for (int64_t round = 1; round <= 1000; ++round) {  // the load moves from one worker to the other
+    while (governing + 1 < issued.size() && issued[governing + 1].first_round <= round) ++governing;
+    const bool first = round / 40 % 2 == 0;
+    RoundRecord record = MakeRecord(
+        round, {32, 32}, {Profiled(32) * (first ? 4 : 1), Profiled(32) * (first ? 1 : 4)}, 0.001);
+    for (RoundReport& report : record.reports) report.plan_version = issued[governing].version;
+    if (const auto plan = planner.Observe(record)) issued.push_back(*plan);
+    ASSERT_LE(planner.plans().size(), 2u) << round;
+    EXPECT_EQ(planner.plans().front().version, issued[governing].version);
+  }
+  EXPECT_GE(issued.size(), 20u);
+}
+
 TEST(Planner, TheLinksTimeIsThatOfTheMemberThatWaitedLeast) {
   TrainingJob job = MakeJob(2);
   job.spec.training.local_steps.policy = LocalStepsPolicy::kAuto;

@@ -118,6 +118,17 @@ TEST(CheckpointDirectory, CommitOfAnEarlierRoundEndsTheHistoryAfterIt) {
   EXPECT_THAT(*directory.List(), ElementsAre(10, 15));
 }
 
+TEST(CheckpointDirectory, ACommitWhoseNameWasToBeTakenIsACheckpointAsAnyOther) {
+  TemporaryFolder folder;
+  CheckpointDirectory directory(folder.path());
+  for (int64_t round : {10, 20}) ASSERT_TRUE(WriteRound(directory, round).ok());
+  std::filesystem::rename(directory.RoundPath(20), directory.RoundPath(20) + ".replaced");
+  EXPECT_THAT(*directory.List(), ElementsAre(10, 20));
+  EXPECT_EQ(Latest(directory).round, 20);
+  ASSERT_TRUE(WriteRound(directory, 15).ok());  // which ends the history after it
+  EXPECT_THAT(NamesIn(folder.path()), ElementsAre("round-00000010", "round-00000015"));
+}
+
 TEST(CheckpointDirectory, FilesOfRanksThatAreGoneDoNotEnterACommit) {
   TemporaryFolder folder;
   CheckpointDirectory directory(folder.path());
@@ -251,6 +262,10 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
       }
 
       CheckpointDirectory after(folder.path(), FastFileSystem());
+      const auto found = after.LoadLatest();  // who resumes looks before anybody has tidied up
+      ASSERT_TRUE(found.ok()) << found.error().message;
+      EXPECT_TRUE(found->warnings.empty()) << found->warnings.front();
+      if (found->checkpoint) ExpectWhole(*found->checkpoint);
       ASSERT_TRUE(after.Recover().ok());
       const auto latest = after.LoadLatest();
       ASSERT_TRUE(latest.ok()) << latest.error().message;
@@ -260,6 +275,10 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
         EXPECT_THAT(scenario.allowed, testing::Contains(latest->checkpoint->round));
       } else {
         EXPECT_TRUE(scenario.before.empty()) << "a committed checkpoint is lost";
+      }
+      ASSERT_EQ(found->checkpoint.has_value(), latest->checkpoint.has_value());
+      if (found->checkpoint) {
+        EXPECT_EQ(found->checkpoint->state, latest->checkpoint->state);
       }
       for (const std::string& name : NamesIn(folder.path())) {
         EXPECT_EQ(name.find('.'), std::string::npos) << name << " is left after Recover";

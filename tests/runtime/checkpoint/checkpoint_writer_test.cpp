@@ -124,6 +124,16 @@ TEST(CheckpointWriter, FailureComesWithTheNextCallAndThenItWorksOn) {
   EXPECT_EQ(*directory.List(), std::vector<int64_t>{3});
 }
 
+TEST(CheckpointWriter, NothingStaysOfWhatCannotBeCommitted) {
+  TemporaryFolder folder;
+  CheckpointWriter writer{CheckpointDirectory(folder.path())};
+  CheckpointRequest request = RequestOf(1);
+  request.commit->files.emplace_back("rank-000.safetensors");  // which nobody has written
+  ASSERT_TRUE(writer.Submit(std::move(request)).ok());
+  EXPECT_FALSE(writer.Finish().ok());
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
 // Two ranks, each with its writer; the commit comes from the lowest after both are done.
 TEST(CheckpointWriter, RanksWriteApartAndTheLowestCommits) {
   TemporaryFolder folder;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/runtime/data/files.h"
 
 namespace longstride::data {
@@ -86,6 +88,31 @@ TEST(Npy, FloatingPointTargetsMakeARegression) {
   pair->train->Read(std::vector<int64_t>{1, 0}, batch);
   EXPECT_EQ(batch.targets, (std::vector<float>{4, 5, 6, 1, 2, 3}));
   EXPECT_TRUE(batch.labels.empty());
+}
+
+void ExpectBrokenFeature(const std::string& descr, const std::string& elements, size_t at,
+                         const std::string& found) {
+  TemporaryFolder folder;
+  for (const char* part : {"train", "test"})
+    folder.Write(std::string(part) + "_y.npy", Npy("<i8", "(3,)", Little<int64_t>({0, 1, 0})));
+  const std::string x = Npy(descr, "(3, 2)", elements);
+  folder.Write("train_x.npy", x);
+  folder.Write("test_x.npy", x);
+  const auto pair = OpenDatasets(SpecOf(folder.path()), 1);
+  ASSERT_FALSE(pair.ok());
+  EXPECT_EQ(pair.error().code, ErrorCode::kData);
+  const size_t offset = x.size() - elements.size() + at;
+  EXPECT_NE(pair.error().message.find("train_x.npy: byte " + std::to_string(offset) +
+                                      ": found a feature that is " + found),
+            std::string::npos)
+      << pair.error().message;
+}
+
+TEST(Npy, FeaturesThatAreNotFiniteAreNamedWithTheirPlace) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  ExpectBrokenFeature("<f4", Little<float>({0, 1, 2, nan, 4, 5}), 3 * 4, "nan");
+  ExpectBrokenFeature("<f8", Little<double>({0, 1, 2, 3, 4, -infinity}), 5 * 8, "-inf");
 }
 
 TEST(Npy, VersionTwoHasAFourByteHeaderLength) {

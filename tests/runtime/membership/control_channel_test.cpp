@@ -219,6 +219,48 @@ TEST_F(ControlChannelTest, RegistersWithTheOldestReportsThatABodyHoldsAndSendsTh
   EXPECT_GE(sent.size(), kRounds - told.reports.size());
 }
 
+// Plan v is due in round v.
+std::vector<Plan> ManyPlans(int64_t count) {
+  std::vector<Plan> plans;
+  for (int64_t v = 1; v <= count; ++v) plans.push_back({v, v, std::vector<PlanShare>(16), 0.1});
+  return plans;
+}
+
+TEST_F(ControlChannelTest, ForgetsPlansThatCanGovernNoRoundAnyMore) {
+  auto channel = MakeChannel();
+  constexpr int64_t kRounds = 5000;  // whose plans together are too long for a body
+  channel->Enter(MakeGeneration(1, ManyPlans(kRounds)), 0);
+  client_->FailReports(1 << 30, TransientError("refused"));
+  for (int64_t round = 1; round <= kRounds; ++round) {
+    RoundReport report = MakeReport({1, 1}, round, 0, 1);
+    report.plan_version = round;
+    channel->Report(report);
+  }
+  client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
+  const RegisterRequest told = client_->AwaitRegistration();
+  EXPECT_LT(ToJsonText(told).size(), HttpServerOptions().max_body_bytes);
+  ASSERT_TRUE(told.generation.has_value());
+  ASSERT_EQ(told.generation->plans.size(), 1u);
+  EXPECT_EQ(told.generation->plans[0].version, kRounds);
+  EXPECT_FALSE(told.reports.empty());
+}
+
+TEST_F(ControlChannelTest, RegistersWithFewerReportsWhereThePlansAreLong) {
+  auto channel = MakeChannel();
+  channel->Enter(MakeGeneration(1, ManyPlans(2000)), 0);
+  client_->FailReports(1 << 30, TransientError("refused"));
+  for (int64_t round = 1; round <= 2000; ++round) {  // all under the first plan
+    RoundReport report = MakeReport({1, 1}, round, 0, 1);
+    for (int64_t i = 0; i < 100; ++i) report.holes.push_back({1000000 + 2 * i, 1000001 + 2 * i});
+    channel->Report(report);
+  }
+  client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
+  const RegisterRequest told = client_->AwaitRegistration();
+  EXPECT_LT(ToJsonText(told).size(), HttpServerOptions().max_body_bytes);
+  EXPECT_EQ(told.generation->plans.size(), 2000u);
+  EXPECT_FALSE(told.reports.empty());
+}
+
 TEST_F(ControlChannelTest, EndsAtOnceThoughReportsAreWaiting) {
   auto channel = MakeChannel();
   channel->Enter(MakeGeneration(1), 0);

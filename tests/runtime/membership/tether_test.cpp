@@ -2,7 +2,12 @@
 // how long it takes.
 #include "runtime/membership/tether.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <mutex>
@@ -87,6 +92,32 @@ TEST(Tether, WorksOverIpv6) {
   a.Watch(1, 0, {a.AsMember(0, "::1"), b.AsMember(1, "::1")});
   b.tether().Stop();
   a.Await(1, {1});
+}
+
+TEST(Tether, AGuestThatCameWhileNoDescriptorWasLeftIsAnsweredOnceOneIs) {
+  const End host;
+  const int guest = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_GE(guest, 0);
+  const int lowest_free = dup(guest);
+  ASSERT_GE(lowest_free, 0);
+  close(lowest_free);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none_left{static_cast<rlim_t>(lowest_free), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(host.AsMember(0).tether_port));
+  const int connected = connect(guest, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  char byte = 'p';
+  const ssize_t sent = send(guest, &byte, 1, MSG_NOSIGNAL);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(connected, 0);
+  EXPECT_EQ(sent, 1);
+  EXPECT_EQ(recv(guest, &byte, 1, 0), 1);
+  close(guest);
 }
 
 TEST(Tether, AnAddressOfAnotherMachineIsTheUsersFault) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 
 #include "cluster.h"
@@ -69,6 +70,41 @@ TEST(OwnWork, IsEachLocalStepAndEachBatchOfAnEvaluationAndNothingThatWaitsForOth
                                                            {Kind::kNone, 0}}));
     EXPECT_EQ(at_work[static_cast<size_t>(r)], 0);
   }
+}
+
+// How many samples were read.
+class CountedDataset final : public Dataset {
+ public:
+  explicit CountedDataset(std::shared_ptr<const Dataset> from) : from_(std::move(from)) {}
+  int64_t size() const override { return from_->size(); }
+  const DataShape& shape() const override { return from_->shape(); }
+  void Read(std::span<const int64_t> indices, Batch& batch) const override {
+    from_->Read(indices, batch);
+    read_ += static_cast<int64_t>(indices.size());
+  }
+  int64_t read() const { return read_; }
+
+ private:
+  std::shared_ptr<const Dataset> from_;
+  mutable std::atomic<int64_t> read_ = 0;
+};
+
+TEST(Evaluation, IsDealtInProportionToTheBatchesOfTheWorkers) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 32;  // one round, and the evaluation at the end
+  const std::vector<std::shared_ptr<const Dataset>> train = {TrainingSet(job)};
+  const auto fast = std::make_shared<CountedDataset>(EvaluationSet(job));
+  const auto slow = std::make_shared<CountedDataset>(EvaluationSet(job));
+  Cluster alone(job, 1), both(job, train, "", fast);
+  both.Adopt(Cluster(job, train, "", slow));
+  alone.RunToEnd({EqualPlan(1)});
+  both.RunToEnd({ExactPlan({30, 2})});
+  EXPECT_EQ(fast->read(), 101 * 30 / 32);
+  EXPECT_EQ(slow->read(), 101 - 101 * 30 / 32);
+  const RoundReport& report = both.reports().back();
+  ASSERT_TRUE(report.evaluation_loss.has_value());
+  EXPECT_EQ(report.evaluation_loss, both.reports(1).back().evaluation_loss);
+  EXPECT_NEAR(*report.evaluation_loss, *alone.reports().back().evaluation_loss, 1e-9);
 }
 
 TEST(Evaluation, HappensWhenTheCursorCrossesAMultipleAndAtTheEnd) {

@@ -179,6 +179,42 @@ TEST(NewGeneration, BringsANewcomerToTheMostAdvancedState) {
   EXPECT_EQ(cluster.Parameters(2), cluster.Parameters(0));
 }
 
+// A job like `job` whose data are of other sizes.
+TrainingJob WithSamples(TrainingJob job, int64_t train, int64_t evaluation) {
+  job.spec.data.synthetic.samples = train;
+  job.spec.data.synthetic.evaluation_samples = evaluation;
+  return job;
+}
+
+void ExpectDataError(const std::vector<Result<Outcome>>& outcomes, const std::string& what) {
+  for (const auto& outcome : outcomes) {
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().code, ErrorCode::kData);
+    EXPECT_NE(outcome.error().message.find(what), std::string::npos) << outcome.error().message;
+  }
+}
+
+TEST(SharedData, OfUnlikeSizesAreRefusedBeforeTheFirstRound) {
+  const TrainingJob job = SmallJob();
+  Cluster cluster(job, {TrainingSet(job), TrainingSet(WithSamples(job, 500, 101))});
+  ExpectDataError(cluster.Run({EqualPlan(2)}),
+                  "rank 1 reads 500 training samples, rank 0 512: data.path must hold the same");
+  for (int r = 0; r < 2; ++r) EXPECT_TRUE(cluster.reports(r).empty());
+
+  Cluster other(job, 1);
+  other.Adopt(Cluster(WithSamples(job, 512, 100), 1));
+  ExpectDataError(other.Run({EqualPlan(2)}), "rank 1 reads 100 evaluation samples, rank 0 101");
+}
+
+TEST(SharedData, ANewcomersAreComparedToo) {
+  const TrainingJob job = FixedJob();
+  Cluster cluster(job, 2);
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(2)})) ASSERT_TRUE(outcome.ok());
+  cluster.Adopt(Cluster(WithSamples(job, 500, 101), 1));
+  ExpectDataError(cluster.Run({EqualPlan(3, 2, 4)}, 2), "rank 2 reads 500 training samples");
+}
+
 TEST(NotFinite, AnUpdateContributesNothingAndItsSamplesAreDiscarded) {
   TrainingJob job = MomentumJob();
   job.spec.training.batch.policy = BatchPolicy::kFixed;

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <utility>
 
 #include "cluster.h"
 
@@ -186,25 +188,37 @@ TEST(Resuming, RefusesACheckpointOfAnotherModel) {
   EXPECT_EQ(outcomes[0].error().code, ErrorCode::kData);
 }
 
-// A disk that takes nothing while rounds 3 to 6 are exchanged: a file stands where the folder was.
+// From here on the disk takes nothing: a file stands where the folder was.
+void Break(const std::string& folder) {
+  std::filesystem::rename(folder, folder + ".aside");
+  std::ofstream(folder) << "full";
+}
+
+void Mend(const std::string& folder) {
+  std::filesystem::remove(folder);
+  std::filesystem::rename(folder + ".aside", folder);
+}
+
+// A disk that breaks in one exchange of updates and is mended in another.
 class FailingDisk final : public ForwardingCollective {
  public:
-  FailingDisk(std::unique_ptr<Collective> to, std::string folder)
-      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  FailingDisk(std::unique_ptr<Collective> to, std::string folder, int breaks = 3, int mended = 7)
+      : ForwardingCollective(std::move(to)),
+        folder_(std::move(folder)),
+        breaks_(breaks),
+        mended_(mended) {}
   Status AllReduceSum(std::span<double> data, Purpose purpose) override {
-    if (purpose == Purpose::kModel && ++rounds_ == 3) {
-      std::filesystem::rename(folder_, folder_ + ".aside");
-      std::ofstream(folder_) << "full";
-    }
-    if (purpose == Purpose::kModel && rounds_ == 7) {
-      std::filesystem::remove(folder_);
-      std::filesystem::rename(folder_ + ".aside", folder_);
+    if (purpose == Purpose::kModel) {
+      ++rounds_;
+      if (rounds_ == breaks_) Break(folder_);
+      if (rounds_ == mended_) Mend(folder_);
     }
     return ForwardingCollective::AllReduceSum(data, purpose);
   }
 
  private:
   const std::string folder_;
+  const int breaks_, mended_;
   int rounds_ = 0;
 };
 
@@ -236,6 +250,79 @@ TEST(Checkpointing, ADiskThatTakesNothingForAWhileCostsCheckpointsAndNotTheRun) 
   Cluster resumed(job, 2, folder);
   ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
   EXPECT_EQ(resumed.engine(0).round(), 12);
+}
+
+TEST(Checkpointing, ADiskThatFailsWhileAGenerationBeginsCostsNoRun) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 12 * 32;
+  const std::string folder = FreshFolder("failing-reform") + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  Cluster cluster(job, 2, folder);
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(2)})) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, Outcome::kReformed);
+  }
+  Break(folder);
+  cluster.channel(0).stop_at_call = 0;
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2, 2, 4)}, 2, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<FailingDisk>(std::move(c), folder, 0, 4);
+      });
+  for (const auto& outcome : outcomes) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, Outcome::kCompleted);
+  }
+  Cluster resumed(job, 2, folder);
+  ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
+  EXPECT_EQ(resumed.engine(0).round(), 12);
+}
+
+TEST(Checkpointing, AFolderThatCannotBeIsAnErrorBeforeTheFirstRound) {
+  const std::string folder = FreshFolder("no-folder") + "/checkpoints";
+  std::ofstream(folder) << "in its place";
+  Cluster cluster(SmallJob(), 2, folder);
+  const auto outcomes = cluster.Run({EqualPlan(2)});
+  ASSERT_FALSE(outcomes[0].ok());
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kUser) << outcomes[0].error().message;
+  EXPECT_TRUE(cluster.reports().empty());
+}
+
+// A disk that does not take rank 1's part of the first checkpoint, of round 2.
+class FullForOneFile final : public ForwardingCollective {
+ public:
+  FullForOneFile(std::unique_ptr<Collective> to, std::string folder)
+      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    // A folder stands where the file would be created.
+    if (purpose == Purpose::kModel && !std::exchange(done_, true))
+      std::filesystem::create_directories(folder_ + "/round-00000002.partial/rank-001.safetensors");
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::string folder_;
+  bool done_ = false;
+};
+
+TEST(Checkpointing, NothingStaysOfACheckpointThatOneRankCouldNotWrite) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 6 * 32;
+  job.spec.checkpoint.every_rounds = 2;
+  const std::string folder = FreshFolder("failing-rank");
+  Cluster cluster(job, 2, folder);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<FullForOneFile>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.insert(entry.path().filename());
+  EXPECT_EQ(names, (std::set<std::string>{"round-00000004", "round-00000006"}));
 }
 
 // The next generation may be the first of another coordinator.

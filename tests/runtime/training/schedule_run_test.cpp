@@ -313,6 +313,17 @@ TEST(AutomaticLocalSteps, FollowThePlansTimes) {
   EXPECT_EQ(cluster.reports()[0].local_steps, 9);
 }
 
+TEST(TrainingState, OfACheckpointThatHoldsAllPlansOfTheRunHasTheLast) {
+  TrainingState state;
+  state.plan = EqualPlan(2);
+  nlohmann::json json = ToJson(state);
+  state.plan = ExactPlan({3, 4}, 2, 9);
+  json["plans"].push_back(ToJson(state)["plans"][0]);
+  const auto back = TrainingStateFromJson(json);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(ToJson(*back), ToJson(state));
+}
+
 TEST(TrainingState, SurvivesJsonBitForBit) {
   TrainingState state;
   state.round = 41;
@@ -323,7 +334,7 @@ TEST(TrainingState, SurvivesJsonBitForBit) {
       .batch = 96, .observed = 40, .skipped = 1, .average = {0.1, std::nan(""), -1.0 / 3, 1e300}};
   state.progress = 1.0 / 3;
   state.evaluations = 2;
-  state.plans = {EqualPlan(2), ExactPlan({3, 4}, 2, 9)};
+  state.plan = ExactPlan({3, 4}, 2, 9);
   const auto back = TrainingStateFromJson(nlohmann::json::parse(ToJson(state).dump()));
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(ToJson(*back), ToJson(state));
