@@ -82,7 +82,8 @@ kube::Outcome Reconciler::Reconcile(const kube::ObjectKey& key, const std::stop_
   const TimePoint began = clock_.Now();
   times_.Begin();
   const kube::Outcome outcome = Look(key, stop);
-  times_.End(clock_.Now() - began, ResultOf(outcome));
+  times_.End(clock_.Now() - began, ResultOf(outcome),
+             outcome.kind == kube::Outcome::Kind::kTerminal);
   return outcome;
 }
 
