@@ -121,6 +121,7 @@ struct WorkerDefaults {
   std::string ca_bundle;        // PEM, of the coordinator's certificate
   // NetworkPolicy peers that may reach workers' metrics; empty: anybody.
   nlohmann::json metrics_from = nlohmann::json::array();
+  std::string version{};  // the controller's own, for the labels of what it makes
 };
 
 struct Observed {
