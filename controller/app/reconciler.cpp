@@ -193,6 +193,12 @@ void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOption
     seen.insert(made.view.uid);
   }
   std::erase_if(memory.deleting, [&](const std::string& each) { return !seen.contains(each); });
+  for (const PodView& pod : o.pods) {
+    if (!pod.ours) continue;
+    int64_t& highest = memory.incarnations[pod.place];
+    highest = std::max(highest, pod.incarnation);
+  }
+  o.incarnations = memory.incarnations;
 }
 
 bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions& call) {
