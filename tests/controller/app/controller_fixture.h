@@ -1,4 +1,4 @@
-// A controller and an API server of its own: tests play kubectl, kubelet and quota.
+// Controllers and an API server of their own: tests play kubectl, kubelet and quota.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,9 +15,9 @@
 
 namespace longstride {
 
-class ControllerTest : public ::testing::Test {
+class ControllerWorld {
  protected:
-  ControllerTest() : service_(clock_) {
+  ControllerWorld() : service_(clock_) {
     auto started = kube::FakeApiServer::Start();
     if (!started.ok()) throw std::runtime_error(started.error().message);
     server_ = std::move(*started);
@@ -25,6 +25,11 @@ class ControllerTest : public ::testing::Test {
   }
 
   [[nodiscard]] std::unique_ptr<Controller> Start(const std::string& identity = "first") {
+    return Start(identity, service_);
+  }
+  // Replicas that are there at the same time have a service each.
+  [[nodiscard]] std::unique_ptr<Controller> Start(const std::string& identity,
+                                                  CoordinatorService& service) {
     ControllerConfig config;
     config.leadership.threads = 2;
     config.leadership.poll = std::chrono::milliseconds(10);
@@ -33,11 +38,13 @@ class ControllerTest : public ::testing::Test {
     config.leadership.reconciler.unseen = unseen_;
     config.lease.key = {"operators", "longstride"};
     config.lease.identity = identity;
+    config.lease.lease_duration = lease_duration_;
+    config.lease.renew_deadline = lease_duration_ * 2 / 3;
     config.lease.retry_period = std::chrono::milliseconds(50);
     config.service = "longstride-coordinator";
     config.address = "10.0.0.7";
     config.port = 8443;
-    return std::make_unique<Controller>(config, *client_, service_, clock_);
+    return std::make_unique<Controller>(config, *client_, service, clock_);
   }
 
   // lab/demo, with two workers.
@@ -95,11 +102,14 @@ class ControllerTest : public ::testing::Test {
   }
 
   SystemClock clock_;
+  Duration lease_duration_ = std::chrono::seconds(15);
   Duration unseen_ = std::chrono::seconds(60);
   std::function<std::string()> ca_bundle_ = [] { return std::string("PEM"); };
   std::unique_ptr<kube::FakeApiServer> server_;
   std::unique_ptr<kube::Client> client_;
   CoordinatorService service_;
 };
+
+class ControllerTest : public ::testing::Test, protected ControllerWorld {};
 
 }  // namespace longstride
