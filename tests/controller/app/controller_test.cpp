@@ -149,14 +149,18 @@ TEST_F(ControllerTest, AWebhookThatIsAwayIsNamedAndPodsComeWhenItIsBack) {
   EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
 }
 
-TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
-  unseen_ = Duration::zero();  // each look misses the pods at once
+kube::FakeFault StuckPodWatch() {
   kube::FakeFault stuck;
   stuck.path_contains = "/pods";
   stuck.watch = true;
   stuck.times = -1;
   stuck.delay = std::chrono::hours(1);
-  server_->AddFault(stuck);
+  return stuck;
+}
+
+TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
+  unseen_ = Duration::zero();  // each look misses the pods at once
+  server_->AddFault(StuckPodWatch());
   const auto controller = Start();
   PutJob();
   ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
@@ -166,6 +170,16 @@ TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
   });
   ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 3; }));
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1", "demo-worker-2-1"));
+}
+
+TEST_F(ControllerTest, APodThatIsGoneBeforeTheWatchHasShownItIsNotWaitedFor) {
+  unseen_ = std::chrono::milliseconds(50);
+  server_->AddFault(StuckPodWatch());
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  PutJob([](Json& job) { job["spec"]["runPolicy"]["suspend"] = true; });
+  EXPECT_TRUE(Eventually([&] { return Holds("Suspended", "Suspended"); })) << Job();
 }
 
 TEST_F(ControllerTest, APodOfSomebodyElseUnderItsNameIsLeftAlone) {
