@@ -30,6 +30,7 @@ class FaultSchedule : private ControllerWorld {
  public:
   explicit FaultSchedule(uint64_t seed) : random_(seed), standby_service_(clock_) {
     lease_duration_ = std::chrono::seconds(3);  // for what follows a release that is lost
+    unseen_ = std::chrono::seconds(1);          // for pods that come and go while a watch is down
     kubelet_ = server_->MakeClient(clock_);
     server_->SetAdmission([this](const std::string& plural, const kube::Json& object) {
       const std::lock_guard lock(mutex_);
