@@ -94,34 +94,52 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
+// `counts`: of each bucket by itself, the last without bound.
+ClientMetric HistogramOf(std::span<const double> bounds, std::span<const int64_t> counts,
+                         double sum) {
+  ClientMetric metric;
+  uint64_t total = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    total += static_cast<uint64_t>(counts[i]);
+    const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
+    metric.histogram.bucket.push_back({total, bound});
+  }
+  metric.histogram.sample_count = total;
+  metric.histogram.sample_sum = sum;
+  return metric;
+}
+
 void AddReconciles(const ControllerFigures& figures, Families& to) {
   const ReconcileCounts& counts = figures.reconciles;
-  ClientMetric times;
-  uint64_t total = 0;
-  for (size_t i = 0; i < counts.buckets.size(); ++i) {
-    total += static_cast<uint64_t>(counts.buckets[i]);
-    const double bound = i < kReconcileBuckets.size() ? kReconcileBuckets[i]
-                                                      : std::numeric_limits<double>::infinity();
-    times.histogram.bucket.push_back({total, bound});
-  }
-  times.histogram.sample_count = total;
-  times.histogram.sample_sum = counts.seconds;
   for (size_t i = 0; i < counts.results.size(); ++i) {
     to.Add("controller_runtime_reconcile_total", {kController, kReconcileResults[i]},
            counts.results[i]);
   }
   to.Add("controller_runtime_reconcile_errors_total", {kController},
          counts.results[static_cast<size_t>(ReconcileResult::kError)]);
-  to.AddMetric("controller_runtime_reconcile_time_seconds", {kController}, std::move(times));
+  to.Add("controller_runtime_terminal_reconcile_errors_total", {kController}, counts.terminal);
+  to.AddMetric("controller_runtime_reconcile_time_seconds", {kController},
+               HistogramOf(kReconcileBuckets, counts.buckets, counts.seconds));
   to.Add("controller_runtime_active_workers", {kController}, counts.active);
   to.Add("controller_runtime_max_concurrent_reconciles", {kController}, figures.threads);
 }
 
+void AddQueue(const kube::QueueCounts& queue, Families& to) {
+  const auto durations = [](const kube::QueueDurations& of) {
+    return HistogramOf(kube::kQueueBuckets, of.buckets, of.seconds);
+  };
+  to.Add("workqueue_depth", {kController}, queue.depth);
+  to.Add("workqueue_adds_total", {kController}, queue.adds);
+  to.Add("workqueue_retries_total", {kController}, queue.retries);
+  to.AddMetric("workqueue_queue_duration_seconds", {kController}, durations(queue.waited));
+  to.AddMetric("workqueue_work_duration_seconds", {kController}, durations(queue.worked));
+  to.Add("workqueue_unfinished_work_seconds", {kController}, queue.unfinished_seconds);
+  to.Add("workqueue_longest_running_processor_seconds", {kController}, queue.longest_seconds);
+}
+
 void AddController(const ControllerFigures& figures, Families& to) {
   AddReconciles(figures, to);
-  to.Add("workqueue_depth", {kController}, figures.queue.depth);
-  to.Add("workqueue_adds_total", {kController}, figures.queue.adds);
-  to.Add("workqueue_retries_total", {kController}, figures.queue.retries);
+  AddQueue(figures.queue, to);
   for (const auto& [request, count] : figures.api_requests) {
     const auto& [method, code] = request;
     to.Add("rest_client_requests_total", {std::to_string(code), method}, count);

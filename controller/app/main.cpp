@@ -65,7 +65,8 @@ Status Run(const ControllerOptions& o, const sigset_t& signals) {
   ControllerConfig config;
   config.namespace_ = o.watch_namespace;
   config.leadership.threads = o.threads;
-  config.leadership.reconciler.defaults = {o.coordinator_url, o.worker_image, "", o.metrics_from};
+  config.leadership.reconciler.defaults = {o.coordinator_url, o.worker_image, "", o.metrics_from,
+                                           LONGSTRIDE_VERSION};
   config.leadership.reconciler.ca_bundle = [&keeper] { return keeper->bundle(); };
   config.lease.key = {o.pod_namespace, o.lease};
   config.lease.identity = UniqueIdentity(o.pod_name);

@@ -21,19 +21,22 @@ struct ReconcileCounts {
   std::array<int64_t, kReconcileBuckets.size() + 1> buckets{};  // not cumulative
   double seconds = 0;
   std::array<int64_t, kReconcileResults.size()> results{};  // by ReconcileResult
+  int64_t terminal = 0;                                     // errors that are not tried again
   int64_t active = 0;                                       // that have not ended
 };
 
 class ReconcileTimes {
  public:
   void Begin() { ++active_; }
-  void End(Duration took, ReconcileResult result) {
+  // `terminal`: an error that is not tried again.
+  void End(Duration took, ReconcileResult result, bool terminal = false) {
     const double seconds = ToSeconds(took);
     size_t bucket = 0;
     while (bucket < kReconcileBuckets.size() && seconds > kReconcileBuckets[bucket]) ++bucket;
     ++buckets_[bucket];
     nanoseconds_ += took.count();
     ++results_[static_cast<size_t>(result)];
+    if (terminal) ++terminal_;
     --active_;
   }
   [[nodiscard]] ReconcileCounts Read() const {
@@ -41,6 +44,7 @@ class ReconcileTimes {
     for (size_t i = 0; i < buckets_.size(); ++i) counts.buckets[i] = buckets_[i];
     counts.seconds = ToSeconds(Duration(nanoseconds_.load()));
     for (size_t i = 0; i < results_.size(); ++i) counts.results[i] = results_[i];
+    counts.terminal = terminal_;
     counts.active = active_;
     return counts;
   }
@@ -49,6 +53,7 @@ class ReconcileTimes {
   std::array<std::atomic<int64_t>, kReconcileBuckets.size() + 1> buckets_{};
   std::atomic<int64_t> nanoseconds_{0};
   std::array<std::atomic<int64_t>, kReconcileResults.size()> results_{};
+  std::atomic<int64_t> terminal_{0};
   std::atomic<int64_t> active_{0};
 };
 

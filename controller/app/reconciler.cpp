@@ -82,7 +82,8 @@ kube::Outcome Reconciler::Reconcile(const kube::ObjectKey& key, const std::stop_
   const TimePoint began = clock_.Now();
   times_.Begin();
   const kube::Outcome outcome = Look(key, stop);
-  times_.End(clock_.Now() - began, ResultOf(outcome));
+  times_.End(clock_.Now() - began, ResultOf(outcome),
+             outcome.kind == kube::Outcome::Kind::kTerminal);
   return outcome;
 }
 
@@ -128,11 +129,16 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     const auto deleted = client_.Delete(kube::TrainingJobs(), key, options, call);
     done = (deleted.ok() || deleted.error().reason == ApiReason::kNotFound) && done;
   }
-  Duration wait = progress_wait;
-  if (desired.requeue_at > 0) {
-    const Duration until = FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds()));
-    wait = wait > Duration::zero() ? std::min(wait, until) : until;
-  }
+  Duration wait{};
+  const auto look_after = [&wait](Duration delay) {
+    if (delay <= Duration::zero()) return;
+    wait = wait > Duration::zero() ? std::min(wait, delay) : delay;
+  };
+  look_after(progress_wait);
+  if (desired.requeue_at > 0)
+    look_after(FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds())));
+  // No event tells of a pod that is gone before the cache has shown it.
+  if (!memory.made.empty()) look_after(options_.unseen);
   if (!done) return kube::Outcome::Retry(wait);
   return wait > Duration::zero() ? kube::Outcome::After(wait) : kube::Outcome::Done();
 }
@@ -192,6 +198,12 @@ void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOption
     seen.insert(made.view.uid);
   }
   std::erase_if(memory.deleting, [&](const std::string& each) { return !seen.contains(each); });
+  for (const PodView& pod : o.pods) {
+    if (!pod.ours) continue;
+    int64_t& highest = memory.incarnations[pod.place];
+    highest = std::max(highest, pod.incarnation);
+  }
+  o.incarnations = memory.incarnations;
 }
 
 bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions& call) {

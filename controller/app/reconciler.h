@@ -65,6 +65,7 @@ class Reconciler {
     nlohmann::json written;  // the job as our last status write left it
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
+    std::map<WorkerPlace, int64_t> incarnations;
     std::map<std::string, size_t> applied;
     // What was applied was all that there is to apply, for this generation and CA bundle.
     int64_t applied_generation = -1;

@@ -5,8 +5,15 @@
 
 namespace longstride::kube {
 
-void QueueCore::Add(const ObjectKey& key) {
-  if (shutting_down_ || !dirty_.insert(key).second) return;
+void QueueDurations::Add(Duration duration) {
+  const double each = ToSeconds(duration);
+  ++buckets[static_cast<size_t>(std::ranges::lower_bound(kQueueBuckets, each) -
+                                kQueueBuckets.begin())];
+  seconds += each;
+}
+
+void QueueCore::Add(const ObjectKey& key, TimePoint now) {
+  if (shutting_down_ || !dirty_.emplace(key, now).second) return;
   ++adds_;
   if (!processing_.contains(key)) queue_.push_back(key);
 }
@@ -14,7 +21,7 @@ void QueueCore::Add(const ObjectKey& key) {
 void QueueCore::AddAfter(const ObjectKey& key, Duration delay, TimePoint now) {
   if (shutting_down_) return;
   if (delay <= Duration::zero()) {
-    Add(key);
+    Add(key, now);
     return;
   }
   const TimePoint due = now + delay;
@@ -45,24 +52,41 @@ std::optional<TimePoint> QueueCore::Advance(TimePoint now) {
     const ObjectKey key = by_time_.begin()->second;
     by_time_.erase(by_time_.begin());
     due_.erase(key);
-    Add(key);
+    Add(key, now);
   }
   if (by_time_.empty()) return std::nullopt;
   return by_time_.begin()->first;
 }
 
-std::optional<ObjectKey> QueueCore::Take() {
+std::optional<ObjectKey> QueueCore::Take(TimePoint now) {
   if (queue_.empty()) return std::nullopt;
   ObjectKey key = std::move(queue_.front());
   queue_.pop_front();
-  processing_.insert(key);
-  dirty_.erase(key);
+  const auto added = dirty_.find(key);
+  waited_.Add(now - added->second);
+  dirty_.erase(added);
+  processing_.emplace(key, now);
   return key;
 }
 
-void QueueCore::Done(const ObjectKey& key) {
-  processing_.erase(key);
+void QueueCore::Done(const ObjectKey& key, TimePoint now) {
+  const auto taken = processing_.find(key);
+  if (taken == processing_.end()) return;
+  worked_.Add(now - taken->second);
+  processing_.erase(taken);
   if (dirty_.contains(key)) queue_.push_back(key);
+}
+
+Duration QueueCore::Unfinished(TimePoint now) const {
+  Duration sum{};
+  for (const auto& [key, taken] : processing_) sum += now - taken;
+  return sum;
+}
+
+Duration QueueCore::LongestRunning(TimePoint now) const {
+  Duration longest{};
+  for (const auto& [key, taken] : processing_) longest = std::max(longest, now - taken);
+  return longest;
 }
 
 void QueueCore::ShutDown() {

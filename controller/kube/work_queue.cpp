@@ -12,7 +12,7 @@ void WorkQueue::Mutate(Change change) {
 }
 
 void WorkQueue::Add(const ObjectKey& key) {
-  Mutate([&] { core_.Add(key); });
+  Mutate([&] { core_.Add(key, clock_.Now()); });
 }
 
 void WorkQueue::AddAfter(const ObjectKey& key, Duration delay) {
@@ -38,7 +38,7 @@ std::optional<ObjectKey> WorkQueue::Take() {
   while (true) {
     const TimePoint now = clock_.Now();
     const std::optional<TimePoint> next = core_.Advance(now);
-    if (std::optional<ObjectKey> key = core_.Take()) return key;
+    if (std::optional<ObjectKey> key = core_.Take(now)) return key;
     // A key that is being handled may have been added again: whoever handles it takes it.
     if (core_.shutting_down()) return std::nullopt;
     if (next) {
@@ -50,7 +50,7 @@ std::optional<ObjectKey> WorkQueue::Take() {
 }
 
 void WorkQueue::Done(const ObjectKey& key) {
-  Mutate([&] { core_.Done(key); });
+  Mutate([&] { core_.Done(key, clock_.Now()); });
 }
 
 void WorkQueue::ShutDown() {
@@ -65,7 +65,14 @@ bool WorkQueue::Drain(Duration deadline) {
 
 QueueCounts WorkQueue::counts() const {
   const std::lock_guard lock(mutex_);
-  return {static_cast<int64_t>(core_.waiting()), core_.adds(), core_.retries()};
+  const TimePoint now = clock_.Now();
+  return {static_cast<int64_t>(core_.waiting()),
+          core_.adds(),
+          core_.retries(),
+          core_.waited(),
+          core_.worked(),
+          ToSeconds(core_.Unfinished(now)),
+          ToSeconds(core_.LongestRunning(now))};
 }
 
 Workers::Workers(WorkQueue& queue, int threads, Handle handle)

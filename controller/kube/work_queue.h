@@ -19,6 +19,10 @@ struct QueueCounts {
   int64_t depth = 0;    // keys that wait to be handled
   int64_t adds = 0;     // keys that were added while they did not wait
   int64_t retries = 0;  // keys that were put back after a failure
+  QueueDurations waited;
+  QueueDurations worked;
+  double unfinished_seconds = 0;  // that the keys in hand have been there, together
+  double longest_seconds = 0;     // ... and the first of them
 };
 
 // Thread-safe. `clock` must be thread-safe and outlive the queue.

@@ -121,6 +121,7 @@ struct WorkerDefaults {
   std::string ca_bundle;        // PEM, of the coordinator's certificate
   // NetworkPolicy peers that may reach workers' metrics; empty: anybody.
   nlohmann::json metrics_from = nlohmann::json::array();
+  std::string version{};  // the controller's own, for the labels of what it makes
 };
 
 struct Observed {
@@ -128,11 +129,14 @@ struct Observed {
   std::string uid;
   int64_t generation = 0;
   bool deleting = false;
-  std::string managed_by;                      // as written, also when the spec is not valid
-  std::optional<TrainingJobSpec> spec;         // nullopt when it is not valid
-  std::string spec_faults;                     // then: a line for each
-  JobStatus status;                            // as last written
-  std::vector<PodView> pods;                   // with this job's labels
+  std::string managed_by;               // as written, also when the spec is not valid
+  std::optional<TrainingJobSpec> spec;  // nullopt when it is not valid
+  std::string spec_faults;              // then: a line for each
+  JobStatus status;                     // as last written
+  std::vector<PodView> pods;            // with this job's labels
+  // The highest that this leader has seen of each place: a status write that had one on record may
+  // have failed, and its pod be gone.
+  std::map<WorkerPlace, int64_t> incarnations;
   std::optional<CoordinatorView> coordinator;  // when it is hosted here
   std::optional<CreateFailure> create_failure;
   WorkerDefaults defaults;

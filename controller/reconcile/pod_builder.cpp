@@ -230,6 +230,7 @@ json JobLabels(const Observed& o, const std::string& component) {
           {"app.kubernetes.io/instance", o.metadata.name},
           {"app.kubernetes.io/component", component},
           {"app.kubernetes.io/part-of", "longstride"},
+          {"app.kubernetes.io/version", o.defaults.version},
           {"app.kubernetes.io/managed-by", "longstride-controller"},
           {kJobNameLabel, o.metadata.name}};
 }

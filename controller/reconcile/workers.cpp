@@ -151,6 +151,8 @@ WorkerTable::WorkerTable(const Observed& o, Accounting accounting) {
     std::vector<const PodView*>& own = pods[place];
     std::ranges::sort(own, std::greater<>(), &PodView::incarnation);
     WorkerRecord& record = worker.record;
+    if (const auto seen = o.incarnations.find(place); seen != o.incarnations.end())
+      record.incarnation = std::max(record.incarnation, seen->second);
     if (!own.empty()) record.incarnation = std::max(record.incarnation, own.front()->incarnation);
 
     // Each incarnation's end is counted once, also if several passed unseen.

@@ -2,6 +2,7 @@
 // test.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 
 namespace longstride {
@@ -26,16 +27,17 @@ class SystemClock final : public Clock {
   [[nodiscard]] double UnixSeconds() const override;
 };
 
-// A clock that a test moves by hand. Not thread-safe.
+// A clock that a test moves by hand. Thread-safe.
 class ManualClock final : public Clock {
  public:
-  [[nodiscard]] TimePoint Now() const override { return now_; }
-  [[nodiscard]] double UnixSeconds() const override { return Seconds(now_.time_since_epoch()); }
-  void Advance(Duration by) { now_ += by; }
+  [[nodiscard]] TimePoint Now() const override { return TimePoint(Duration(since_epoch_)); }
+  [[nodiscard]] double UnixSeconds() const override {
+    return std::chrono::duration<double>(Duration(since_epoch_)).count();
+  }
+  void Advance(Duration by) { since_epoch_ += by.count(); }
 
  private:
-  static double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-  TimePoint now_{};
+  std::atomic<Duration::rep> since_epoch_{0};
 };
 
 [[nodiscard]] inline double ToSeconds(Duration d) {

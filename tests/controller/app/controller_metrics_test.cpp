@@ -141,7 +141,7 @@ TEST(ControllerMetrics, ReconcilesAreAHistogram) {
   times.Begin();
   times.End(std::chrono::milliseconds(2), ReconcileResult::kSuccess);
   times.Begin();
-  times.End(std::chrono::seconds(20), ReconcileResult::kError);
+  times.End(std::chrono::seconds(20), ReconcileResult::kError, /*terminal=*/true);
   times.Begin();
   ControllerFigures figures;
   figures.reconciles = times.Read();
@@ -151,10 +151,32 @@ TEST(ControllerMetrics, ReconcilesAreAHistogram) {
   EXPECT_THAT(text, HasSubstr("controller_runtime_active_workers{controller=\"trainingjob\"} 1"));
   EXPECT_THAT(text,
               HasSubstr("controller_runtime_reconcile_errors_total{controller=\"trainingjob\"} 1"));
+  EXPECT_THAT(text, HasSubstr("controller_runtime_terminal_reconcile_errors_total{"
+                              "controller=\"trainingjob\"} 1"));
   EXPECT_THAT(
       text, HasSubstr("reconcile_time_seconds_bucket{controller=\"trainingjob\",le=\"0.005\"} 1"));
   EXPECT_THAT(text,
               HasSubstr("reconcile_time_seconds_bucket{controller=\"trainingjob\",le=\"+Inf\"} 2"));
+}
+
+TEST(ControllerMetrics, TheQueueTellsHowLongJobsWaitAndAreInHand) {
+  ControllerFigures figures;
+  figures.queue.waited.Add(std::chrono::milliseconds(20));
+  figures.queue.waited.Add(std::chrono::hours(1));
+  figures.queue.worked.Add(std::chrono::nanoseconds(10));
+  figures.queue.unfinished_seconds = 7;
+  figures.queue.longest_seconds = 5;
+  const std::string text = MetricsText(figures, 0);
+  for (const char* line :
+       {"workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"0.1\"} 1",
+        "workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"1000\"} 1",
+        "workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"+Inf\"} 2",
+        "workqueue_queue_duration_seconds_count{name=\"trainingjob\"} 2",
+        "workqueue_work_duration_seconds_bucket{name=\"trainingjob\",le=\"1e-08\"} 1",
+        "workqueue_unfinished_work_seconds{name=\"trainingjob\"} 7",
+        "workqueue_longest_running_processor_seconds{name=\"trainingjob\"} 5"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
 }
 
 }  // namespace

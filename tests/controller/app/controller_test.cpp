@@ -4,13 +4,9 @@
 
 #include <gmock/gmock.h>
 
-#include <algorithm>
 #include <atomic>
-#include <thread>
 
-#include "controller/reconcile/labels.h"
-#include "core/spec/parse.h"
-#include "tests/controller/kube/fake_api_server.h"
+#include "tests/controller/app/controller_fixture.h"
 
 namespace longstride {
 namespace {
@@ -20,89 +16,6 @@ using kube::ObjectKey;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr const char* kJob = R"({
-  "apiVersion": "longstride.dev/v1alpha1", "kind": "TrainingJob",
-  "metadata": {"name": "demo", "namespace": "lab", "generation": 1},
-  "spec": {
-    "replicas": 2,
-    "model": {"name": "mlp"},
-    "data": {"format": "synthetic"},
-    "training": {"maxEpochs": 1, "batch": {"initial": 32}}}})";
-
-class ControllerTest : public ::testing::Test {
- protected:
-  ControllerTest() : service_(clock_) {
-    auto started = kube::FakeApiServer::Start();
-    if (!started.ok()) throw std::runtime_error(started.error().message);
-    server_ = std::move(*started);
-    client_ = server_->MakeClient(clock_);
-  }
-
-  [[nodiscard]] std::unique_ptr<Controller> Start(const std::string& identity = "first") {
-    ControllerConfig config;
-    config.leadership.threads = 2;
-    config.leadership.poll = std::chrono::milliseconds(10);
-    config.leadership.reconciler.defaults = {"https://coordinator:8443", "worker:1", ""};
-    config.leadership.reconciler.ca_bundle = [] { return std::string("PEM"); };
-    config.leadership.reconciler.unseen = unseen_;
-    config.lease.key = {"operators", "longstride"};
-    config.lease.identity = identity;
-    config.lease.retry_period = std::chrono::milliseconds(50);
-    config.service = "longstride-coordinator";
-    config.address = "10.0.0.7";
-    config.port = 8443;
-    return std::make_unique<Controller>(config, *client_, service_, clock_);
-  }
-
-  void PutJob(const std::function<void(Json&)>& change = [](Json&) {}) {
-    Json job = Json::parse(kJob);
-    change(job);
-    server_->Put(kube::TrainingJobs(), job);
-  }
-  [[nodiscard]] Json Job() const {
-    return server_->Get(kube::TrainingJobs(), {"lab", "demo"}).value_or(Json());
-  }
-  [[nodiscard]] Json Condition(const std::string& type) const {
-    const Json job = Job();
-    for (const Json& each : kube::ValueAt(job, "/status/conditions")) {
-      if (each.at("type") == type) return each;
-    }
-    return Json();
-  }
-  [[nodiscard]] bool Holds(const std::string& type, const std::string& reason) const {
-    const Json condition = Condition(type);
-    return condition.is_object() && condition["status"] == "True" && condition["reason"] == reason;
-  }
-  [[nodiscard]] std::vector<std::string> PodNames() const {
-    std::vector<std::string> names;
-    for (const Json& pod : server_->List(kube::Pods()))
-      names.push_back(kube::StringAt(pod, "/metadata/name"));
-    std::ranges::sort(names);
-    return names;
-  }
-  // What the kubelet says of a pod's worker.
-  void Say(const std::string& pod_name, const std::string& phase, const Json& worker_state) {
-    Json pod = *server_->Get(kube::Pods(), {"lab", pod_name});
-    pod["status"] = {
-        {"phase", phase},
-        {"containerStatuses", Json::array({Json{{"name", "worker"}, {"state", worker_state}}})}};
-    server_->Put(kube::Pods(), pod);
-  }
-  void Exit(const std::string& pod_name, int code) {
-    Say(pod_name, code == 0 ? "Succeeded" : "Failed",
-        {{"terminated", {{"exitCode", code}, {"reason", code == 0 ? "Completed" : "Error"}}}});
-  }
-  [[nodiscard]] bool Eventually(const std::function<bool()>& met) const {
-    return server_->WaitFor(met);
-  }
-
-  SystemClock clock_;
-  Duration unseen_ = std::chrono::seconds(60);
-  std::unique_ptr<kube::FakeApiServer> server_;
-  std::unique_ptr<kube::Client> client_;
-  CoordinatorService service_;
-};
 
 TEST_F(ControllerTest, AJobGetsItsPodsAndIsCompleteWhenTheirWorkersAre) {
   const auto controller = Start();
@@ -236,24 +149,37 @@ TEST_F(ControllerTest, AWebhookThatIsAwayIsNamedAndPodsComeWhenItIsBack) {
   EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
 }
 
-TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
-  unseen_ = std::chrono::milliseconds(20);
+kube::FakeFault StuckPodWatch() {
   kube::FakeFault stuck;
   stuck.path_contains = "/pods";
   stuck.watch = true;
   stuck.times = -1;
   stuck.delay = std::chrono::hours(1);
-  server_->AddFault(stuck);
+  return stuck;
+}
+
+TEST_F(ControllerTest, WhileTheWatchIsStuckNoPodIsTakenForGone) {
+  unseen_ = Duration::zero();  // each look misses the pods at once
+  server_->AddFault(StuckPodWatch());
   const auto controller = Start();
   PutJob();
   ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
-  std::this_thread::sleep_for(2 * unseen_);
   PutJob([](Json& job) {
     job["spec"]["replicas"] = 3;
     job["metadata"]["generation"] = 2;
   });
   ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 3; }));
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1", "demo-worker-2-1"));
+}
+
+TEST_F(ControllerTest, APodThatIsGoneBeforeTheWatchHasShownItIsNotWaitedFor) {
+  unseen_ = std::chrono::milliseconds(50);
+  server_->AddFault(StuckPodWatch());
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  PutJob([](Json& job) { job["spec"]["runPolicy"]["suspend"] = true; });
+  EXPECT_TRUE(Eventually([&] { return Holds("Suspended", "Suspended"); })) << Job();
 }
 
 TEST_F(ControllerTest, APodOfSomebodyElseUnderItsNameIsLeftAlone) {

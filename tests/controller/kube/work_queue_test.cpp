@@ -78,6 +78,21 @@ TEST_F(WorkQueueTest, ARetryComesAtTheLatestWhenItWasAskedFor) {
   EXPECT_EQ(queue.counts().retries, 1);
 }
 
+TEST(WorkQueueMeasures, TimeByItsClock) {
+  ManualClock clock;
+  WorkQueue queue(clock);
+  queue.Add(kA);
+  clock.Advance(std::chrono::seconds(2));
+  EXPECT_EQ(queue.Take(), kA);
+  clock.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(queue.counts().waited.seconds, 2);
+  EXPECT_EQ(queue.counts().unfinished_seconds, 3);
+  EXPECT_EQ(queue.counts().longest_seconds, 3);
+  queue.Done(kA);
+  EXPECT_EQ(queue.counts().worked.seconds, 3);
+  EXPECT_EQ(queue.counts().unfinished_seconds, 0);
+}
+
 TEST_F(WorkQueueTest, AKeyIsNeverHandledByTwoWorkers) {
   std::mutex mutex;
   std::set<ObjectKey> in_hand;

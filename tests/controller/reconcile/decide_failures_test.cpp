@@ -346,6 +346,18 @@ TEST(DecideFailures, TheCoordinatorsVerdictIsTheJobs) {
   EXPECT_THAT(world.Message(kFailed), HasSubstr("no such model"));
 }
 
+TEST(DecideFailures, ANameIsNotGivenTwiceThoughTheWriteThatRecordedItFailed) {
+  World world(2);
+  world.Reconcile();
+  world.Vanish(0);
+  world.status() = {};
+  world.o.incarnations[{"worker", 0}] = 1;
+  world.Reconcile();
+  world.Pass(1);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
+}
+
 TEST(DecideFailures, WhenAllWereToldToLeaveTheJobStartsAgain) {
   World world(2);
   world.Start();

@@ -27,6 +27,7 @@ Observed Job(json pod_template) {
   o.metadata.namespace_ = "lab";
   o.uid = "6f1c2f9e-0000-4000-8000-000000000001";
   o.defaults = {"https://longstride.operators.svc:8443", "example.org/longstride-worker:1", "PEM"};
+  o.defaults.version = "1.2.3";
   o.spec.emplace();
   o.spec->workers[0].pod_template = std::move(pod_template);
   return o;
@@ -169,6 +170,7 @@ TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
   for (const json& object : objects) {
     EXPECT_EQ(object["metadata"]["ownerReferences"][0]["uid"], o.uid);
     EXPECT_EQ(object["metadata"]["namespace"], "lab");
+    EXPECT_EQ(object["metadata"]["labels"]["app.kubernetes.io/version"], "1.2.3");
   }
   EXPECT_EQ(objects[0]["kind"], "ConfigMap");
   EXPECT_EQ(objects[0]["data"]["ca.crt"], "PEM");
