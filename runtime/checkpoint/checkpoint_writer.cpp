@@ -35,6 +35,11 @@ bool CheckpointWriter::Idle() const {
   return !busy_;
 }
 
+bool CheckpointWriter::WaitIdle(Duration limit) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, limit, [this] { return !busy_; });
+}
+
 bool CheckpointWriter::Succeeded() const {
   const std::lock_guard lock(mutex_);
   return !busy_ && outcome_.ok();

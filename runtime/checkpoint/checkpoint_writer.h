@@ -46,6 +46,8 @@ class CheckpointWriter {
   [[nodiscard]] Status Submit(CheckpointRequest request);
   // True when nothing is in flight: what was submitted is on the disk, or its error is waiting.
   [[nodiscard]] bool Idle() const;
+  // The same, after waiting for that so long at most.
+  [[nodiscard]] bool WaitIdle(Duration limit) const;
   // Idle, and what was submitted last was written.
   [[nodiscard]] bool Succeeded() const;
   // Waits for what is in flight.
@@ -59,7 +61,7 @@ class CheckpointWriter {
 
   CheckpointDirectory directory_;  // only the background thread uses it
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   std::optional<CheckpointRequest> request_;
   Status outcome_;
   std::optional<CommittedCheckpoint> committed_;

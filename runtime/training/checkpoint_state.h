@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "core/base/clock.h"
 #include "core/base/result.h"
 #include "runtime/checkpoint/checkpoint_directory.h"
 #include "runtime/checkpoint/checkpoint_writer.h"
@@ -43,6 +44,10 @@ class CheckpointSaver {
               int rank, int ranks);
   [[nodiscard]] bool pending() const { return pending_.has_value(); }
   [[nodiscard]] bool Saved() const;  // pending, and its files could be written
+  // Whether nothing is in flight, after waiting for that so long at most; and whether what was
+  // written last succeeded then.
+  [[nodiscard]] bool WaitIdle(Duration limit) const { return writer_.WaitIdle(limit); }
+  [[nodiscard]] bool Succeeded() const { return writer_.Succeeded(); }
   Status CommitPending(int rank);
   Status Finish();  // waits for what is in flight
   // The checkpoint that this rank published last, unless an earlier call returned it.

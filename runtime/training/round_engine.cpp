@@ -177,7 +177,10 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
                            collective.rank(), ranks, generation.rank, generation.members.size()));
   }
   if (resume_from_) LONGSTRIDE_RETURN_IF_ERROR(LoadState(collective.rank()));
-  if (saver_) saver_->AbandonPending();
+  if (saver_) {
+    LONGSTRIDE_RETURN_IF_ERROR(AwaitDisks(collective));
+    saver_->AbandonPending();
+  }
   LONGSTRIDE_ASSIGN_OR_RETURN(std::vector<int> givers, Align(collective, true));
   const bool local = job.data.placement == DataPlacement::kLocal;
   if (local) {
@@ -224,11 +227,14 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
     LONGSTRIDE_ASSIGN_OR_RETURN(next, RunRound(context));
   }
   if (Finished()) return Outcome::kCompleted;
-  // Before another rank may clear what an unfinished checkpoint leaves.
-  if (saver_) saver_->AbandonPending();
-  if (strikes_ >= kStrikesAllowed) return Outcome::kUnfit;
-  if (next == BoundaryRequest::kStop) return Outcome::kStopped;
-  return leaving_ ? Outcome::kLeft : Outcome::kReformed;
+  const Outcome outcome = strikes_ >= kStrikesAllowed      ? Outcome::kUnfit
+                          : next == BoundaryRequest::kStop ? Outcome::kStopped
+                          : leaving_                       ? Outcome::kLeft
+                                                           : Outcome::kReformed;
+  // Before another rank may clear what an unfinished checkpoint leaves. Who goes on does so in the
+  // next generation, which may be formed meanwhile.
+  if (saver_ && outcome != Outcome::kReformed) saver_->AbandonPending();
+  return outcome;
 }
 
 template <typename T>

@@ -90,6 +90,9 @@ class RoundEngine final : public Engine {
   Status Checkpoint(Context& context, const RoundSettings& settings, const Exchange& exchange,
                     bool stop, RoundReport& report);
   [[nodiscard]] bool CheckpointDue() const;
+  // Whether every rank's disk took what was given to it last, once none is at it any more. Unlike
+  // Finish of the saver this wait ends with the generation.
+  Result<bool> AwaitDisks(Collective& collective);
   [[nodiscard]] bool Finished() const;
   // Of all shards that are known, with local data.
   [[nodiscard]] int64_t EpochSamples() const;

@@ -11,6 +11,7 @@ namespace longstride {
 namespace {
 
 constexpr int64_t kEvaluationBatch = 256;
+constexpr Duration kDiskPoll = std::chrono::milliseconds(200);
 
 bool AnyLeaves(const Exchange& exchange) {
   return std::ranges::any_of(
@@ -80,6 +81,18 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
 }
 
 template <typename T>
+Result<bool> RoundEngine<T>::AwaitDisks(Collective& collective) {
+  constexpr std::byte kWriting{0}, kFailed{1}, kWritten{2};
+  std::vector<std::byte> all(static_cast<size_t>(collective.size()));
+  do {
+    const bool idle = saver_->WaitIdle(kDiskPoll);
+    const std::byte mine = !idle ? kWriting : saver_->Succeeded() ? kWritten : kFailed;
+    LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(std::span(&mine, 1), all, Purpose::kControl));
+  } while (std::ranges::find(all, kWriting) != all.end());
+  return std::ranges::find(all, kFailed) == all.end();
+}
+
+template <typename T>
 Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& settings,
                                   const Exchange& exchange, bool stop, RoundReport& report) {
   const int rank = context.options.rank;
@@ -91,25 +104,21 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   // Every rank's files must be on the disk before the lowest rank commits. Normally the slots of a
   // later round say so; when the next checkpoint or the end comes first, all wait. What could not
   // be written is given up, unless it was to be the last.
-  const auto complete_now = [&](bool must_succeed) -> Status {
-    const Status written = saver_->Finish();
-    if (!written.ok()) {
-      if (must_succeed) return written;
-      LogWarning("training", "a checkpoint could not be written: " + written.error().message);
-    }
-    const auto ok = static_cast<std::byte>(written.ok());
-    std::vector<std::byte> all(static_cast<size_t>(context.collective.size()));
-    LONGSTRIDE_RETURN_IF_ERROR(
-        context.collective.AllGather(std::span(&ok, 1), all, Purpose::kControl));
-    if (std::ranges::find(all, std::byte{0}) == all.end()) return saver_->CommitPending(rank);
-    saver_->DiscardPending(rank);
+  const auto complete_now = [&]() -> Result<bool> {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const bool written, AwaitDisks(context.collective));
+    if (written) LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
+    return written;
+  };
+  const auto complete_or_give_up = [&]() -> Status {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const bool completed, complete_now());
+    if (!completed) saver_->DiscardPending(rank);
     return {};
   };
   if (saver_->pending()) {
     if (std::ranges::all_of(exchange.slots, [](const RankSlot& s) { return s.saved; })) {
       LONGSTRIDE_RETURN_IF_ERROR(saver_->CommitPending(rank));
     } else if (due) {
-      LONGSTRIDE_RETURN_IF_ERROR(complete_now(false));
+      LONGSTRIDE_RETURN_IF_ERROR(complete_or_give_up());
     }
   }
   if (!due) return {};
@@ -117,11 +126,15 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   report.checkpointed = true;
   LONGSTRIDE_RETURN_IF_ERROR(
       saver_->Save(replica_, state_, settings, rank, context.collective.size()));
-  if (last) {
-    LONGSTRIDE_RETURN_IF_ERROR(complete_now(true));
-    return saver_->Finish();
+  if (!last) return leaving ? complete_or_give_up() : Status();
+  // Nobody is done before the lowest rank has published it: it may still fail, or be lost.
+  LONGSTRIDE_ASSIGN_OR_RETURN(bool completed, complete_now());
+  if (completed) {
+    LONGSTRIDE_ASSIGN_OR_RETURN(completed, AwaitDisks(context.collective));
   }
-  return leaving ? complete_now(false) : Status();
+  if (completed) return {};
+  LONGSTRIDE_RETURN_IF_ERROR(saver_->Finish());
+  return LostPeerError("another worker's disk did not take the last checkpoint");
 }
 
 #define LONGSTRIDE_INSTANTIATE(T)                                                                 \
@@ -129,7 +142,8 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
                                                  bool, Stopwatch&, RoundReport&);                 \
   template Status RoundEngine<T>::Evaluate(Context&, const RoundSettings&, RoundReport&);         \
   template Status RoundEngine<T>::Checkpoint(Context&, const RoundSettings&, const Exchange&,     \
-                                             bool, RoundReport&);
+                                             bool, RoundReport&);                                 \
+  template Result<bool> RoundEngine<T>::AwaitDisks(Collective&);
 LONGSTRIDE_INSTANTIATE(float)
 LONGSTRIDE_INSTANTIATE(double)
 #undef LONGSTRIDE_INSTANTIATE

@@ -1,9 +1,12 @@
 // 2N rounds undisturbed equal N rounds, a new process, and N rounds more: bit for bit.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "cluster.h"
@@ -323,6 +326,91 @@ TEST(Checkpointing, NothingStaysOfACheckpointThatOneRankCouldNotWrite) {
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     names.insert(entry.path().filename());
   EXPECT_EQ(names, (std::set<std::string>{"round-00000004", "round-00000006"}));
+}
+
+// The folder is gone once all files of a checkpoint are on the disk, before it is published.
+class BreaksBeforePublishing final : public ForwardingCollective {
+ public:
+  BreaksBeforePublishing(std::unique_ptr<Collective> to, std::string folder)
+      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all,
+                   Purpose purpose) override {
+    const Status status = ForwardingCollective::AllGather(mine, all, purpose);
+    const bool disks = purpose == Purpose::kControl && mine.size() == 1;
+    const bool written = std::ranges::all_of(all, [](std::byte b) { return b == std::byte{2}; });
+    // The first time is the generation's beginning.
+    if (disks && written && ++times_ == 2) Break(folder_);
+    return status;
+  }
+
+ private:
+  const std::string folder_;
+  int times_ = 0;
+};
+
+TEST(Checkpointing, NobodyIsDoneBeforeTheLastIsPublished) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 2 * 32;
+  const std::string folder = FreshFolder("failing-publication") + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  Cluster cluster(job, 2, folder);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 0) return c;
+        return std::make_unique<BreaksBeforePublishing>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) ASSERT_FALSE(outcome.ok());
+  EXPECT_NE(outcomes[0].error().code, ErrorCode::kLostPeer) << outcomes[0].error().message;
+  EXPECT_EQ(outcomes[1].error().code, ErrorCode::kLostPeer) << outcomes[1].error().message;
+  // Once the disk is back the next generation makes up for it.
+  Mend(folder);
+  for (const auto& outcome : cluster.Run({EqualPlan(2, 2, 3)}, 2)) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, Outcome::kCompleted);
+  }
+  Cluster resumed(job, 2, folder);
+  ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
+  EXPECT_EQ(resumed.engine(0).round(), 2);
+}
+
+// A file that takes as long as somebody reads it, in the place of rank 0's model.
+class SlowDisk final : public ForwardingCollective {
+ public:
+  SlowDisk(std::unique_ptr<Collective> to, std::string path)
+      : ForwardingCollective(std::move(to)), path_(std::move(path)) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == Purpose::kModel && !std::exchange(done_, true)) {
+      std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
+      EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0);
+    }
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::string path_;
+  bool done_ = false;
+};
+
+TEST(Checkpointing, AFileThatIsStillBeingWrittenHoldsUpNoNewGeneration) {
+  TrainingJob job = SmallJob();
+  job.spec.checkpoint.every_rounds = 2;
+  const std::string folder = FreshFolder("slow");
+  const std::string fifo = folder + "/round-00000002.partial/model.safetensors";
+  Cluster cluster(job, 2, folder);
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = 3;
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 0) return c;
+        return std::make_unique<SlowDisk>(std::move(c), fifo);
+      });
+  for (const auto& outcome : outcomes) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+    EXPECT_EQ(*outcome, Outcome::kReformed);
+  }
+  std::ifstream reader(fifo);  // lets the writer go on, so that it ends
+  std::stringstream rest;
+  rest << reader.rdbuf();
 }
 
 // The next generation may be the first of another coordinator.
