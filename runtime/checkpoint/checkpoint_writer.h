@@ -10,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/base/clock.h"
 #include "core/protocol/messages.h"
 #include "runtime/checkpoint/checkpoint_directory.h"
 
