@@ -11,6 +11,8 @@ namespace {
 
 // More than the server is asked for, as a backstop for one that forgets.
 constexpr Duration kWatchGrace = std::chrono::seconds(30);
+// For the credentials of a watch, which has no deadline before it begins.
+constexpr Duration kWatchCredentials = std::chrono::minutes(1);
 constexpr int kMaxAttempts = 10;
 
 // Builds "a=b&c=d", leaving out what is empty.
@@ -205,7 +207,7 @@ ApiResult<std::monostate> Client::Watch(const Resource& resource, const WatchOpt
     return sink({TypeOf(StringAt(event, "/type")), std::move(*object)});
   };
   for (bool again = true;; again = false) {
-    const Status authorized = Authorize(request, stop);
+    const Status authorized = Authorize(request, kWatchCredentials, stop);
     if (!authorized.ok()) return NotSent(authorized.error(), action);
     const auto response = transport_->Stream(request, take, options.timeout + kWatchGrace, stop);
     Count(request.method, response.ok() ? response->status : 0);
@@ -267,7 +269,7 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
   bool credentials_renewed = false;
   for (int attempt = 1;; ++attempt) {
     Status ready = Throttle(until, call.stop);
-    if (ready.ok()) ready = Authorize(request, call.stop);
+    if (ready.ok()) ready = Authorize(request, until - clock_.Now(), call.stop);
     if (!ready.ok()) return NotSent(ready.error(), action);
     const auto response = transport_->Send(request, until - clock_.Now(), call.stop);
     Count(request.method, response.ok() ? response->status : 0);
@@ -315,9 +317,10 @@ TransportRequest Client::Request(std::string method, std::string path, std::stri
   return request;
 }
 
-Status Client::Authorize(TransportRequest& request, const std::stop_token& stop) {
+Status Client::Authorize(TransportRequest& request, Duration limit, const std::stop_token& stop) {
   if (!credentials_) return {};
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string authorization, credentials_->Authorization(stop));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string authorization,
+                              credentials_->Authorization(stop, limit));
   std::erase_if(request.headers,
                 [](const auto& header) { return header.first == "Authorization"; });
   if (!authorization.empty()) request.headers.emplace_back("Authorization", authorization);

@@ -158,7 +158,8 @@ class Client {
   [[nodiscard]] ApiResult<Json> Put(const Resource& resource, const Json& object,
                                     const char* subresource, const CallOptions& call);
   [[nodiscard]] Status Throttle(TimePoint until, const std::stop_token& stop);
-  [[nodiscard]] Status Authorize(TransportRequest& request, const std::stop_token& stop);
+  [[nodiscard]] Status Authorize(TransportRequest& request, Duration limit,
+                                 const std::stop_token& stop);
   void Count(const std::string& method, int code);
 
   const std::shared_ptr<HttpTransport> transport_;

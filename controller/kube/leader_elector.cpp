@@ -109,8 +109,7 @@ Duration LeaderElector::UntilNextLook(double lot) const {
 }
 
 CallOptions LeaderElector::CallLimits(const std::stop_token& stop) const {
-  const Duration left = TimeLeft();
-  return {left > Duration::zero() ? left : options_.renew_deadline, stop};
+  return {leading_ ? TimeLeft() : options_.renew_deadline, stop};
 }
 
 void LeaderElector::TryOnce(const std::stop_token& stop) {
@@ -130,6 +129,8 @@ void LeaderElector::TryOnce(const std::stop_token& stop) {
     wanted = election_.Observe(record, began, clock_.UnixSeconds());
   }
   if (!wanted) return;
+  // What we took after the lease was lost would be of a new term: the old one's scope ends first.
+  if (leading_ && TimeLeft() <= Duration::zero()) return;
   const Json object = WriteLease(options_.key, *wanted);
   const auto written = wanted->resource_version.empty()
                            ? client_.Create(Leases(), object, CallLimits(stop))

@@ -49,7 +49,7 @@ class LeaderElector {
   // Of leadership, unless a write succeeds; 0 when we do not lead.
   [[nodiscard]] Duration TimeLeft() const;
   [[nodiscard]] Duration UntilNextLook(double lot) const;
-  // No request outlives the leadership that it is to renew.
+  // No request outlives the leadership that it is to renew, its wait for credentials included.
   [[nodiscard]] CallOptions CallLimits(const std::stop_token& stop) const;
   void Release();
 

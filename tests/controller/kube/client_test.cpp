@@ -244,7 +244,7 @@ TEST(ClientLimitTest, AStoppedCallEndsItsWaitForATurn) {
 // Hands out "1", and "2" once it was told that "1" is refused.
 class RenewedCredentials final : public Credentials {
  public:
-  Result<std::string> Authorization(std::stop_token) override {
+  Result<std::string> Authorization(std::stop_token, Duration) override {
     return "Bearer " + std::to_string(version_);
   }
   void Invalidate() override { ++version_; }

@@ -47,7 +47,7 @@ class KubeconfigTest : public ::testing::Test {
   }
   static std::string AuthorizationOf(const Result<ClusterConfig>& config) {
     if (!config.ok()) return config.error().message;
-    const auto authorization = config->credentials->Authorization({});
+    const auto authorization = config->credentials->Authorization({}, kLimit);
     return authorization.ok() ? *authorization : authorization.error().message;
   }
 
