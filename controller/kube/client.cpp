@@ -268,7 +268,8 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
   const TimePoint until = clock_.Now() + call.deadline;
   bool credentials_renewed = false;
   for (int attempt = 1;; ++attempt) {
-    Status ready = Throttle(until, call.stop);
+    Status ready;
+    if (call.throttled) ready = Throttle(until, call.stop);
     if (ready.ok()) ready = Authorize(request, until - clock_.Now(), call.stop);
     if (!ready.ok()) return NotSent(ready.error(), action);
     const auto response = transport_->Send(request, until - clock_.Now(), call.stop);
@@ -297,14 +298,14 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
 }
 
 Status Client::Throttle(TimePoint until, const std::stop_token& stop) {
-  Duration wait{};
+  std::optional<Duration> wait;
   {
     const std::lock_guard lock(mutex_);
     const TimePoint now = clock_.Now();
-    wait = bucket_.Reserve(now);
-    if (now + wait > until) return TransientError("no turn within the deadline (rate limit)");
+    wait = bucket_.ReserveWithin(now, until - now);
   }
-  if (!WaitFor(wait, stop)) return InterruptedError("stopped");
+  if (!wait) return TransientError("no turn within the deadline (rate limit)");
+  if (!WaitFor(*wait, stop)) return InterruptedError("stopped");
   return {};
 }
 

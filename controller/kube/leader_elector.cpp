@@ -109,7 +109,7 @@ Duration LeaderElector::UntilNextLook(double lot) const {
 }
 
 CallOptions LeaderElector::CallLimits(const std::stop_token& stop) const {
-  return {leading_ ? TimeLeft() : options_.renew_deadline, stop};
+  return {leading_ ? TimeLeft() : options_.renew_deadline, stop, /*throttled=*/false};
 }
 
 void LeaderElector::TryOnce(const std::stop_token& stop) {
@@ -152,8 +152,9 @@ void LeaderElector::Release() {
     released = election_.Release(clock_.UnixSeconds());
   }
   if (!released) return;
-  const auto written = client_.Update(Leases(), WriteLease(options_.key, *released),
-                                      CallOptions{.deadline = kReleaseDeadline, .stop = {}});
+  const auto written =
+      client_.Update(Leases(), WriteLease(options_.key, *released),
+                     CallOptions{.deadline = kReleaseDeadline, .stop = {}, .throttled = false});
   if (!written.ok()) LogWarning("kube", written.error().message);
 }
 

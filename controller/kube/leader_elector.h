@@ -49,7 +49,8 @@ class LeaderElector {
   // Of leadership, unless a write succeeds; 0 when we do not lead.
   [[nodiscard]] Duration TimeLeft() const;
   [[nodiscard]] Duration UntilNextLook(double lot) const;
-  // No request outlives the leadership that it is to renew, its wait for credentials included.
+  // No request outlives the leadership that it is to renew, its wait for credentials included; and
+  // none waits for a turn behind what the leader does.
   [[nodiscard]] CallOptions CallLimits(const std::stop_token& stop) const;
   void Release();
 
