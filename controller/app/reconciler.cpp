@@ -42,6 +42,18 @@ const kube::Resource* ResourceOf(const json& object) {
   return nullptr;
 }
 
+// A pod that is in the way for a while only: it is being deleted, or will be as its job is gone,
+// which had the name that our job has now.
+bool IsLeaving(const json& pod, const std::string& job_name) {
+  if (!kube::StringAt(pod, "/metadata/deletionTimestamp").empty()) return true;
+  for (const json& owner : kube::ValueAt(pod, "/metadata/ownerReferences")) {
+    if (kube::ValueAt(owner, "/controller") == json(true) &&
+        kube::StringAt(owner, "/kind") == kKind && kube::StringAt(owner, "/name") == job_name)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const kube::Cache& jobs,
@@ -303,12 +315,17 @@ bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate
 kube::ApiResult<json> Reconciler::CreatePod(const Observed& o, const PodToCreate& pod,
                                             const kube::CallOptions& call) {
   auto made = client_.Create(kube::Pods(), pod.body, call);
-  if (!made.ok() && made.error().reason == ApiReason::kAlreadyExists) {
-    // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
-    auto there = client_.Get(kube::Pods(), {o.metadata.namespace_, pod.name}, call);
-    if (there.ok() && kube::ControllerUidOf(*there) == o.uid) return there;
-  }
-  return made;
+  if (made.ok() || made.error().reason != ApiReason::kAlreadyExists) return made;
+  // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
+  const kube::ObjectKey key{o.metadata.namespace_, pod.name};
+  auto there = client_.Get(kube::Pods(), key, call);
+  if (!there.ok() && there.error().reason != ApiReason::kNotFound) return there;
+  if (there.ok() && kube::ControllerUidOf(*there) == o.uid) return there;
+  if (there.ok() && !IsLeaving(*there, o.metadata.name)) return made;
+  kube::ApiError error;  // its deletion wakes the job
+  error.reason = ApiReason::kUnavailable;
+  error.message = "create pods " + key.Text() + ": one of that name is being deleted";
+  return error;
 }
 
 kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,
