@@ -124,8 +124,9 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   if (desired.status) {
     const auto wait = WriteStatus(job, o, *desired.status, memory, call);
     if (!wait.ok()) {
-      // Whoever wrote before us is in the cache soon; what was decided is decided again.
+      // Somebody wrote before us: what was decided is decided again.
       if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
+      if (wait.error().reason == ApiReason::kConflict) ReadAnew(key, memory, call);
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
       return kube::Outcome::Retry();
     }
@@ -351,6 +352,14 @@ kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observe
   if (!written.ok()) return written.error();
   memory.written = ProjectJob(*written);
   return Duration::zero();
+}
+
+void Reconciler::ReadAnew(const kube::ObjectKey& key, Memory& memory,
+                          const kube::CallOptions& call) {
+  // Versions go back when the API server is restored from a backup: what we wrote before that would
+  // count as the newest for ever.
+  const auto job = client_.Get(kube::TrainingJobs(), key, call);
+  if (job.ok() && kube::UidOf(*job) == memory.uid) memory.written = ProjectJob(*job);
 }
 
 void Reconciler::RecordEvents(const Observed& o, const Desired& desired) {

@@ -62,7 +62,7 @@ class Reconciler {
     ObjectMeta metadata;
     std::optional<TrainingJobSpec> spec;
     std::string faults;
-    nlohmann::json written;  // the job as our last status write left it
+    nlohmann::json written;  // the job as our last status write left or found it
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<std::string, size_t> applied;
@@ -97,6 +97,8 @@ class Reconciler {
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
                                                       const JobStatus& status, Memory& memory,
                                                       const kube::CallOptions& call);
+  // The job as it is, where `memory.written` is not.
+  void ReadAnew(const kube::ObjectKey& key, Memory& memory, const kube::CallOptions& call);
   void RecordEvents(const Observed& o, const Desired& desired);
   [[nodiscard]] kube::Outcome Forget(const kube::ObjectKey& key);
 

@@ -312,6 +312,45 @@ TEST_F(ControllerTest, ItTellsOfItsHealthAndOfItsJobs) {
   }));
 }
 
+// Answers the first status write with a version that the server has not come to.
+class RestoredTransport final : public kube::HttpTransport {
+ public:
+  explicit RestoredTransport(std::unique_ptr<kube::HttpTransport> transport)
+      : transport_(std::move(transport)) {}
+  Result<kube::TransportResponse> Send(const kube::TransportRequest& request, Duration deadline,
+                                       std::stop_token stop) override {
+    auto response = transport_->Send(request, deadline, std::move(stop));
+    if (request.method != "PUT" || !request.path.ends_with("/status") || !response.ok() ||
+        response->status != 200 || restored_.exchange(true))
+      return response;
+    Json job = Json::parse(response->body);
+    job["metadata"]["resourceVersion"] = "999999999999";
+    response->body = job.dump();
+    return response;
+  }
+  Result<kube::TransportResponse> Stream(const kube::TransportRequest& request,
+                                         const LineSink& sink, Duration deadline,
+                                         std::stop_token stop) override {
+    return transport_->Stream(request, sink, deadline, std::move(stop));
+  }
+
+ private:
+  const std::unique_ptr<kube::HttpTransport> transport_;
+  std::atomic<bool> restored_ = false;
+};
+
+TEST_F(ControllerTest, AStatusThatWasWrittenBeforeTheServerWasRestoredIsForgotten) {
+  client_ = std::make_unique<kube::Client>(
+      std::make_shared<RestoredTransport>(server_->MakeTransport(clock_)), nullptr,
+      kube::ClientOptions{.requests_per_second = 1e6, .burst = 1e6}, clock_);
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  Exit("demo-worker-0-1", 0);
+  Exit("demo-worker-1-1", 0);
+  EXPECT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));
+}
+
 class NameTakenTest : public ControllerTest {
  protected:
   NameTakenTest() {
