@@ -203,6 +203,13 @@ TEST_F(InAPodTest, AKubeconfigThatIsNamedButMissingIsAnError) {
   EXPECT_THAT(ServerOf(LoadUserClusterConfig({}, clock_)), HasSubstr("no kubeconfig"));
 }
 
+TEST_F(InAPodTest, AKubeconfigThatCannotBeLookedForIsNamed) {
+  // A name that is too long stands for all that fails, as folders that others may not enter do.
+  const std::string path = folder_.path() + "/" + std::string(300, 'x');
+  const Variable named("KUBECONFIG", path.c_str());
+  EXPECT_THAT(ServerOf(LoadUserClusterConfig({}, clock_)), HasSubstr("cannot be read"));
+}
+
 class ConnectedConfigTest : public FakeApiTest {
  protected:
   ConnectedConfigTest() : FakeApiTest({.token = "secret"}) {}
