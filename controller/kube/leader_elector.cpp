@@ -93,7 +93,9 @@ void LeaderElector::EndScope(std::unique_ptr<Scope>& scope) {
   if (!scope) return;
   LogInfo("kube", "leading no more");
   leading_ = false;
-  if (!scope->End(callbacks_.stop_limit) && callbacks_.stuck) callbacks_.stuck();
+  const Duration limit =
+      std::min(callbacks_.stop_limit, options_.lease_duration - options_.renew_deadline);
+  if (!scope->End(limit) && callbacks_.stuck) callbacks_.stuck();
   scope.reset();
 }
 

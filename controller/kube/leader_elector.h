@@ -21,8 +21,8 @@ struct LeaderCallbacks {
   // The leader's scope: returns soon after `stop` is triggered. `term` is greater than that of
   // every leader before. Returning unasked resigns.
   std::function<void(int64_t term, std::stop_token stop)> lead;
-  // `lead` has not returned within `stop_limit`; another may lead by now. To exit is the only safe
-  // answer.
+  // `lead` has not returned within `stop_limit`, or within what the lease leaves beyond the renew
+  // deadline if that is less; another may lead by now. To exit is the only safe answer.
   std::function<void()> stuck;
   Duration stop_limit = std::chrono::seconds(5);
 };

@@ -211,13 +211,18 @@ TEST_F(LeaderElectorTest, ALeaderThatReturnsResignsAndStandsAgain) {
   EXPECT_EQ(a.AwaitTerm(2), *first + 1);
 }
 
-TEST_F(LeaderElectorTest, AScopeThatDoesNotEndIsReported) {
+class StuckScopeTest : public LeaderElectorTest,
+                       public ::testing::WithParamInterface<std::pair<Duration, Duration>> {};
+
+TEST_P(StuckScopeTest, IsReportedBeforeAnotherMayLead) {
+  const auto& [renew_deadline, stop_limit] = GetParam();
   std::promise<void> let_go;
   std::promise<void> began;
   std::promise<void> stuck;
   LeaseOptions options;
-  options.key = {"ns", "leader"};
+  options.key = kLease;
   options.identity = "a";
+  options.renew_deadline = renew_deadline;
   LeaderCallbacks callbacks;
   callbacks.lead = [&](int64_t, const std::stop_token&) {
     began.set_value();
@@ -227,12 +232,19 @@ TEST_F(LeaderElectorTest, AScopeThatDoesNotEndIsReported) {
     stuck.set_value();
     let_go.set_value();
   };
-  callbacks.stop_limit = std::chrono::milliseconds(10);
+  callbacks.stop_limit = stop_limit;
   LeaderElector elector(*client_, options, callbacks, clock_);
   ASSERT_EQ(began.get_future().wait_for(kLimit), std::future_status::ready);
   elector.Stop();
   EXPECT_EQ(stuck.get_future().wait_for(kLimit), std::future_status::ready);
 }
+
+// Of a lease of 15 s.
+INSTANTIATE_TEST_SUITE_P(
+    Limits, StuckScopeTest,
+    ::testing::Values(
+        std::pair<Duration, Duration>{std::chrono::seconds(10), std::chrono::milliseconds(10)},
+        std::pair<Duration, Duration>{std::chrono::milliseconds(14990), std::chrono::hours(1)}));
 
 }  // namespace
 }  // namespace longstride::kube
