@@ -117,7 +117,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
     done = false;
   }
-  done = ApplyObjects(o, desired, memory, call) && done;
+  done = ApplyObjects(desired, memory, call) && done;
   done = RemovePods(o, desired, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
@@ -177,8 +177,14 @@ Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOp
   o.spec_faults = memory.faults;
   o.defaults = options_.defaults;
   o.defaults.ca_bundle = options_.ca_bundle();
-  o.objects_applied =
-      memory.applied_generation == o.generation && memory.applied_bundle == o.defaults.ca_bundle;
+  // Another attempt takes nothing to be there: somebody may have deleted it.
+  if (memory.applied_generation != o.generation || memory.applied_bundle != o.defaults.ca_bundle) {
+    memory.applied.clear();
+    memory.applied_generation = o.generation;
+    memory.applied_bundle = o.defaults.ca_bundle;
+    memory.all_applied = false;
+  }
+  o.objects_applied = memory.all_applied;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
   ObservePods(memory, o, call);
@@ -216,7 +222,7 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
   return true;
 }
 
-bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
+bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
                               const kube::CallOptions& call) {
   if (desired.apply.empty()) return true;  // which says nothing of what is there
   bool done = true;
@@ -234,10 +240,7 @@ bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory&
       done = done && applied.error().reason == ApiReason::kNamespaceTerminating;
     }
   }
-  if (done) {
-    memory.applied_generation = o.generation;
-    memory.applied_bundle = o.defaults.ca_bundle;
-  }
+  memory.all_applied = done;
   return done;
 }
 

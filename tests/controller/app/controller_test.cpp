@@ -312,6 +312,17 @@ TEST_F(ControllerTest, ItTellsOfItsHealthAndOfItsJobs) {
   }));
 }
 
+TEST_F(ControllerTest, ADeletedNetworkPolicyIsThereAgainAfterTheNextEditOfItsJob) {
+  const ObjectKey policy{"lab", "demo-longstride"};
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  ASSERT_TRUE(server_->Delete(kube::NetworkPolicies(), policy));
+  PutJob([](Json& job) { job["spec"]["replicas"] = 3; });
+  EXPECT_TRUE(
+      Eventually([&] { return server_->Get(kube::NetworkPolicies(), policy).has_value(); }));
+}
+
 // Answers the first status write with a version that the server has not come to.
 class RestoredTransport final : public kube::HttpTransport {
  public:
