@@ -100,6 +100,14 @@ TEST_F(ExecPluginTest, ItIsKilledAtItsDeadline) {
   EXPECT_EQ(late.error().code, ErrorCode::kTransient);
 }
 
+TEST_F(ExecPluginTest, SoIsOneThatNeverStopsPrintingErrors) {
+  ExecPlugin plugin = Running("exec yes >&2\n");
+  plugin.deadline = std::chrono::milliseconds(50);
+  const auto late = Authorize(plugin);
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kTransient);
+}
+
 TEST_F(ExecPluginTest, ItIsKilledAtTheCallsOwnLimit) {
   const auto credentials = MakeExecCredentials(Running("exec sleep 1000\n"), nullptr, clock_);
   const auto late = credentials->Authorization({}, std::chrono::milliseconds(50));
