@@ -273,6 +273,17 @@ class RenewedCredentials final : public Credentials {
   int version_ = 1;
 };
 
+TEST(ClientCredentialsTest, ATokenThatCannotBeReadIsTheUsersFault) {
+  const SystemClock clock;
+  auto transport = std::make_shared<CountingTransport>();
+  Client client(transport, MakeTokenFile("/nowhere/token", clock), {}, clock);
+  const auto unsent = client.Get(Pods(), {"ns", "a"});
+  ASSERT_FALSE(unsent.ok());
+  EXPECT_EQ(unsent.error().reason, ApiReason::kNotSent);
+  EXPECT_EQ(Error(unsent.error()).code, ErrorCode::kUser);
+  EXPECT_TRUE(transport->requests.empty());
+}
+
 TEST(ClientCredentialsTest, ARefusedTokenIsRenewedOnce) {
   const SystemClock clock;
   auto transport = std::make_shared<CountingTransport>();
