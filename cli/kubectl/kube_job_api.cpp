@@ -103,7 +103,8 @@ class KubeJobApi : public JobApi {
     if (options.follow) request.query += "&follow=true";
     if (options.tail) request.query += "&tailLines=" + std::to_string(*options.tail);
     if (credentials_) {
-      LONGSTRIDE_ASSIGN_OR_RETURN(std::string value, credentials_->Authorization(stop));
+      LONGSTRIDE_ASSIGN_OR_RETURN(std::string value,
+                                  credentials_->Authorization(stop, kLongestGet));
       if (!value.empty()) request.headers.emplace_back("Authorization", std::move(value));
     }
     const auto take = [&](std::string_view line) {

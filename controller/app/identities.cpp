@@ -11,6 +11,8 @@ namespace {
 
 constexpr Duration kReviewDeadline = std::chrono::seconds(5);
 constexpr size_t kMostQuestions = 4096;
+// A pod that is forgotten is told to try again in place of that it is gone.
+constexpr size_t kMostGone = 16384;
 constexpr const char* kPodUid = "authentication.kubernetes.io/pod-uid";
 
 TokenReviewStatus StatusOf(const kube::TokenIdentity& identity) {
@@ -25,6 +27,8 @@ TokenReviewStatus StatusOf(const kube::TokenIdentity& identity) {
 }
 
 }  // namespace
+
+PodIndex::PodIndex(const kube::Cache& jobs) : jobs_(jobs), gone_(kMostGone) {}
 
 kube::CacheHandlers PodIndex::Handlers() {
   return {[this](const kube::ObjectPtr& pod) { Put(pod); },
@@ -48,19 +52,20 @@ void PodIndex::Put(const kube::ObjectPtr& pod) {
 void PodIndex::Erase(const std::string& uid) {
   const std::lock_guard lock(mutex_);
   pods_.erase(uid);
+  gone_.GetOr(uid, [] { return std::monostate(); });
 }
 
-std::optional<LivePod> PodIndex::Find(const std::string& uid) const {
+FoundPod PodIndex::Find(const std::string& uid) const {
   Known known;
   {
     const std::lock_guard lock(mutex_);
     const auto it = pods_.find(uid);
-    if (it == pods_.end()) return std::nullopt;
+    if (it == pods_.end()) return {.live = std::nullopt, .gone = gone_.Contains(uid)};
     known = it->second;
   }
   const kube::ObjectPtr job = jobs_.Find({known.pod.job.namespace_, known.pod.job.name});
-  if (!job || job->uid != known.owner_uid) return std::nullopt;
-  return known.pod;
+  if (!job || job->uid != known.owner_uid) return {.live = std::nullopt, .gone = true};
+  return {.live = known.pod};
 }
 
 ApiTokenReviewer::ApiTokenReviewer(kube::Client& client, int threads) : client_(client) {

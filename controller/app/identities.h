@@ -9,11 +9,13 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "controller/http/token_review.h"
 #include "controller/kube/cache.h"
 #include "controller/kube/client.h"
+#include "controller/kube/recent_map.h"
 
 namespace longstride {
 
@@ -22,11 +24,11 @@ class PodIndex final : public LivePods {
  public:
   // `jobs` must outlive it. A pod counts only while its owner is the job of that name that is
   // there.
-  explicit PodIndex(const kube::Cache& jobs) : jobs_(jobs) {}
+  explicit PodIndex(const kube::Cache& jobs);
 
   // For the pods' cache, before its reflector starts.
   [[nodiscard]] kube::CacheHandlers Handlers();
-  [[nodiscard]] std::optional<LivePod> Find(const std::string& uid) const override;
+  [[nodiscard]] FoundPod Find(const std::string& uid) const override;
 
  private:
   void Put(const kube::ObjectPtr& pod);
@@ -40,6 +42,7 @@ class PodIndex final : public LivePods {
   const kube::Cache& jobs_;
   mutable std::mutex mutex_;
   std::map<std::string, Known> pods_;
+  kube::RecentMap<std::monostate> gone_;  // UIDs that were seen and are not in pods_
 };
 
 // Asks the API server, a few tokens at a time, on threads of its own. `client` must outlive it.

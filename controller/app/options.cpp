@@ -6,6 +6,24 @@
 #include "core/base/result.h"
 
 namespace longstride {
+namespace {
+
+// A pause between two tries may be longer by a fifth, as in client-go.
+constexpr double kLongestRetry = 1.2;
+
+void CheckLease(const ControllerOptions& o) {
+  if (o.renew_seconds >= o.lease_seconds)
+    throw CLI::ValidationError("--renew-seconds", "must be less than --lease-seconds");
+  if (kLongestRetry * o.retry_seconds >= o.renew_seconds) {
+    throw CLI::ValidationError(
+        "--retry-seconds",
+        "1.2 times it must be less than --renew-seconds, or a leader is none "
+        "any more before it tries again");
+  }
+}
+
+}  // namespace
+
 std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** argv) {
   ControllerOptions o;
   std::string metrics_from = "[]";
@@ -68,8 +86,7 @@ std::variant<ControllerOptions, int> ParseControllerOptions(int argc, char** arg
       "cluster");
   try {
     app.parse(argc, argv);
-    if (o.renew_seconds >= o.lease_seconds)
-      throw CLI::ValidationError("--renew-seconds", "must be less than --lease-seconds");
+    CheckLease(o);
     Result<nlohmann::json> peers = ParseNetworkPeers(metrics_from);
     if (!peers.ok()) throw CLI::ValidationError("--metrics-from", peers.error().message);
     o.metrics_from = std::move(*peers);

@@ -42,6 +42,18 @@ const kube::Resource* ResourceOf(const json& object) {
   return nullptr;
 }
 
+// A pod that is in the way for a while only: it is being deleted, or will be as its job is gone,
+// which had the name that our job has now.
+bool IsLeaving(const json& pod, const std::string& job_name) {
+  if (!kube::StringAt(pod, "/metadata/deletionTimestamp").empty()) return true;
+  for (const json& owner : kube::ValueAt(pod, "/metadata/ownerReferences")) {
+    if (kube::ValueAt(owner, "/controller") == json(true) &&
+        kube::StringAt(owner, "/kind") == kKind && kube::StringAt(owner, "/name") == job_name)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const kube::Cache& jobs,
@@ -106,15 +118,16 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
     done = false;
   }
-  done = ApplyObjects(o, desired, memory, call) && done;
+  done = ApplyObjects(desired, memory, call) && done;
   done = RemovePods(o, desired, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
   if (desired.status) {
     const auto wait = WriteStatus(job, o, *desired.status, memory, call);
     if (!wait.ok()) {
-      // Whoever wrote before us is in the cache soon; what was decided is decided again.
+      // Somebody wrote before us: what was decided is decided again.
       if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
+      if (wait.error().reason == ApiReason::kConflict) ReadAnew(key, memory, call);
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
       return kube::Outcome::Retry();
     }
@@ -170,8 +183,14 @@ Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOp
   o.spec_faults = memory.faults;
   o.defaults = options_.defaults;
   o.defaults.ca_bundle = options_.ca_bundle();
-  o.objects_applied =
-      memory.applied_generation == o.generation && memory.applied_bundle == o.defaults.ca_bundle;
+  // Another attempt takes nothing to be there: somebody may have deleted it.
+  if (memory.applied_generation != o.generation || memory.applied_bundle != o.defaults.ca_bundle) {
+    memory.applied.clear();
+    memory.applied_generation = o.generation;
+    memory.applied_bundle = o.defaults.ca_bundle;
+    memory.all_applied = false;
+  }
+  o.objects_applied = memory.all_applied;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
   ObservePods(memory, o, call);
@@ -215,7 +234,7 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
   return true;
 }
 
-bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
+bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
                               const kube::CallOptions& call) {
   if (desired.apply.empty()) return true;  // which says nothing of what is there
   bool done = true;
@@ -233,10 +252,7 @@ bool Reconciler::ApplyObjects(const Observed& o, const Desired& desired, Memory&
       done = done && applied.error().reason == ApiReason::kNamespaceTerminating;
     }
   }
-  if (done) {
-    memory.applied_generation = o.generation;
-    memory.applied_bundle = o.defaults.ca_bundle;
-  }
+  memory.all_applied = done;
   return done;
 }
 
@@ -315,12 +331,17 @@ bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate
 kube::ApiResult<json> Reconciler::CreatePod(const Observed& o, const PodToCreate& pod,
                                             const kube::CallOptions& call) {
   auto made = client_.Create(kube::Pods(), pod.body, call);
-  if (!made.ok() && made.error().reason == ApiReason::kAlreadyExists) {
-    // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
-    auto there = client_.Get(kube::Pods(), {o.metadata.namespace_, pod.name}, call);
-    if (there.ok() && kube::ControllerUidOf(*there) == o.uid) return there;
-  }
-  return made;
+  if (made.ok() || made.error().reason != ApiReason::kAlreadyExists) return made;
+  // Ours from before a failover, or from a request whose answer was lost; or somebody else's.
+  const kube::ObjectKey key{o.metadata.namespace_, pod.name};
+  auto there = client_.Get(kube::Pods(), key, call);
+  if (!there.ok() && there.error().reason != ApiReason::kNotFound) return there;
+  if (there.ok() && kube::ControllerUidOf(*there) == o.uid) return there;
+  if (there.ok() && !IsLeaving(*there, o.metadata.name)) return made;
+  kube::ApiError error;  // its deletion wakes the job
+  error.reason = ApiReason::kUnavailable;
+  error.message = "create pods " + key.Text() + ": one of that name is being deleted";
+  return error;
 }
 
 kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,
@@ -346,6 +367,14 @@ kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observe
   if (!written.ok()) return written.error();
   memory.written = ProjectJob(*written);
   return Duration::zero();
+}
+
+void Reconciler::ReadAnew(const kube::ObjectKey& key, Memory& memory,
+                          const kube::CallOptions& call) {
+  // Versions go back when the API server is restored from a backup: what we wrote before that would
+  // count as the newest for ever.
+  const auto job = client_.Get(kube::TrainingJobs(), key, call);
+  if (job.ok() && kube::UidOf(*job) == memory.uid) memory.written = ProjectJob(*job);
 }
 
 void Reconciler::RecordEvents(const Observed& o, const Desired& desired) {

@@ -62,14 +62,15 @@ class Reconciler {
     ObjectMeta metadata;
     std::optional<TrainingJobSpec> spec;
     std::string faults;
-    nlohmann::json written;  // the job as our last status write left it
+    nlohmann::json written;  // the job as our last status write left or found it
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<WorkerPlace, int64_t> incarnations;
+    // Hashes of what was applied, for this generation and CA bundle; whether it was all.
     std::map<std::string, size_t> applied;
-    // What was applied was all that there is to apply, for this generation and CA bundle.
     int64_t applied_generation = -1;
     std::string applied_bundle;
+    bool all_applied = false;
     std::optional<CreateFailure> create_failure;
     int create_failures = 0;  // in a row
     ProgressPacer::Slot progress;
@@ -83,8 +84,7 @@ class Reconciler {
   [[nodiscard]] bool IsThere(Made& made, const Observed& o, const kube::CallOptions& call);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
   // True when all was carried out.
-  bool ApplyObjects(const Observed& o, const Desired& desired, Memory& memory,
-                    const kube::CallOptions& call);
+  bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
   bool RemovePods(const Observed& o, const Desired& desired, Memory& memory,
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,
@@ -98,6 +98,8 @@ class Reconciler {
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
                                                       const JobStatus& status, Memory& memory,
                                                       const kube::CallOptions& call);
+  // The job as it is, where `memory.written` is not.
+  void ReadAnew(const kube::ObjectKey& key, Memory& memory, const kube::CallOptions& call);
   void RecordEvents(const Observed& o, const Desired& desired);
   [[nodiscard]] kube::Outcome Forget(const kube::ObjectKey& key);
 

@@ -126,14 +126,15 @@ Verdict TokenReviewAuthenticator::Judge(const JobKey& job, const TokenReviewStat
   if (!status.username.starts_with("system:serviceaccount:" + job.namespace_ + ":"))
     return Forbidden(status.username + " is not of namespace " + job.namespace_);
   if (status.pod_uid.empty()) return Forbidden("the bearer token is not bound to a pod");
-  const std::optional<LivePod> pod = pods_.Find(status.pod_uid);
+  const FoundPod pod = pods_.Find(status.pod_uid);
   // Its place is another pod's by now, which is nobody's mistake.
-  if (!pod)
+  if (pod.gone)
     return Forbidden("the bearer token's pod does not exist any more", ErrorCode::kLostPeer);
-  if (pod->job != job)
-    return Forbidden("the bearer token's pod belongs to job " + pod->job.namespace_ + "/" +
-                     pod->job.name);
-  return {.kind = Verdict::Kind::kAllowed, .place = pod->place};
+  if (!pod.live) return Unavailable("the bearer token's pod is not known here yet");
+  if (pod.live->job != job)
+    return Forbidden("the bearer token's pod belongs to job " + pod.live->job.namespace_ + "/" +
+                     pod.live->job.name);
+  return {.kind = Verdict::Kind::kAllowed, .place = pod.live->place};
 }
 
 // Under mutex_, before a verdict is added.

@@ -5,6 +5,10 @@
 // A good verdict is kept until the token expires and is good only while the pod lives, so a review
 // is asked for about once per pod and token, and an API server that is away stops nobody who is
 // known. Refusals are kept for a few seconds.
+//
+// A pod may ask before word of it has come from the API server: it is told to try again, as the
+// loss of its place would be for good. Nobody gets in by that: the API server reviews no token of a
+// pod that is gone as good, and one that was good before stays refused.
 #pragma once
 
 #include <functional>
@@ -45,12 +49,17 @@ struct LivePod {
   WorkerPlace place;
 };
 
+// What is known of a pod; neither: nothing, it may be too new.
+struct FoundPod {
+  std::optional<LivePod> live;  // it exists, has not ended and belongs to a job
+  bool gone = false;            // it was seen, and is no such pod or not any more
+};
+
 class LivePods {
  public:
   virtual ~LivePods() = default;
-  // The pod with that UID, if it exists, is not being deleted and belongs to a job. From a cache:
-  // must not block. Thread-safe.
-  [[nodiscard]] virtual std::optional<LivePod> Find(const std::string& uid) const = 0;
+  // The pod with that UID. From a cache: must not block. Thread-safe.
+  [[nodiscard]] virtual FoundPod Find(const std::string& uid) const = 0;
 };
 
 class TokenReviewAuthenticator final : public Authenticator {

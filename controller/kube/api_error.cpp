@@ -18,6 +18,7 @@ struct Name {
 // Names are Kubernetes' own where it has one, so that they can be read both ways.
 constexpr Name kNames[] = {
     {ApiReason::kNoAnswer, "NoAnswer"},
+    {ApiReason::kNotSent, "NotSent"},
     {ApiReason::kAnswerTooLong, "AnswerTooLong"},
     {ApiReason::kInterrupted, "Interrupted"},
     {ApiReason::kBadRequest, "BadRequest"},
@@ -173,8 +174,9 @@ ApiError FromTransport(const Error& error, const std::string& action) {
 
 ApiError NotSent(const Error& error, const std::string& action) {
   ApiError api_error;
-  api_error.reason =
-      error.code == ErrorCode::kInterrupted ? ApiReason::kInterrupted : ApiReason::kNoAnswer;
+  api_error.reason = ApiReason::kNoAnswer;
+  if (error.code == ErrorCode::kInterrupted) api_error.reason = ApiReason::kInterrupted;
+  if (error.code == ErrorCode::kUser) api_error.reason = ApiReason::kNotSent;
   api_error.message = action + ": " + error.message;
   return api_error;
 }

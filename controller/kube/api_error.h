@@ -13,7 +13,8 @@
 namespace longstride::kube {
 
 enum class ApiReason {
-  kNoAnswer,              // no usable answer: time-out, cut connection, bad credentials file
+  kNoAnswer,              // no usable answer: time-out, cut connection
+  kNotSent,               // for want of credentials or of trust in the server: somebody must act
   kAnswerTooLong,         // longer than the transport takes
   kInterrupted,           // stopped on request
   kBadRequest,            // 400

@@ -11,6 +11,8 @@ namespace {
 
 // More than the server is asked for, as a backstop for one that forgets.
 constexpr Duration kWatchGrace = std::chrono::seconds(30);
+// For the credentials of a watch, which has no deadline before it begins.
+constexpr Duration kWatchCredentials = std::chrono::minutes(1);
 constexpr int kMaxAttempts = 10;
 
 // Builds "a=b&c=d", leaving out what is empty.
@@ -205,7 +207,7 @@ ApiResult<std::monostate> Client::Watch(const Resource& resource, const WatchOpt
     return sink({TypeOf(StringAt(event, "/type")), std::move(*object)});
   };
   for (bool again = true;; again = false) {
-    const Status authorized = Authorize(request, stop);
+    const Status authorized = Authorize(request, kWatchCredentials, stop);
     if (!authorized.ok()) return NotSent(authorized.error(), action);
     const auto response = transport_->Stream(request, take, options.timeout + kWatchGrace, stop);
     Count(request.method, response.ok() ? response->status : 0);
@@ -266,8 +268,9 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
   const TimePoint until = clock_.Now() + call.deadline;
   bool credentials_renewed = false;
   for (int attempt = 1;; ++attempt) {
-    Status ready = Throttle(until, call.stop);
-    if (ready.ok()) ready = Authorize(request, call.stop);
+    Status ready;
+    if (call.throttled) ready = Throttle(until, call.stop);
+    if (ready.ok()) ready = Authorize(request, until - clock_.Now(), call.stop);
     if (!ready.ok()) return NotSent(ready.error(), action);
     const auto response = transport_->Send(request, until - clock_.Now(), call.stop);
     Count(request.method, response.ok() ? response->status : 0);
@@ -295,14 +298,14 @@ ApiResult<Json> Client::Call(TransportRequest request, const std::string& action
 }
 
 Status Client::Throttle(TimePoint until, const std::stop_token& stop) {
-  Duration wait{};
+  std::optional<Duration> wait;
   {
     const std::lock_guard lock(mutex_);
     const TimePoint now = clock_.Now();
-    wait = bucket_.Reserve(now);
-    if (now + wait > until) return TransientError("no turn within the deadline (rate limit)");
+    wait = bucket_.ReserveWithin(now, until - now);
   }
-  if (!WaitFor(wait, stop)) return InterruptedError("stopped");
+  if (!wait) return TransientError("no turn within the deadline (rate limit)");
+  if (!WaitFor(*wait, stop)) return InterruptedError("stopped");
   return {};
 }
 
@@ -315,9 +318,10 @@ TransportRequest Client::Request(std::string method, std::string path, std::stri
   return request;
 }
 
-Status Client::Authorize(TransportRequest& request, const std::stop_token& stop) {
+Status Client::Authorize(TransportRequest& request, Duration limit, const std::stop_token& stop) {
   if (!credentials_) return {};
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string authorization, credentials_->Authorization(stop));
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::string authorization,
+                              credentials_->Authorization(stop, limit));
   std::erase_if(request.headers,
                 [](const auto& header) { return header.first == "Authorization"; });
   if (!authorization.empty()) request.headers.emplace_back("Authorization", authorization);

@@ -1,7 +1,7 @@
 // Typed calls to the API server, on an HttpTransport. Objects are JSON; an object that is sent must
 // be complete enough for its verb, the client adds nothing to it. Every call blocks until it is
 // answered, its deadline passes or its stop token is triggered; calls wait for the client's own
-// rate limit first (within the same deadline).
+// rate limit first (within the same deadline; one that would wait longer fails and costs no turn).
 //
 // A 401 is repeated once with fresh credentials; 429 and 5xx are repeated only if the server says
 // when (Retry-After), within the deadline. All else is the caller's to decide.
@@ -40,6 +40,7 @@ struct ClientOptions {
 struct CallOptions {
   Duration deadline = std::chrono::seconds(30);
   std::stop_token stop{};
+  bool throttled = true;  // waits for its turn in the rate limit, and takes it
 };
 
 struct ListOptions {
@@ -158,7 +159,8 @@ class Client {
   [[nodiscard]] ApiResult<Json> Put(const Resource& resource, const Json& object,
                                     const char* subresource, const CallOptions& call);
   [[nodiscard]] Status Throttle(TimePoint until, const std::stop_token& stop);
-  [[nodiscard]] Status Authorize(TransportRequest& request, const std::stop_token& stop);
+  [[nodiscard]] Status Authorize(TransportRequest& request, Duration limit,
+                                 const std::stop_token& stop);
   void Count(const std::string& method, int code);
 
   const std::shared_ptr<HttpTransport> transport_;

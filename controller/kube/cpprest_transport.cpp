@@ -2,6 +2,7 @@
 
 #include <cpprest/http_client.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -31,6 +32,22 @@ constexpr int kKeepAliveIdleSeconds = 15;
 constexpr int kKeepAliveProbeSeconds = 5;
 constexpr int kKeepAliveProbes = 3;
 
+// The library passes on OpenSSL's own code of a handshake that failed.
+bool IsUntrusted(const std::exception& e) {
+  const auto* failed = dynamic_cast<const web::http::http_exception*>(&e);
+  if (!failed) return false;
+  const auto code = static_cast<unsigned long>(failed->error_code().value());
+  return ERR_GET_LIB(code) == ERR_LIB_SSL &&
+         ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+}
+
+Error ErrorOf(const std::exception& e) {
+  if (IsUntrusted(e))
+    return UserError("the API server's certificate is not trusted; the log says why");
+  const std::string what = e.what();
+  return TransientError(what.empty() ? "the connection failed" : what);
+}
+
 // One value handed from the library's threads to ours. Shared by both, as either may be the last to
 // go.
 template <typename T>
@@ -43,8 +60,7 @@ class Handover {
       try {
         handover->Set(done.get());
       } catch (const std::exception& e) {
-        const std::string what = e.what();
-        handover->Set(TransientError(what.empty() ? "the connection failed" : what));
+        handover->Set(ErrorOf(e));
       }
     });
     return handover;

@@ -13,7 +13,7 @@ constexpr Duration kReadAgainAfter = std::chrono::minutes(1);
 class StaticToken final : public Credentials {
  public:
   explicit StaticToken(std::string authorization) : authorization_(std::move(authorization)) {}
-  Result<std::string> Authorization(std::stop_token) override { return authorization_; }
+  Result<std::string> Authorization(std::stop_token, Duration) override { return authorization_; }
   void Invalidate() override {}
 
  private:
@@ -24,7 +24,7 @@ class TokenFile final : public Credentials {
  public:
   TokenFile(std::string path, const Clock& clock) : path_(std::move(path)), clock_(clock) {}
 
-  Result<std::string> Authorization(std::stop_token) override {
+  Result<std::string> Authorization(std::stop_token, Duration) override {
     const std::lock_guard lock(mutex_);
     const TimePoint now = clock_.Now();
     if (!authorization_.empty() && !refused_ && now - read_at_ < kReadAgainAfter) {

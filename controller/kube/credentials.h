@@ -16,9 +16,10 @@ class Credentials {
  public:
   virtual ~Credentials() = default;
   // The header's value ("Bearer …"), or "" when a certificate identifies us. May read a file or run
-  // a plugin.
-  [[nodiscard]] virtual Result<std::string> Authorization(std::stop_token stop) = 0;
-  // The server answered 401: the next call asks the source again.
+  // a plugin; kTransient when that, or another thread's turn at it, lasts longer than `limit`,
+  // kInterrupted on `stop`.
+  [[nodiscard]] virtual Result<std::string> Authorization(std::stop_token stop, Duration limit) = 0;
+  // The server answered 401: the next call asks the source again. Does not wait for one under way.
   virtual void Invalidate() = 0;
 };
 

@@ -1,5 +1,7 @@
 #include "controller/kube/exec_plugin.h"
 
+#include <algorithm>
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 
@@ -19,11 +21,27 @@ class ExecCredentials final : public Credentials {
   ExecCredentials(ExecPlugin plugin, std::shared_ptr<TlsSource> tls, const Clock& clock)
       : plugin_(std::move(plugin)), tls_(std::move(tls)), clock_(clock) {}
 
-  Result<std::string> Authorization(std::stop_token stop) override {
-    const std::lock_guard lock(mutex_);  // others wait for the same credential
-    if (!valid_ || (expires_ && clock_.UnixSeconds() > *expires_ - kSpareSeconds)) {
-      LONGSTRIDE_RETURN_IF_ERROR(Renew(stop));
+  Result<std::string> Authorization(std::stop_token stop, Duration limit) override {
+    const SystemClock clock;  // clock_ is for the credential's expiry
+    const TimePoint until = clock.Now() + limit;
+    std::unique_lock lock(mutex_);
+    // Others wait for the same credential.
+    if (!changed_.wait_until(lock, stop, until, [this] { return !running_; })) {
+      if (stop.stop_requested()) return InterruptedError(Text("stopped"));
+      return TransientError(Text("has not ended yet"));
     }
+    if (valid_ && (!expires_ || clock_.UnixSeconds() <= *expires_ - kSpareSeconds)) {
+      return authorization_;
+    }
+    running_ = true;
+    lock.unlock();
+    const auto result =
+        RunProgram(ToProgram(), std::min(plugin_.deadline, until - clock.Now()), stop);
+    lock.lock();
+    running_ = false;
+    changed_.notify_all();
+    if (!result.ok()) return result.error();
+    LONGSTRIDE_RETURN_IF_ERROR(Take(*result));
     return authorization_;
   }
 
@@ -33,9 +51,8 @@ class ExecCredentials final : public Credentials {
   }
 
  private:
-  Status Renew(const std::stop_token& stop) {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const ProgramResult result,
-                                RunProgram(ToProgram(), plugin_.deadline, stop));
+  // Under mutex_.
+  Status Take(const ProgramResult& result) {
     if (result.exit_code != 0) {
       return Fault(Format("ended with exit code %d: %s", result.exit_code, result.errors.c_str()));
     }
@@ -59,9 +76,12 @@ class ExecCredentials final : public Credentials {
     return {};
   }
 
+  [[nodiscard]] std::string Text(const std::string& what) const {
+    return "credential plugin " + plugin_.command + ": " + what;
+  }
   [[nodiscard]] Error Fault(const std::string& what) const {
     const std::string hint = plugin_.install_hint.empty() ? "" : "\n" + plugin_.install_hint;
-    return UserError("credential plugin " + plugin_.command + ": " + what + hint);
+    return UserError(Text(what) + hint);
   }
 
   [[nodiscard]] Program ToProgram() const {
@@ -78,6 +98,8 @@ class ExecCredentials final : public Credentials {
   const std::shared_ptr<TlsSource> tls_;
   const Clock& clock_;
   std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool running_ = false;  // on a thread that does not hold the mutex meanwhile
   bool valid_ = false;
   std::string authorization_;
   std::optional<double> expires_;  // Unix seconds

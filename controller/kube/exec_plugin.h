@@ -26,8 +26,8 @@ struct ExecPlugin {
 
 // A certificate that the plugin issues goes to `tls`, which may be null when the server speaks
 // http. Errors of Authorization(): kUser when the program cannot be run, fails or prints something
-// else, kTransient when it outlives its deadline. `clock` must be thread-safe and outlive the
-// result.
+// else, kTransient when it outlives its deadline or the call's limit. `clock` must be thread-safe
+// and outlive the result.
 [[nodiscard]] std::shared_ptr<Credentials> MakeExecCredentials(ExecPlugin plugin,
                                                                std::shared_ptr<TlsSource> tls,
                                                                const Clock& clock);

@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
+#include <system_error>
 
 #include "controller/kube/cluster_config.h"
 #include "controller/kube/exec_plugin.h"
@@ -184,8 +185,10 @@ std::string CurrentContext(const std::vector<Kubeconfig>& files) {
 Result<ClusterConfig> LoadKubeconfig(const KubeconfigOptions& options, const Clock& clock) {
   std::vector<Kubeconfig> files;
   for (const std::string& path : PathsOf(options)) {
-    // As for kubectl, a list may name files that do not exist; a file asked for must.
-    if (options.paths.empty() && !std::filesystem::exists(path)) continue;
+    // As for kubectl, a list may name files that do not exist; a file asked for must. One that we
+    // may not look at is not known to be missing.
+    std::error_code error;
+    if (options.paths.empty() && !std::filesystem::exists(path, error) && !error) continue;
     LONGSTRIDE_ASSIGN_OR_RETURN(Kubeconfig file, ReadKubeconfig(path));
     files.push_back(std::move(file));
   }

@@ -93,7 +93,9 @@ void LeaderElector::EndScope(std::unique_ptr<Scope>& scope) {
   if (!scope) return;
   LogInfo("kube", "leading no more");
   leading_ = false;
-  if (!scope->End(callbacks_.stop_limit) && callbacks_.stuck) callbacks_.stuck();
+  const Duration limit =
+      std::min(callbacks_.stop_limit, options_.lease_duration - options_.renew_deadline);
+  if (!scope->End(limit) && callbacks_.stuck) callbacks_.stuck();
   scope.reset();
 }
 
@@ -109,8 +111,7 @@ Duration LeaderElector::UntilNextLook(double lot) const {
 }
 
 CallOptions LeaderElector::CallLimits(const std::stop_token& stop) const {
-  const Duration left = TimeLeft();
-  return {left > Duration::zero() ? left : options_.renew_deadline, stop};
+  return {leading_ ? TimeLeft() : options_.renew_deadline, stop, /*throttled=*/false};
 }
 
 void LeaderElector::TryOnce(const std::stop_token& stop) {
@@ -130,6 +131,8 @@ void LeaderElector::TryOnce(const std::stop_token& stop) {
     wanted = election_.Observe(record, began, clock_.UnixSeconds());
   }
   if (!wanted) return;
+  // What we took after the lease was lost would be of a new term: the old one's scope ends first.
+  if (leading_ && TimeLeft() <= Duration::zero()) return;
   const Json object = WriteLease(options_.key, *wanted);
   const auto written = wanted->resource_version.empty()
                            ? client_.Create(Leases(), object, CallLimits(stop))
@@ -151,8 +154,9 @@ void LeaderElector::Release() {
     released = election_.Release(clock_.UnixSeconds());
   }
   if (!released) return;
-  const auto written = client_.Update(Leases(), WriteLease(options_.key, *released),
-                                      CallOptions{.deadline = kReleaseDeadline, .stop = {}});
+  const auto written =
+      client_.Update(Leases(), WriteLease(options_.key, *released),
+                     CallOptions{.deadline = kReleaseDeadline, .stop = {}, .throttled = false});
   if (!written.ok()) LogWarning("kube", written.error().message);
 }
 

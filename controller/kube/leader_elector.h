@@ -21,8 +21,8 @@ struct LeaderCallbacks {
   // The leader's scope: returns soon after `stop` is triggered. `term` is greater than that of
   // every leader before. Returning unasked resigns.
   std::function<void(int64_t term, std::stop_token stop)> lead;
-  // `lead` has not returned within `stop_limit`; another may lead by now. To exit is the only safe
-  // answer.
+  // `lead` has not returned within `stop_limit`, or within what the lease leaves beyond the renew
+  // deadline if that is less; another may lead by now. To exit is the only safe answer.
   std::function<void()> stuck;
   Duration stop_limit = std::chrono::seconds(5);
 };
@@ -49,7 +49,8 @@ class LeaderElector {
   // Of leadership, unless a write succeeds; 0 when we do not lead.
   [[nodiscard]] Duration TimeLeft() const;
   [[nodiscard]] Duration UntilNextLook(double lot) const;
-  // No request outlives the leadership that it is to renew.
+  // No request outlives the leadership that it is to renew, its wait for credentials included; and
+  // none waits for a turn behind what the leader does.
   [[nodiscard]] CallOptions CallLimits(const std::stop_token& stop) const;
   void Release();
 

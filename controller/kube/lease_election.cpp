@@ -1,6 +1,7 @@
 #include "controller/kube/lease_election.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/timestamps.h"
 
@@ -28,15 +29,17 @@ LeaseRecord ReadLease(const Json& lease) {
 }
 
 Json WriteLease(const ObjectKey& key, const LeaseRecord& record) {
-  Json lease = {{"apiVersion", Leases().ApiVersion()},
-                {"kind", Leases().kind},
-                {"metadata", {{"namespace", key.namespace_}, {"name", key.name}}},
-                {"spec",
-                 {{"holderIdentity", record.holder},
-                  {"leaseDurationSeconds", static_cast<int64_t>(record.duration_seconds)},
-                  {"acquireTime", record.acquire_time},
-                  {"renewTime", record.renew_time},
-                  {"leaseTransitions", record.transitions}}}};
+  Json lease = {
+      {"apiVersion", Leases().ApiVersion()},
+      {"kind", Leases().kind},
+      {"metadata", {{"namespace", key.namespace_}, {"name", key.name}}},
+      {"spec",
+       {{"holderIdentity", record.holder},
+        // Whole seconds, of which others may wait too many but not too few.
+        {"leaseDurationSeconds", static_cast<int64_t>(std::ceil(record.duration_seconds))},
+        {"acquireTime", record.acquire_time},
+        {"renewTime", record.renew_time},
+        {"leaseTransitions", record.transitions}}}};
   if (!record.resource_version.empty()) {
     lease["metadata"]["resourceVersion"] = record.resource_version;
   }

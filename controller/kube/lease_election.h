@@ -5,7 +5,7 @@
 //
 // Safety: we stop leading `renew_deadline` after we *began* the last write that succeeded, others
 // wait `lease_duration` after they saw it; so the terms of two leaders do not overlap as long as
-// clocks run at about the same rate.
+// clocks run at about the same rate. What lies between the two is for what a leader does to end.
 #pragma once
 
 #include <cstdint>

@@ -31,6 +31,8 @@ class RecentMap {
     return order_.front().second;
   }
 
+  // Without asking for it.
+  [[nodiscard]] bool Contains(const std::string& key) const { return index_.contains(key); }
   [[nodiscard]] size_t size() const { return order_.size(); }
 
  private:

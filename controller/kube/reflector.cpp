@@ -8,6 +8,15 @@
 #include "core/base/log.h"
 
 namespace longstride::kube {
+namespace {
+
+// The server has forgotten that version, or, restored from a backup, has not come to it.
+bool HasNoSuchVersion(const ApiError& error) {
+  return error.reason == ApiReason::kGone ||
+         std::ranges::count(error.causes, "ResourceVersionTooLarge", &FieldCause::reason) > 0;
+}
+
+}  // namespace
 
 Reflector::Reflector(Client& client, Cache& cache, ReflectorOptions options, const Clock& clock)
     : client_(client),
@@ -55,7 +64,7 @@ Reflector::Next Reflector::ListOnce(const std::stop_token& stop) {
   };
   auto version = client_.ListPages(options_.resource, options, take, call);
   if (!version.ok()) {
-    version_expired_ = version.error().reason == ApiReason::kGone;
+    if (HasNoSuchVersion(version.error())) version_expired_ = true;
     if (version.error().reason == ApiReason::kAnswerTooLong) {
       page_size_ = page_size_ > 0 ? std::max(page_size_ / 2, 1) : ListOptions().page_size;
     }

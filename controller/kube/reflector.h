@@ -2,7 +2,8 @@
 // last one ended, for ever. The rules are client-go's:
 //
 //  - The first list asks for resourceVersion "0" (any state will do), a later one for the last
-//    version seen, one after that version had expired for "" (the newest).
+//    version seen, one after that version had expired, or was newer than the server's own, for ""
+//    (the newest).
 //  - A server may answer the first two whole. Once an answer was too long to take, every list asks
 //    for "" in pages, and for half as many objects in each after one that was still too long.
 //  - A watch asks for bookmarks and a random 5 to 10 minutes, and resumes from the last event or

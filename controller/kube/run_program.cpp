@@ -144,17 +144,19 @@ Result<ProgramResult> RunProgram(const Program& program, Duration deadline,
 
   const SystemClock clock;
   const TimePoint until = clock.Now() + deadline;
+  const auto within_limits = [&]() -> Status {
+    if (stop.stop_requested()) return InterruptedError(program.command + ": stopped");
+    if (clock.Now() < until) return {};
+    return TransientError(program.command + ": did not end within its deadline");
+  };
   ProgramResult result;
   bool ended = false;
   // A grandchild may keep the pipes open for ever: the program's own end is enough.
   while (!ended) {
-    if (stop.stop_requested()) return InterruptedError(program.command + ": stopped");
-    if (clock.Now() >= until) {
-      return TransientError(program.command + ": did not end within its deadline");
-    }
     ended = child.Wait(WNOHANG);
     bool more = true;
     for (int timeout = ended ? 0 : kPollMilliseconds; more; timeout = 0) {
+      LONGSTRIDE_RETURN_IF_ERROR(within_limits());  // also of one that never stops printing
       std::array<pollfd, 2> ready{pollfd{output.reader(), POLLIN, 0},
                                   pollfd{errors.reader(), POLLIN, 0}};
       more = poll(ready.data(), ready.size(), timeout) > 0;

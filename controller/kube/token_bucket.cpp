@@ -18,6 +18,13 @@ Duration TokenBucket::Reserve(TimePoint now) {
   return tokens_ >= 0 ? Duration::zero() : FromSeconds(-tokens_ / per_second_);
 }
 
+std::optional<Duration> TokenBucket::ReserveWithin(TimePoint now, Duration most) {
+  const Duration wait = Reserve(now);
+  if (wait <= most) return wait;
+  tokens_ += 1;
+  return std::nullopt;
+}
+
 bool TokenBucket::TryTake(TimePoint now) {
   Fill(now);
   if (tokens_ < 1) return false;

@@ -2,6 +2,8 @@
 // thread-safe.
 #pragma once
 
+#include <optional>
+
 #include "core/base/clock.h"
 
 namespace longstride::kube {
@@ -14,6 +16,8 @@ class TokenBucket {
 
   // Takes one token now or in advance; how long to wait before acting on it.
   [[nodiscard]] Duration Reserve(TimePoint now);
+  // The same, but takes none if the wait would be longer than `most`.
+  [[nodiscard]] std::optional<Duration> ReserveWithin(TimePoint now, Duration most);
   // Takes one if there is one.
   [[nodiscard]] bool TryTake(TimePoint now);
 

@@ -238,5 +238,132 @@ TEST_F(ControllerTest, ItTellsOfItsHealthAndOfItsJobs) {
   }));
 }
 
+TEST_F(ControllerTest, ADeletedNetworkPolicyIsThereAgainAfterTheNextEditOfItsJob) {
+  const ObjectKey policy{"lab", "demo-longstride"};
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  ASSERT_TRUE(server_->Delete(kube::NetworkPolicies(), policy));
+  PutJob([](Json& job) { job["spec"]["replicas"] = 3; });
+  EXPECT_TRUE(
+      Eventually([&] { return server_->Get(kube::NetworkPolicies(), policy).has_value(); }));
+}
+
+// Answers the first status write with a version that the server has not come to.
+class RestoredTransport final : public kube::HttpTransport {
+ public:
+  explicit RestoredTransport(std::unique_ptr<kube::HttpTransport> transport)
+      : transport_(std::move(transport)) {}
+  Result<kube::TransportResponse> Send(const kube::TransportRequest& request, Duration deadline,
+                                       std::stop_token stop) override {
+    auto response = transport_->Send(request, deadline, std::move(stop));
+    if (request.method != "PUT" || !request.path.ends_with("/status") || !response.ok() ||
+        response->status != 200 || restored_.exchange(true))
+      return response;
+    Json job = Json::parse(response->body);
+    job["metadata"]["resourceVersion"] = "999999999999";
+    response->body = job.dump();
+    return response;
+  }
+  Result<kube::TransportResponse> Stream(const kube::TransportRequest& request,
+                                         const LineSink& sink, Duration deadline,
+                                         std::stop_token stop) override {
+    return transport_->Stream(request, sink, deadline, std::move(stop));
+  }
+
+ private:
+  const std::unique_ptr<kube::HttpTransport> transport_;
+  std::atomic<bool> restored_ = false;
+};
+
+TEST_F(ControllerTest, AStatusThatWasWrittenBeforeTheServerWasRestoredIsForgotten) {
+  client_ = std::make_unique<kube::Client>(
+      std::make_shared<RestoredTransport>(server_->MakeTransport(clock_)), nullptr,
+      kube::ClientOptions{.requests_per_second = 1e6, .burst = 1e6}, clock_);
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  Exit("demo-worker-0-1", 0);
+  Exit("demo-worker-1-1", 0);
+  EXPECT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));
+}
+
+class NameTakenTest : public ControllerTest {
+ protected:
+  NameTakenTest() {
+    server_->SetAdmission([this](const std::string& plural, const Json& object) {
+      if (plural == "events" && kube::StringAt(object, "/reason") == "NameConflict")
+        conflict_told_ = true;
+      return kube::FakeApiServer::Refusal();
+    });
+  }
+  // A pod under the name of the job's first.
+  void PutFormerPod(const std::function<void(Json&)>& change) {
+    Json pod = {{"apiVersion", "v1"},
+                {"kind", "Pod"},
+                {"metadata",
+                 {{"name", kFirst.name},
+                  {"namespace", kFirst.namespace_},
+                  {"labels", {{kJobNameLabel, "demo"}}}}}};
+    change(pod["metadata"]);
+    server_->Put(kube::Pods(), pod);
+  }
+  // Whether the name was found taken so often that a conflict would have been told of.
+  [[nodiscard]] bool FoundTaken() const {
+    return Eventually([&] { return client_->requests()[{"POST", 409}] >= 2; });
+  }
+
+  inline static const ObjectKey kFirst{"lab", "demo-worker-0-1"};
+  std::atomic<bool> conflict_told_ = false;
+};
+
+TEST_F(NameTakenTest, AFormerJobsPodThatIsBeingDeletedIsWaitedFor) {
+  PutFormerPod(
+      [](Json& metadata) { metadata["finalizers"] = Json::array({"example.org/kubelet"}); });
+  ASSERT_TRUE(client_->Delete(kube::Pods(), kFirst).ok());
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(FoundTaken());
+  const Json ended = {{"metadata", {{"finalizers", nullptr}}}};
+  ASSERT_TRUE(client_->MergePatch(kube::Pods(), kFirst, ended).ok());
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  controller->Stop();
+  EXPECT_FALSE(conflict_told_);
+}
+
+TEST_F(NameTakenTest, SoIsOneThatTheGarbageCollectorHasNotFoundYet) {
+  PutFormerPod([](Json& metadata) {
+    metadata["ownerReferences"] = Json::array({Json{{"apiVersion", "longstride.dev/v1alpha1"},
+                                                    {"kind", "TrainingJob"},
+                                                    {"name", "demo"},
+                                                    {"uid", "former"},
+                                                    {"controller", true}}});
+  });
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(FoundTaken());
+  ASSERT_TRUE(server_->Delete(kube::Pods(), kFirst));
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  controller->Stop();
+  EXPECT_FALSE(conflict_told_);
+}
+
+TEST_F(NameTakenTest, ItsOwnPodOfALostAnswerIsNoConflictThoughItCannotBeReadAtOnce) {
+  kube::FakeFault stuck;
+  stuck.path_contains = "/pods";
+  stuck.watch = true;
+  stuck.times = -1;
+  stuck.delay = std::chrono::hours(1);
+  server_->AddFault(stuck);
+  server_->AddFault({.method = "POST", .path_contains = "/pods", .cut_after = true});
+  server_->AddFault({.method = "GET", .path_contains = "/pods/" + kFirst.name, .status = 503});
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(FoundTaken());
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  controller->Stop();
+  EXPECT_FALSE(conflict_told_);
+}
+
 }  // namespace
 }  // namespace longstride

@@ -38,6 +38,10 @@ class PodIndexTest : public ::testing::Test {
                     {"uid", uid},
                     {"resourceVersion", std::to_string(++versions_)}}}});
   }
+  [[nodiscard]] bool IsGone(const std::string& uid) const {
+    const FoundPod pod = index_.Find(uid);
+    return pod.gone && !pod.live;
+  }
   int versions_ = 0;
   kube::Cache jobs_{ProjectJob};
   PodIndex index_{jobs_};
@@ -46,11 +50,16 @@ class PodIndexTest : public ::testing::Test {
 
 TEST_F(PodIndexTest, FindsTheJobAndPlaceOfALivePod) {
   cache_.Upsert(Pod("Running"));
-  const auto pod = index_.Find("u1");
+  const auto pod = index_.Find("u1").live;
   ASSERT_TRUE(pod);
   EXPECT_EQ(pod->job, (JobKey{"lab", "demo"}));
   EXPECT_EQ(pod->place, (WorkerPlace{"worker", 2}));
-  EXPECT_FALSE(index_.Find("u2"));
+  EXPECT_FALSE(index_.Find("u1").gone);
+}
+
+TEST_F(PodIndexTest, APodOfWhichThereWasNoWordIsNeitherLiveNorGone) {
+  EXPECT_FALSE(index_.Find("u1").live);
+  EXPECT_FALSE(index_.Find("u1").gone);
 }
 
 TEST_F(PodIndexTest, PodsThatEndedOrAreGoneAreNone) {
@@ -58,17 +67,17 @@ TEST_F(PodIndexTest, PodsThatEndedOrAreGoneAreNone) {
   Json ended = Pod("Failed");
   ended["metadata"]["resourceVersion"] = "2";
   cache_.Upsert(ended);
-  EXPECT_FALSE(index_.Find("u1"));
+  EXPECT_TRUE(IsGone("u1"));
   cache_.Upsert(Pod("Running"));
   cache_.Remove(Pod("Running"));
-  EXPECT_FALSE(index_.Find("u1"));
+  EXPECT_TRUE(IsGone("u1"));
 }
 
 TEST_F(PodIndexTest, APodWithoutAnOwnerIsNone) {
   Json pod = Pod("Running");
   pod["metadata"].erase("ownerReferences");
   cache_.Upsert(pod);
-  EXPECT_FALSE(index_.Find("u1"));
+  EXPECT_TRUE(IsGone("u1"));
 }
 
 TEST_F(PodIndexTest, APodOfSomebodyElseThatIsLabelledAsTheJobsIsNone) {
@@ -79,14 +88,14 @@ TEST_F(PodIndexTest, APodOfSomebodyElseThatIsLabelledAsTheJobsIsNone) {
                                            {"uid", "r1"},
                                            {"controller", true}};
   cache_.Upsert(pod);
-  EXPECT_FALSE(index_.Find("u1"));
+  EXPECT_TRUE(IsGone("u1"));
 }
 
 TEST_F(PodIndexTest, APodOfAJobThatWasMadeAnewUnderItsNameIsNone) {
   cache_.Upsert(Pod("Running"));
-  EXPECT_TRUE(index_.Find("u1"));
+  EXPECT_TRUE(index_.Find("u1").live);
   MakeJob("j2");
-  EXPECT_FALSE(index_.Find("u1"));
+  EXPECT_TRUE(IsGone("u1"));
 }
 
 TEST(ApiTokenReviewer, AsksTheServerWhosePodItIs) {

@@ -33,11 +33,11 @@ class FakeReviewer final : public TokenReviewer {
 
 class FakePods final : public LivePods {
  public:
-  [[nodiscard]] std::optional<LivePod> Find(const std::string& uid) const override {
+  [[nodiscard]] FoundPod Find(const std::string& uid) const override {
     const auto it = pods.find(uid);
-    return it == pods.end() ? std::nullopt : std::optional(it->second);
+    return it == pods.end() ? FoundPod() : it->second;
   }
-  std::map<std::string, LivePod> pods;
+  std::map<std::string, FoundPod> pods;
 };
 
 // A token as the API server makes them, as far as it is looked into.
@@ -56,7 +56,7 @@ class TokenReviewTest : public ::testing::Test {
     good_ = TokenUntil(4600);
     reviewer_.tokens[good_] = {
         true, "", {"longstride"}, "system:serviceaccount:team:default", "u1"};
-    pods_.pods["u1"] = {kJob, {"worker", 1}};
+    pods_.pods["u1"].live = {kJob, {"worker", 1}};
   }
   Verdict Ask(const std::string& token, const JobKey& job = kJob) {
     std::optional<Verdict> verdict;
@@ -108,7 +108,7 @@ TEST_F(TokenReviewTest, RefusesAnotherAudience) {
 }
 
 TEST_F(TokenReviewTest, RefusesAPodOfAnotherJob) {
-  pods_.pods["u1"].job.name = "other";
+  pods_.pods["u1"].live->job.name = "other";
   EXPECT_EQ(Ask(good_).kind, Kind::kForbidden);
 }
 
@@ -124,10 +124,21 @@ TEST_F(TokenReviewTest, RefusesATokenThatIsNotBoundToAPod) {
 
 TEST_F(TokenReviewTest, RefusesADeletedPodAtOnceThoughItsTokenIsKnown) {
   ASSERT_EQ(Ask(good_).kind, Kind::kAllowed);
-  pods_.pods.clear();
+  pods_.pods["u1"] = {.live = std::nullopt, .gone = true};
   const Verdict verdict = Ask(good_);
   EXPECT_EQ(verdict.kind, Kind::kForbidden);
   EXPECT_EQ(verdict.code, ErrorCode::kLostPeer);
+}
+
+TEST_F(TokenReviewTest, APodThatAsksBeforeThereIsWordOfItTriesAgainAndIsAllowedThen) {
+  const FoundPod later = pods_.pods["u1"];
+  pods_.pods.clear();
+  const Verdict verdict = Ask(good_);
+  EXPECT_EQ(verdict.kind, Kind::kUnavailable);
+  EXPECT_EQ(verdict.code, ErrorCode::kTransient);
+  pods_.pods["u1"] = later;
+  EXPECT_EQ(Ask(good_).kind, Kind::kAllowed);
+  EXPECT_EQ(reviewer_.reviews, 1) << "the token itself was good";
 }
 
 TEST_F(TokenReviewTest, AsksOncePerTokenAndGoesOnWhileTheApiServerIsAway) {

@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{503, "ServiceUnavailable", ApiReason::kUnavailable},
         Case{504, "Timeout", ApiReason::kServerTimeout}, Case{418, "Teapot", ApiReason::kOther},
         // What only we say of ourselves is not taken from a server.
-        Case{500, "NoAnswer", ApiReason::kInternal},
+        Case{500, "NoAnswer", ApiReason::kInternal}, Case{500, "NotSent", ApiReason::kInternal},
         Case{500, "AnswerTooLong", ApiReason::kInternal}));
 
 TEST(ApiErrorTest, AQuotaIsToldFromOtherRefusals) {
@@ -91,6 +91,15 @@ TEST(ApiErrorTest, BecomesAnErrorOfTheProjectsTaxonomy) {
   EXPECT_EQ(Error(FromTransport(InterruptedError("x"), "")).code, ErrorCode::kInterrupted);
   EXPECT_EQ(Error(FromTransport(TransientError("x"), "")).code, ErrorCode::kTransient);
   EXPECT_EQ(Error(FromTransport(ResourceError("x"), "")).code, ErrorCode::kResource);
+}
+
+TEST(ApiErrorTest, WhatOnlyTheUserCanMendIsNotTransient) {
+  for (const ApiError& error : {NotSent(UserError("no such plugin"), ""),
+                                FromTransport(UserError("untrusted certificate"), "")}) {
+    EXPECT_EQ(error.reason, ApiReason::kNotSent);
+    EXPECT_FALSE(error.Transient());
+    EXPECT_EQ(Error(error).code, ErrorCode::kUser);
+  }
 }
 
 TEST(ApiErrorTest, OnlyAnAnswerIsTooLong) {

@@ -229,6 +229,26 @@ TEST(ClientLimitTest, ACallWithoutATurnWithinItsDeadlineIsNotSent) {
   EXPECT_EQ(transport->requests.size(), 2U);
 }
 
+TEST(ClientLimitTest, CallsThatHaveNoTurnDelayNoneAfterThem) {
+  ManualClock clock;
+  auto transport = std::make_shared<CountingTransport>();
+  Client client(transport, nullptr, {.requests_per_second = 1, .burst = 1}, clock);
+  EXPECT_TRUE(client.Get(Pods(), {"ns", "a"}).ok());
+  const CallOptions brief{.deadline = std::chrono::milliseconds(10)};
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(client.Get(Pods(), {"ns", "a"}, brief).ok());
+  clock.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(client.Get(Pods(), {"ns", "a"}, brief).ok());
+}
+
+TEST(ClientLimitTest, ACallThatIsNotThrottledNeedsNoTurn) {
+  ManualClock clock;
+  auto transport = std::make_shared<CountingTransport>();
+  Client client(transport, nullptr, {.requests_per_second = 0.001, .burst = 1}, clock);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_TRUE(client.Get(Pods(), {"ns", "a"}, {.throttled = false}).ok());
+  EXPECT_TRUE(client.Get(Pods(), {"ns", "a"}).ok()) << "and takes none";
+}
+
 TEST(ClientLimitTest, AStoppedCallEndsItsWaitForATurn) {
   const SystemClock clock;
   auto transport = std::make_shared<CountingTransport>();
@@ -244,7 +264,7 @@ TEST(ClientLimitTest, AStoppedCallEndsItsWaitForATurn) {
 // Hands out "1", and "2" once it was told that "1" is refused.
 class RenewedCredentials final : public Credentials {
  public:
-  Result<std::string> Authorization(std::stop_token) override {
+  Result<std::string> Authorization(std::stop_token, Duration) override {
     return "Bearer " + std::to_string(version_);
   }
   void Invalidate() override { ++version_; }
@@ -252,6 +272,17 @@ class RenewedCredentials final : public Credentials {
  private:
   int version_ = 1;
 };
+
+TEST(ClientCredentialsTest, ATokenThatCannotBeReadIsTheUsersFault) {
+  const SystemClock clock;
+  auto transport = std::make_shared<CountingTransport>();
+  Client client(transport, MakeTokenFile("/nowhere/token", clock), {}, clock);
+  const auto unsent = client.Get(Pods(), {"ns", "a"});
+  ASSERT_FALSE(unsent.ok());
+  EXPECT_EQ(unsent.error().reason, ApiReason::kNotSent);
+  EXPECT_EQ(Error(unsent.error()).code, ErrorCode::kUser);
+  EXPECT_TRUE(transport->requests.empty());
+}
 
 TEST(ClientCredentialsTest, ARefusedTokenIsRenewedOnce) {
   const SystemClock clock;

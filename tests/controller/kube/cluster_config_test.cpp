@@ -47,7 +47,7 @@ class KubeconfigTest : public ::testing::Test {
   }
   static std::string AuthorizationOf(const Result<ClusterConfig>& config) {
     if (!config.ok()) return config.error().message;
-    const auto authorization = config->credentials->Authorization({});
+    const auto authorization = config->credentials->Authorization({}, kLimit);
     return authorization.ok() ? *authorization : authorization.error().message;
   }
 
@@ -201,6 +201,13 @@ TEST_F(InAPodTest, SoDoesTheOneInTheHomeDirectory) {
 TEST_F(InAPodTest, AKubeconfigThatIsNamedButMissingIsAnError) {
   const Variable named("KUBECONFIG", "/nowhere/config");
   EXPECT_THAT(ServerOf(LoadUserClusterConfig({}, clock_)), HasSubstr("no kubeconfig"));
+}
+
+TEST_F(InAPodTest, AKubeconfigThatCannotBeLookedForIsNamed) {
+  // A name that is too long stands for all that fails, as folders that others may not enter do.
+  const std::string path = folder_.path() + "/" + std::string(300, 'x');
+  const Variable named("KUBECONFIG", path.c_str());
+  EXPECT_THAT(ServerOf(LoadUserClusterConfig({}, clock_)), HasSubstr("cannot be read"));
 }
 
 class ConnectedConfigTest : public FakeApiTest {

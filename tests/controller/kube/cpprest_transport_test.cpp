@@ -67,6 +67,7 @@ TEST_F(CpprestTransportTest, TrustsOnlyTheGivenAuthority) {
   other.ca_pem = FakeAuthority("another").certificate_pem();
   const auto refused = Connect(other)->Send(Get("/api/v1/pods"), kLimit, {});
   ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUser) << refused.error().message;
   EXPECT_EQ(server_->counts().requests, 0);
   EXPECT_FALSE(Connect({})->Send(Get("/api/v1/pods"), kLimit, {}).ok()) << "the system's roots";
 }
@@ -76,7 +77,9 @@ TEST_F(CpprestTransportTest, DemandsTheServerNameThatItIsGiven) {
   tls.server_name = "kube.test";
   EXPECT_TRUE(Connect(tls)->Send(Get("/api/v1/pods"), kLimit, {}).ok());
   tls.server_name = "other.test";
-  EXPECT_FALSE(Connect(tls)->Send(Get("/api/v1/pods"), kLimit, {}).ok());
+  const auto refused = Connect(tls)->Send(Get("/api/v1/pods"), kLimit, {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUser) << refused.error().message;
 }
 
 TEST_F(CpprestTransportTest, InsecureTakesAnyCertificate) {

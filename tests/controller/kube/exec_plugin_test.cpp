@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
+#include <thread>
+
 #include "core/base/timestamps.h"
 #include "tests/controller/kube/kube_testing.h"
 
@@ -26,7 +29,7 @@ class ExecPluginTest : public ::testing::Test {
     return plugin;
   }
   Result<std::string> Authorize(ExecPlugin plugin) const {
-    return MakeExecCredentials(std::move(plugin), nullptr, clock_)->Authorization({});
+    return MakeExecCredentials(std::move(plugin), nullptr, clock_)->Authorization({}, kLimit);
   }
   size_t Runs() const {
     std::ifstream file(folder_.path() + "/runs");
@@ -42,13 +45,13 @@ class ExecPluginTest : public ::testing::Test {
 TEST_F(ExecPluginTest, ItsTokenIsKeptUntilItIsRefused) {
   const auto credentials = MakeExecCredentials(Printing(R"({"token":"abc"})"), nullptr, clock_);
   for (int i = 0; i < 3; ++i) {
-    const auto authorization = credentials->Authorization({});
+    const auto authorization = credentials->Authorization({}, kLimit);
     ASSERT_TRUE(authorization.ok()) << authorization.error().message;
     EXPECT_EQ(*authorization, "Bearer abc");
   }
   EXPECT_EQ(Runs(), 1U);
   credentials->Invalidate();
-  EXPECT_TRUE(credentials->Authorization({}).ok());
+  EXPECT_TRUE(credentials->Authorization({}, kLimit).ok());
   EXPECT_EQ(Runs(), 2U);
 }
 
@@ -56,12 +59,12 @@ TEST_F(ExecPluginTest, ItsTokenIsRenewedBeforeItExpires) {
   const auto credentials = MakeExecCredentials(
       Printing(R"({"token":"abc","expirationTimestamp":")" + FormatTime(3600) + "\"}"), nullptr,
       clock_);
-  EXPECT_TRUE(credentials->Authorization({}).ok());
+  EXPECT_TRUE(credentials->Authorization({}, kLimit).ok());
   clock_.Advance(std::chrono::seconds(3589));
-  EXPECT_TRUE(credentials->Authorization({}).ok());
+  EXPECT_TRUE(credentials->Authorization({}, kLimit).ok());
   EXPECT_EQ(Runs(), 1U);
   clock_.Advance(std::chrono::seconds(2));
-  EXPECT_TRUE(credentials->Authorization({}).ok());
+  EXPECT_TRUE(credentials->Authorization({}, kLimit).ok());
   EXPECT_EQ(Runs(), 2U);
 }
 
@@ -97,11 +100,42 @@ TEST_F(ExecPluginTest, ItIsKilledAtItsDeadline) {
   EXPECT_EQ(late.error().code, ErrorCode::kTransient);
 }
 
+TEST_F(ExecPluginTest, SoIsOneThatNeverStopsPrintingErrors) {
+  ExecPlugin plugin = Running("exec yes >&2\n");
+  plugin.deadline = std::chrono::milliseconds(50);
+  const auto late = Authorize(plugin);
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kTransient);
+}
+
+TEST_F(ExecPluginTest, ItIsKilledAtTheCallsOwnLimit) {
+  const auto credentials = MakeExecCredentials(Running("exec sleep 1000\n"), nullptr, clock_);
+  const auto late = credentials->Authorization({}, std::chrono::milliseconds(50));
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kTransient);
+}
+
+TEST_F(ExecPluginTest, NobodyWaitsForAnothersRunLongerThanAsked) {
+  const auto credentials = MakeExecCredentials(
+      Running("echo run >> " + folder_.path() + "/runs\nexec sleep 1000\n"), nullptr, clock_);
+  std::stop_source stop;
+  auto first = std::async(std::launch::async,
+                          [&] { return credentials->Authorization(stop.get_token(), kLimit); });
+  while (Runs() == 0) std::this_thread::yield();
+  const auto second = credentials->Authorization({}, std::chrono::milliseconds(1));
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kTransient);
+  credentials->Invalidate();
+  stop.request_stop();
+  EXPECT_FALSE(first.get().ok());
+  EXPECT_EQ(Runs(), 1U);
+}
+
 TEST_F(ExecPluginTest, ItIsKilledWhenWeStop) {
   std::stop_source stop;
   stop.request_stop();
   const auto stopped = MakeExecCredentials(Running("exec sleep 1000\n"), nullptr, clock_)
-                           ->Authorization(stop.get_token());
+                           ->Authorization(stop.get_token(), kLimit);
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().code, ErrorCode::kInterrupted);
 }
@@ -134,7 +168,7 @@ TEST_F(ExecPluginTest, ItsCertificateBecomesOurs) {
   auto tls = TlsSource::Make({}, clock_);
   ASSERT_TRUE(tls.ok());
   const auto authorization =
-      MakeExecCredentials(Printing(status.dump()), *tls, clock_)->Authorization({});
+      MakeExecCredentials(Printing(status.dump()), *tls, clock_)->Authorization({}, kLimit);
   ASSERT_TRUE(authorization.ok()) << authorization.error().message;
   EXPECT_EQ(*authorization, "");
 }

@@ -28,8 +28,8 @@ FakeAuthority::Identity FakeApiServer::client_identity() const {
   return api_->authority().IssueClient("system:test");
 }
 
-std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock,
-                                                  std::optional<size_t> max_body_bytes) const {
+std::unique_ptr<HttpTransport> FakeApiServer::MakeTransport(
+    const Clock& clock, std::optional<size_t> max_body_bytes) const {
   TlsOptions tls;
   tls.ca_pem = ca_pem();
   if (api_->options().demand_client_certificate) {
@@ -45,11 +45,16 @@ std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock,
   options.max_body_bytes = max_body_bytes.value_or(options.max_body_bytes);
   auto transport = MakeCpprestTransport(options);
   if (!transport.ok()) std::terminate();
+  return std::move(*transport);
+}
+
+std::unique_ptr<Client> FakeApiServer::MakeClient(const Clock& clock,
+                                                  std::optional<size_t> max_body_bytes) const {
   ClientOptions unlimited;
   unlimited.requests_per_second = 1e6;
   unlimited.burst = 1e6;
-  return std::make_unique<Client>(std::move(*transport), MakeStaticToken(api_->options().token),
-                                  unlimited, clock);
+  return std::make_unique<Client>(MakeTransport(clock, max_body_bytes),
+                                  MakeStaticToken(api_->options().token), unlimited, clock);
 }
 
 Json FakeApiServer::Put(const Resource& resource, Json object) {

@@ -80,8 +80,11 @@ class FakeApiServer {
   // A certificate and key that the server's CA issued to "system:test".
   [[nodiscard]] FakeAuthority::Identity client_identity() const;
 
-  // A client for it, with a rate limit that no test meets. `clock` must outlive it. It takes
-  // answers of at most `max_body_bytes`; nothing: of the usual length.
+  // A connection to it, trusting it and with its client's certificate. `clock` must outlive it. It
+  // takes answers of at most `max_body_bytes`; nothing: of the usual length.
+  [[nodiscard]] std::unique_ptr<HttpTransport> MakeTransport(
+      const Clock& clock, std::optional<size_t> max_body_bytes = {}) const;
+  // A client on one, with a rate limit that no test meets.
   [[nodiscard]] std::unique_ptr<Client> MakeClient(const Clock& clock,
                                                    std::optional<size_t> max_body_bytes = {}) const;
 

@@ -2,23 +2,30 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <vector>
 
+#include "controller/kube/stoppable_wait.h"
 #include "tests/controller/kube/kube_testing.h"
 
 namespace longstride::kube {
 namespace {
 
+const ObjectKey kLease{"ns", "leader"};
+
 // A replica that writes down when it leads.
 class Replica {
  public:
   Replica(FakeApiServer& server, const Clock& clock, const std::string& identity)
-      : client_(server.MakeClient(clock)) {
+      : Replica(server.MakeClient(clock), clock, identity) {}
+  Replica(std::unique_ptr<Client> client, const Clock& clock, const std::string& identity)
+      : client_(std::move(client)) {
     LeaseOptions options;
-    options.key = {"ns", "leader"};
+    options.key = kLease;
     options.identity = identity;
     // As 15/10/2 s, 20 times faster.
     options.lease_duration = std::chrono::milliseconds(1000);
@@ -101,6 +108,89 @@ TEST_F(LeaderElectorTest, AServerThatDoesNotAnswerEndsLeadershipToo) {
   EXPECT_TRUE(a.AwaitTerm(2));
 }
 
+// A plugin that hangs once it is told to.
+class HangingCredentials final : public Credentials {
+ public:
+  Result<std::string> Authorization(std::stop_token stop, Duration limit) override {
+    if (!hangs) return std::string();
+    (void)WaitFor(limit, stop);
+    return TransientError("no credential within the limit");
+  }
+  void Invalidate() override {}
+  std::atomic<bool> hangs = false;
+};
+
+TEST_F(LeaderElectorTest, CredentialsThatDoNotComeEndLeadershipToo) {
+  const auto credentials = std::make_shared<HangingCredentials>();
+  Replica a(std::make_unique<Client>(server_->MakeTransport(clock_), credentials, ClientOptions(),
+                                     clock_),
+            clock_, "a");
+  ASSERT_TRUE(a.AwaitTerm(1));
+  credentials->hangs = true;
+  EXPECT_TRUE(a.AwaitNotLeading());
+  credentials->hangs = false;
+  EXPECT_TRUE(a.AwaitTerm(2));
+}
+
+TEST_F(LeaderElectorTest, ALeaseThatIsDeletedBeginsANewTerm) {
+  Replica a(*server_, clock_, "a");
+  const auto first = a.AwaitTerm(1);
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(server_->Delete(Leases(), kLease));
+  const auto second = a.AwaitTerm(2);
+  ASSERT_TRUE(second);
+  EXPECT_GT(*second, *first);
+}
+
+// The machine's clock, on which time can be made to pass.
+class LeapingClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint Now() const override { return clock_.Now() + leapt_.load(); }
+  [[nodiscard]] double UnixSeconds() const override { return clock_.UnixSeconds(); }
+  void Leap(Duration by) { leapt_ = leapt_.load() + by; }
+
+ private:
+  const SystemClock clock_{};
+  std::atomic<Duration> leapt_{Duration::zero()};
+};
+
+// Calls `stall` before it sends the next GET, once it is told to: a process that stood still there.
+class StallingTransport final : public HttpTransport {
+ public:
+  StallingTransport(std::unique_ptr<HttpTransport> transport, std::function<void()> stall)
+      : transport_(std::move(transport)), stall_(std::move(stall)) {}
+  Result<TransportResponse> Send(const TransportRequest& request, Duration,
+                                 std::stop_token stop) override {
+    if (request.method == "GET" && stalls.exchange(false)) stall_();
+    return transport_->Send(request, kLimit, std::move(stop));
+  }
+  Result<TransportResponse> Stream(const TransportRequest& request, const LineSink& sink,
+                                   Duration deadline, std::stop_token stop) override {
+    return transport_->Stream(request, sink, deadline, std::move(stop));
+  }
+  std::atomic<bool> stalls = false;
+
+ private:
+  const std::unique_ptr<HttpTransport> transport_;
+  const std::function<void()> stall_;
+};
+
+TEST_F(LeaderElectorTest, WhoFindsThatOthersLedMeanwhileBeginsANewTerm) {
+  LeapingClock clock;
+  const auto transport = std::make_shared<StallingTransport>(server_->MakeTransport(clock), [&] {
+    Json lease = *server_->Get(Leases(), kLease);  // another took it and released it
+    lease["spec"]["holderIdentity"] = "";
+    lease["spec"]["leaseTransitions"] = lease["spec"]["leaseTransitions"].get<int64_t>() + 1;
+    (void)server_->Put(Leases(), lease);
+    clock.Leap(std::chrono::seconds(20));
+  });
+  Replica a(std::make_unique<Client>(transport, nullptr, ClientOptions(), clock), clock, "a");
+  const auto first = a.AwaitTerm(1);
+  ASSERT_TRUE(first);
+  transport->stalls = true;
+  EXPECT_EQ(a.AwaitTerm(2), *first + 2);
+}
+
 TEST_F(LeaderElectorTest, ALostLeaderIsReplacedByTheOther) {
   Replica a(*server_, clock_, "a");
   const auto first = a.AwaitTerm(1);
@@ -121,13 +211,18 @@ TEST_F(LeaderElectorTest, ALeaderThatReturnsResignsAndStandsAgain) {
   EXPECT_EQ(a.AwaitTerm(2), *first + 1);
 }
 
-TEST_F(LeaderElectorTest, AScopeThatDoesNotEndIsReported) {
+class StuckScopeTest : public LeaderElectorTest,
+                       public ::testing::WithParamInterface<std::pair<Duration, Duration>> {};
+
+TEST_P(StuckScopeTest, IsReportedBeforeAnotherMayLead) {
+  const auto& [renew_deadline, stop_limit] = GetParam();
   std::promise<void> let_go;
   std::promise<void> began;
   std::promise<void> stuck;
   LeaseOptions options;
-  options.key = {"ns", "leader"};
+  options.key = kLease;
   options.identity = "a";
+  options.renew_deadline = renew_deadline;
   LeaderCallbacks callbacks;
   callbacks.lead = [&](int64_t, const std::stop_token&) {
     began.set_value();
@@ -137,12 +232,19 @@ TEST_F(LeaderElectorTest, AScopeThatDoesNotEndIsReported) {
     stuck.set_value();
     let_go.set_value();
   };
-  callbacks.stop_limit = std::chrono::milliseconds(10);
+  callbacks.stop_limit = stop_limit;
   LeaderElector elector(*client_, options, callbacks, clock_);
   ASSERT_EQ(began.get_future().wait_for(kLimit), std::future_status::ready);
   elector.Stop();
   EXPECT_EQ(stuck.get_future().wait_for(kLimit), std::future_status::ready);
 }
+
+// Of a lease of 15 s.
+INSTANTIATE_TEST_SUITE_P(
+    Limits, StuckScopeTest,
+    ::testing::Values(
+        std::pair<Duration, Duration>{std::chrono::seconds(10), std::chrono::milliseconds(10)},
+        std::pair<Duration, Duration>{std::chrono::milliseconds(14990), std::chrono::hours(1)}));
 
 }  // namespace
 }  // namespace longstride::kube

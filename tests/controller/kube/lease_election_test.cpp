@@ -167,6 +167,14 @@ TEST_F(LeaseElectionTest, TheObjectReadsBackAsItWasWritten) {
   EXPECT_EQ(ReadLease(WriteLease({"ns", "leader"}, record)), record);
 }
 
+TEST_F(LeaseElectionTest, PartsOfASecondAreRoundedUpAsOthersWaitThatLong) {
+  LeaseRecord record;
+  record.duration_seconds = 2.9;
+  EXPECT_EQ(WriteLease({"ns", "leader"}, record)["spec"]["leaseDurationSeconds"], 3);
+  record.duration_seconds = 0.2;
+  EXPECT_EQ(WriteLease({"ns", "leader"}, record)["spec"]["leaseDurationSeconds"], 1);
+}
+
 // Three candidates; requests are slow, lost on the way there or on the way back, clocks on the
 // machines begin anywhere, candidates pause for long times (a stopped process), leases are
 // released. Never do two lead at once, and no term has two leaders.

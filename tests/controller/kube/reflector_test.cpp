@@ -238,12 +238,14 @@ TEST_F(BookmarkTest, AWatchResumesFromItsLastBookmarkThoughHistoryBeforeItIsLost
 // The rules about versions, without a server: what was asked for, in order.
 class VersionsTransport final : public HttpTransport {
  public:
+  // `refusal` answers the second list.
+  explicit VersionsTransport(TransportResponse refusal) : refusal_(std::move(refusal)) {}
   Result<TransportResponse> Send(const TransportRequest& request, Duration,
                                  std::stop_token) override {
     Note(request);
     const std::lock_guard lock(mutex_);
     ++lists_;
-    if (lists_ == 2) return Answer(410, R"({"reason":"Expired"})");  // the last version is too old
+    if (lists_ == 2) return refusal_;
     return Answer(200, R"({"metadata":{"resourceVersion":")" + std::to_string(lists_ * 10) +
                            R"("},"items":[]})");
   }
@@ -297,6 +299,7 @@ class VersionsTransport final : public HttpTransport {
     if (watch && first_watch_.empty()) first_watch_ = request.query;
   }
 
+  const TransportResponse refusal_;
   std::mutex mutex_;
   std::mutex asked_mutex_;
   std::vector<std::string> asked_;
@@ -305,9 +308,11 @@ class VersionsTransport final : public HttpTransport {
   int watches_ = 0;
 };
 
-TEST(ReflectorVersionsTest, FollowTheRulesOfClientGo) {
+class ReflectorVersionsTest : public ::testing::TestWithParam<TransportResponse> {};
+
+TEST_P(ReflectorVersionsTest, FollowTheRulesOfClientGo) {
   const SystemClock clock;
-  auto transport = std::make_shared<VersionsTransport>();
+  auto transport = std::make_shared<VersionsTransport>(GetParam());
   Client client(transport, nullptr, {.requests_per_second = 1e6, .burst = 1e6}, clock);
   Cache cache(KeepOnly({}));
   ReflectorOptions options;
@@ -319,7 +324,7 @@ TEST(ReflectorVersionsTest, FollowTheRulesOfClientGo) {
       "list 0",   "watch 10", "watch 15",  // from the bookmark
       "watch 15",                          // refused: the same again
       "list 15",                           // expired in the stream: the last that was seen
-      "list ",                             // that one had expired, too: the newest
+      "list ",                             // that one is not there, either: the newest
       "watch 30"};
   const TimePoint until = clock.Now() + kLimit;
   while (transport->asked().size() < expected.size() && clock.Now() < until) {
@@ -335,6 +340,16 @@ TEST(ReflectorVersionsTest, FollowTheRulesOfClientGo) {
   EXPECT_GE(seconds, 300);
   EXPECT_LE(seconds, 600);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    NoSuchVersion, ReflectorVersionsTest,
+    ::testing::Values(
+        TransportResponse{410, {}, R"({"reason":"Expired"})"},
+        // Of a server that was restored from a backup.
+        TransportResponse{
+            504,
+            {},
+            R"({"reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge"}]}})"}));
 
 // Fifty cuts, at random places of random histories, mixed with refusals, errors in the stream, lost
 // history and outages: in the end nothing was missed, and no handler heard of anything twice.

@@ -23,6 +23,15 @@ TEST(TokenBucketTest, FillsUpToItsBurstAndNoFurther) {
   EXPECT_FALSE(bucket.TryTake(clock.Now()));
 }
 
+TEST(TokenBucketTest, AWaitThatIsTooLongTakesNothing) {
+  ManualClock clock;
+  TokenBucket bucket(1, 1);
+  EXPECT_EQ(bucket.ReserveWithin(clock.Now(), Duration::zero()), Duration::zero());
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(bucket.ReserveWithin(clock.Now(), std::chrono::milliseconds(10)), std::nullopt);
+  EXPECT_EQ(bucket.ReserveWithin(clock.Now(), std::chrono::seconds(1)), std::chrono::seconds(1));
+}
+
 TEST(TokenBucketTest, WhatWasTakenInAdvanceIsPaidBack) {
   ManualClock clock;
   TokenBucket bucket(1, 1);
