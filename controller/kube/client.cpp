@@ -198,6 +198,7 @@ ApiResult<std::monostate> Client::Watch(const Resource& resource, const WatchOpt
                                          .Text());
   std::optional<ApiError> broken;
   const auto take = [&](std::string_view line) {
+    if (line.empty()) return true;
     Json event = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     const auto object = event.is_object() ? event.find("object") : event.end();
     if (event.is_discarded() || object == event.end()) {

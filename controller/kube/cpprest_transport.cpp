@@ -245,7 +245,10 @@ class CpprestTransport final : public HttpTransport {
       LineSplitter lines(options_.max_line_bytes);
       while (true) {
         LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange.Read());
-        if (bytes.empty()) return response;
+        if (bytes.empty()) {
+          if (!lines.rest().empty()) (void)sink(lines.rest());
+          return response;
+        }
         bool more = true;
         if (!lines.Feed(bytes, [&](std::string_view line) { return more = sink(line); })) {
           return ResourceError("a line of the stream is longer than the bound");

@@ -37,7 +37,8 @@ struct TransportResponse {
 // Thread-safe: any number of calls at once.
 class HttpTransport {
  public:
-  // Takes one line without its end; false ends the stream. Called on the thread of Stream().
+  // Takes one line without its end, the last one also where the stream ends without it; false ends
+  // the stream. Called on the thread of Stream().
   using LineSink = std::function<bool(std::string_view line)>;
 
   virtual ~HttpTransport() = default;

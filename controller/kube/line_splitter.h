@@ -27,11 +27,14 @@ class LineSplitter {
       std::string_view line = part;
       if (!rest_.empty()) line = rest_ += part;
       if (line.ends_with('\r')) line.remove_suffix(1);
-      const bool more = line.empty() || take(line);
+      const bool more = take(line);
       rest_.clear();
       if (!more) return true;
     }
   }
+
+  // What came after the last line's end.
+  [[nodiscard]] std::string_view rest() const { return rest_; }
 
  private:
   const size_t max_line_bytes_;

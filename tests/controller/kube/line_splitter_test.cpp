@@ -25,7 +25,8 @@ TEST_F(LineSplitterTest, JoinsWhatArrivesInPieces) {
   EXPECT_TRUE(Feed("ab"));
   EXPECT_TRUE(Feed("c\r\nd\n\n"));
   EXPECT_TRUE(Feed("rest"));
-  EXPECT_THAT(lines_, ElementsAre("abc", "d"));
+  EXPECT_THAT(lines_, ElementsAre("abc", "d", ""));
+  EXPECT_EQ(splitter_.rest(), "rest");
 }
 
 TEST_F(LineSplitterTest, EndsWhenTheTakerHasEnough) {
