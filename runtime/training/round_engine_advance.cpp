@@ -6,6 +6,7 @@
 #include "core/base/format.h"
 #include "core/protocol/superseded_plans.h"
 #include "runtime/training/round_engine.h"
+#include "runtime/training/shard_agreement.h"
 
 namespace longstride {
 namespace {
