@@ -6,6 +6,7 @@
 
 #include "controller/app/objects.h"
 #include "controller/reconcile/decide.h"
+#include "controller/reconcile/labels.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
 #include "core/spec/parse.h"
@@ -108,7 +109,9 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
                         ? memory.written
                         : cached->value;
   const kube::CallOptions call{kCallDeadline, stop};
-  const Observed o = Observe(job, memory, call);
+  const std::optional<Observed> observed = Observe(job, memory, call);
+  if (!observed) return kube::Outcome::Retry();
+  const Observed& o = *observed;
   Desired desired = Decide(o);
 
   bool done = true;
@@ -156,7 +159,8 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   return wait > Duration::zero() ? kube::Outcome::After(wait) : kube::Outcome::Done();
 }
 
-Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOptions& call) {
+std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,
+                                            const kube::CallOptions& call) {
   Observed o;
   o.uid = memory.uid;
   o.now = clock_.UnixSeconds();
@@ -193,11 +197,31 @@ Observed Reconciler::Observe(const json& job, Memory& memory, const kube::CallOp
   o.objects_applied = memory.all_applied;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
-  ObservePods(memory, o, call);
+  if (!ObservePods(memory, o, call)) return std::nullopt;
   return o;
 }
 
-void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call) {
+bool Reconciler::FindRecorded(Memory& memory, const Observed& o, const kube::CallOptions& call) {
+  std::set<std::string> seen;
+  for (const PodView& pod : o.pods) seen.insert(pod.name);
+  for (const GroupStatus& group : o.status.groups) {
+    for (size_t i = 0; i < group.workers.size(); ++i) {
+      const WorkerRecord& record = group.workers[i];
+      if (record.ended >= record.incarnation) continue;
+      const std::string name =
+          PodName(o.metadata.name, {group.name, static_cast<int64_t>(i)}, record.incarnation);
+      if (seen.contains(name)) continue;
+      const auto pod = client_.Get(kube::Pods(), {o.metadata.namespace_, name}, call);
+      if (!pod.ok() && pod.error().reason != ApiReason::kNotFound) return false;
+      if (!pod.ok()) continue;
+      if (std::optional<PodView> view = ViewOfPod(*pod, o.uid))
+        memory.made[name] = {std::move(*view), clock_.Now()};
+    }
+  }
+  return true;
+}
+
+bool Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call) {
   std::set<std::string> seen;
   for (const kube::ObjectPtr& pod : pods_.ByOwner(memory.uid)) {
     if (std::optional<PodView> view = ViewOfPod(pod->value, memory.uid)) {
@@ -208,6 +232,8 @@ void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOption
       o.pods.push_back(std::move(*view));
     }
   }
+  if (!memory.begun && !FindRecorded(memory, o, call)) return false;
+  memory.begun = true;
   for (auto it = memory.made.begin(); it != memory.made.end();) {
     const bool unseen = clock_.Now() - it->second.since > options_.unseen;
     it = unseen && !IsThere(it->second, o, call) ? memory.made.erase(it) : std::next(it);
@@ -223,6 +249,7 @@ void Reconciler::ObservePods(Memory& memory, Observed& o, const kube::CallOption
     highest = std::max(highest, pod.incarnation);
   }
   o.incarnations = memory.incarnations;
+  return true;
 }
 
 bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions& call) {

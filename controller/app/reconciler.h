@@ -51,7 +51,7 @@ class Reconciler {
   [[nodiscard]] ReconcileCounts times() const { return times_.Read(); }
 
  private:
-  // A pod that was made and that the cache does not show yet.
+  // A pod that is there and that the cache does not show yet.
   struct Made {
     PodView view;
     TimePoint since;
@@ -63,6 +63,7 @@ class Reconciler {
     std::optional<TrainingJobSpec> spec;
     std::string faults;
     nlohmann::json written;  // the job as our last status write left or found it
+    bool begun = false;      // under this leadership
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<WorkerPlace, int64_t> incarnations;
@@ -77,9 +78,14 @@ class Reconciler {
   };
 
   Memory& Remember(const kube::ObjectKey& key, const std::string& uid);
-  [[nodiscard]] Observed Observe(const nlohmann::json& job, Memory& memory,
-                                 const kube::CallOptions& call);
-  void ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call);
+  // Nothing when it could not be learned what is there.
+  [[nodiscard]] std::optional<Observed> Observe(const nlohmann::json& job, Memory& memory,
+                                                const kube::CallOptions& call);
+  // False when it could not be learned what is there.
+  [[nodiscard]] bool ObservePods(Memory& memory, Observed& o, const kube::CallOptions& call);
+  // Of the pods that the status has on record as alive, those that the cache does not show: one
+  // that lags behind that of the jobs must not make them pass for vanished.
+  [[nodiscard]] bool FindRecorded(Memory& memory, const Observed& o, const kube::CallOptions& call);
   // Whether the API server has it; unless it has not, `made` is kept.
   [[nodiscard]] bool IsThere(Made& made, const Observed& o, const kube::CallOptions& call);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);

@@ -49,6 +49,9 @@ Json WriteLease(const ObjectKey& key, const LeaseRecord& record) {
 std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecord>& record,
                                                   TimePoint now, double unix_seconds) {
   if (!Leads(now)) leading_ = false;
+  if (read_at_ && now - *read_at_ > options_.lease_duration)
+    former_until_ = now + 2 * options_.retry_period;
+  read_at_ = now;
   if (record != observed_) {
     observed_ = record;
     observed_at_ = now;
@@ -81,7 +84,7 @@ std::optional<LeaseRecord> LeaseElection::Observe(const std::optional<LeaseRecor
 std::optional<TimePoint> LeaseElection::HeldUntil() const {
   if (!observed_ || observed_->holder.empty() || observed_->holder == options_.identity)
     return std::nullopt;
-  return observed_at_ + FromSeconds(observed_->duration_seconds);
+  return std::max(observed_at_ + FromSeconds(observed_->duration_seconds), former_until_);
 }
 
 Duration LeaseElection::UntilNextLook(TimePoint now, double lot) const {

@@ -6,6 +6,10 @@
 // Safety: we stop leading `renew_deadline` after we *began* the last write that succeeded, others
 // wait `lease_duration` after they saw it; so the terms of two leaders do not overlap as long as
 // clocks run at about the same rate. What lies between the two is for what a leader does to end.
+//
+// After an outage of the API server everybody's lease has run out. Unlike client-go, who has not
+// been able to read it for that long leaves the former leader two retry periods to come back: what
+// leads to it, endpoints that other nodes may learn of only much later, is still right then.
 #pragma once
 
 #include <cstdint>
@@ -74,6 +78,8 @@ class LeaseElection {
   const LeaseOptions options_;
   std::optional<LeaseRecord> observed_;
   TimePoint observed_at_{};
+  std::optional<TimePoint> read_at_;
+  TimePoint former_until_{};  // after an outage: its former holder's turn
   TimePoint leads_until_{};
   bool leading_ = false;
   int64_t highest_transitions_ = 0;

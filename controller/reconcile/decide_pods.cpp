@@ -5,6 +5,11 @@
 #include "controller/reconcile/pod_builder.h"
 
 namespace longstride {
+namespace {
+
+constexpr double kUnclearSeconds = 1;  // until another look, while it is not clear who is there
+
+}  // namespace
 
 void Decision::Delete(const PodView& pod, const std::string& why) {
   if (pod.deleted == 0) d_.remove.push_back({pod.name, pod.uid, why});
@@ -42,7 +47,13 @@ void Decision::RemovePods(const WorkerTable& workers) {
     const MemberView* member = view ? view->Find(worker.place) : nullptr;
     const bool at_work = member != nullptr && member->pod_uid == worker.pod->uid &&
                          member->state <= MemberView::State::kMember;
-    if (view && !view->settling && !at_work) Delete(*worker.pod, "the job was scaled down");
+    if (!view || view->settling) {
+      // Its coordinator is hosted since this look, or its workers are still coming back: nobody may
+      // say when that is over.
+      RequeueAt(o_.now + kUnclearSeconds);
+    } else if (!at_work) {
+      Delete(*worker.pod, "the job was scaled down");
+    }
   }
 }
 

@@ -208,6 +208,31 @@ TEST_F(ControllerTest, TheNextLeaderMakesNoPodTwice) {
             kube::UidOf(before));
 }
 
+TEST_F(ControllerTest, ALeaderWhoseWatchOfPodsLagsTakesNoneForGone) {
+  kube::FakeFault stuck;
+  stuck.path_contains = "/pods";
+  stuck.watch = true;
+  stuck.times = -1;
+  stuck.delay = std::chrono::hours(1);
+  server_->AddFault(stuck);
+  const auto first = Start();
+  const auto second = Start("second");
+  ASSERT_TRUE(Eventually([&] { return first->leading() || second->leading(); }));
+  PutJob();
+  const auto recorded = [&] {
+    const Json job = Job();
+    return kube::ValueAt(job, "/status/replicas") == Json(2);
+  };
+  ASSERT_TRUE(Eventually(recorded));
+  (first->leading() ? first : second)->Stop();
+  Json job = Job();
+  job["spec"]["replicas"] = 3;
+  job["metadata"]["generation"] = 2;
+  server_->Put(kube::TrainingJobs(), job);
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 3; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1", "demo-worker-2-1"));
+}
+
 TEST_F(ControllerTest, TheServiceLeadsToTheLeader) {
   const auto controller = Start();
   const ObjectKey key{"operators", "longstride-coordinator"};

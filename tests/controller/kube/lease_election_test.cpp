@@ -121,6 +121,22 @@ TEST_F(LeaseElectionTest, WhatCountsIsWhenAChangeWasSeenNotWhatTheRecordsClockSa
   EXPECT_TRUE(Try(b_));
 }
 
+TEST_F(LeaseElectionTest, AfterAnOutageTheFormerLeaderComesFirstIfItIsThere) {
+  for (const bool there : {true, false}) {
+    ASSERT_TRUE(Try(a_));
+    ASSERT_FALSE(Try(b_));
+    clock_.Advance(std::chrono::seconds(60));  // nobody reads the lease
+    EXPECT_FALSE(Try(b_));
+    clock_.Advance(std::chrono::seconds(2));
+    if (there) {
+      EXPECT_TRUE(Try(a_));
+    }
+    EXPECT_FALSE(Try(b_));
+    clock_.Advance(std::chrono::seconds(2));
+    EXPECT_EQ(Try(b_), !there);
+  }
+}
+
 TEST_F(LeaseElectionTest, AReleasedLeaseIsTakenAtOnceInANewTerm) {
   EXPECT_TRUE(Try(a_));
   const auto released = a_.Release(clock_.UnixSeconds());

@@ -47,6 +47,19 @@ TEST(DecideScale, OneThatNeverJoinedGoesAtOnce) {
   EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-2-1"));
 }
 
+TEST(DecideScale, AnotherLeaderLooksAgainOnceItHostsTheCoordinator) {
+  World world(3);
+  world.Reconcile();
+  world.spec().replicas = 2;
+  world.o.coordinator.reset();
+  world.Reconcile();
+  EXPECT_TRUE(world.Removed().empty()) << "it may train";
+  EXPECT_EQ(world.last.requeue_at, world.o.now + 1);
+  world.Pass(1);
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-2-1"));
+}
+
 TEST(DecideScale, ThePlaceComesBackUnderTheNextName) {
   World world(3);
   world.Start();
