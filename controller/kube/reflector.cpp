@@ -143,6 +143,11 @@ Reflector::Next Reflector::Failed(const ApiError& error, bool watch, const std::
   if (stop.stop_requested()) return {};
   ++counts_.failures;
   LogWarning("kube", error.message);
+  // The pauses that an outage has made long say nothing of a server that answers again, though it
+  // may need a moment to be of use.
+  const bool answered = error.status != 0;
+  if (answered && unanswered_) backoff_ = Backoff(options_.backoff);
+  unanswered_ = !answered;
   return {.watch = watch, .failed = true, .at_least = error.retry_after.value_or(Duration::zero())};
 }
 

@@ -75,6 +75,7 @@ class Reflector {
   const Clock& clock_;
   SeededRandom random_;
   Backoff backoff_;
+  bool unanswered_ = false;  // the last failure was
   ReflectorCounts counts_;
   std::string version_;  // the last seen
   bool version_expired_ = false;

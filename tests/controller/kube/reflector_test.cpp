@@ -156,6 +156,21 @@ TEST_F(ReflectorTest, AnOutageIsRiddenOutWithoutANewList) {
   EXPECT_EQ(reflector_->counts().lists, 1);
 }
 
+TEST_F(ReflectorTest, AServerThatAnswersAgainIsNotWaitedForAsLongAsOneThatDoesNot) {
+  ReflectorOptions options;
+  options.resource = Pods();
+  options.backoff.first = std::chrono::milliseconds(1);
+  options.backoff.factor = 100;  // then a tenth of a second, ten seconds, a quarter of an hour
+  options.backoff.most = std::chrono::hours(1);
+  reflector_ = std::make_unique<Reflector>(*client_, cache_, options, clock_);
+  ASSERT_TRUE(Watching());
+  server_->AddFault({.watch = true, .cut = true});
+  server_->AddFault({.watch = true, .times = 2, .status = 429});
+  server_->CutWatches();
+  (void)server_->Put(Pods(), MakePod("a"));
+  EXPECT_TRUE(Converges());
+}
+
 TEST_F(ReflectorTest, TooManyRequestsAreRiddenOutWithoutANewList) {
   StartReflector();
   ASSERT_TRUE(Watching());
