@@ -91,15 +91,19 @@ void Coordinator::FormGeneration() {
 }
 
 void Coordinator::Form(const std::vector<Worker*>& members) {
-  int64_t survivors_round = -1, joiners_round = 0;
+  int64_t trained_round = -1, survivors_round = -1, joiners_round = 0;
   std::vector<JoinRequest> joins;
   std::vector<WorkerProfile> profiles;
   for (const Worker* worker : members) {
     joins.push_back(worker->join);
     profiles.push_back(worker->join.profile);
     if (HoldsState(*worker)) survivors_round = std::max(survivors_round, worker->round);
+    // Among those who have trained since they joined, one who has only read a checkpoint has no say.
+    if (HoldsState(*worker) && worker->round > worker->join.round)
+      trained_round = std::max(trained_round, worker->round);
     joiners_round = std::max({joiners_round, worker->join.round, worker->round});
   }
+  if (trained_round >= 0) survivors_round = trained_round;
   const int64_t round = survivors_round >= 0 ? survivors_round : joiners_round;
   if (generation_id_.counter > 0 && !CommitAll(ledger_.Close(round))) return;
   // What was written beyond belongs to a history that is given up; others take its place.

@@ -123,7 +123,10 @@ void Coordinator::SettleIn() {
     return it != workers_.end() && it->second.present() && it->second.known;
   };
   const auto expected = [](const auto& w) { return w.second.present() && !w.second.known; };
-  const bool all = std::ranges::all_of(wanted(), known) && std::ranges::none_of(workers_, expected);
+  // While all who came are new, others who hold the state may yet come: those of places, too, that
+  // are not wanted any more.
+  const bool all = generation_id_.counter > 0 && std::ranges::all_of(wanted(), known) &&
+                   std::ranges::none_of(workers_, expected);
   if (!all && last_tick_ < settle_until_) return;
   settled_ = true;
   if (!CommitAll(ledger_.Release())) return;

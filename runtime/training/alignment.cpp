@@ -35,6 +35,14 @@ Status CheckSamples(const char* kind, size_t rank, int64_t samples, int64_t of_r
              rank, samples, kind, of_rank_0));
 }
 
+// Whether a rank has the parameters of the one whose state all get. Those who come from checkpoints
+// may have read unlike ones of the same round: a group that was given up while it could not be
+// reached may have written the later one.
+bool IsLevel(const Standing& s, const Standing& root) {
+  const bool from_checkpoint = s.term == 0 && s.counter == 0;
+  return s.RoundOrder() == root.RoundOrder() && (!from_checkpoint || s.digest == root.digest);
+}
+
 // The rank whose state all get.
 Result<int> Root(const std::vector<Standing>& all) {
   int root = 0;
@@ -54,7 +62,7 @@ Result<int> Root(const std::vector<Standing>& all) {
   if (all[root].whole == 0)
     return TransientError("all members that held the parameters are gone: start anew");
   for (size_t r = 0; r < all.size(); ++r) {
-    const bool level = all[r].Order() == all[root].Order();
+    const bool level = all[r].Order() == all[root].Order() && IsLevel(all[r], all[root]);
     if (level && all[r].digest != all[root].digest && all[root].round > 0) {
       return BugError(
           Format("ranks %d and %zu both stand at round %ld of generation (%ld, %ld) but with "
@@ -69,11 +77,11 @@ Result<int> Root(const std::vector<Standing>& all) {
 std::vector<int> Givers(const std::vector<Standing>& all, int root) {
   std::vector<int> givers(all.size(), -1), holders;
   for (size_t r = 0; r < all.size(); ++r) {
-    if (all[r].RoundOrder() == all[root].RoundOrder()) holders.push_back(static_cast<int>(r));
+    if (IsLevel(all[r], all[root])) holders.push_back(static_cast<int>(r));
   }
   size_t next = 0;
   for (size_t r = 0; r < all.size(); ++r) {
-    if (all[r].RoundOrder() != all[root].RoundOrder()) givers[r] = holders[next++ % holders.size()];
+    if (!IsLevel(all[r], all[root])) givers[r] = holders[next++ % holders.size()];
   }
   return givers;
 }
@@ -110,7 +118,7 @@ Result<std::vector<int>> AlignStates(Collective& collective, Replica<T>& replica
   if (AllEqual(all[root], all)) return level;
 
   // Received beside the present state, which stays whole until all of it is there.
-  const bool lagged = mine.RoundOrder() < all[root].RoundOrder();
+  const bool lagged = !IsLevel(mine, all[root]);
   json.resize(static_cast<size_t>(all[root].state_bytes));
   std::vector<int64_t> integers = replica.flat().ReadIntegers();
   const std::span<T> targets[] = {replica.flat().parameters(), replica.flat().buffers(),

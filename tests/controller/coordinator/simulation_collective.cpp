@@ -81,8 +81,9 @@ void Simulation::Align(std::vector<Worker*>& members) {
   const State best = (*std::ranges::max_element(members, {}, order))->state;
   GenerationId begun;
   for (Worker* w : members) {
+    // Of those from checkpoints a ghost may have written one: all go on from the same.
     if (order(w) == std::tuple(best.generation, best.round) && w->state.digest != best.digest &&
-        best.round > 0)
+        best.generation.counter > 0)
       Break("two members at the same round have different states");
     w->state = best;
     w->where = Where::kTraining;

@@ -191,6 +191,28 @@ TEST(Resuming, RefusesACheckpointOfAnotherModel) {
   EXPECT_EQ(outcomes[0].error().code, ErrorCode::kData);
 }
 
+// One of them was written by a group that was given up, and could not be reached.
+TEST(Resuming, OfWorkersWithUnlikeCheckpointsOfOneRoundAllFollowOne) {
+  TrainingJob job = SmallJob();
+  job.spec.training.optimizer.momentum = 0.9;
+  job.spec.training.max_samples = 6 * 32;
+  const std::string folders[] = {FreshFolder("lineage-a"), FreshFolder("lineage-b")};
+  for (const std::string& folder : folders) {
+    job.spec.training.learning_rate.value *= 2;
+    Cluster(job, 2, folder).RunToEnd({EqualPlan(2)});
+  }
+  job.spec.training.max_samples = 12 * 32;
+  Cluster resumed(job, 2);
+  for (int r = 0; r < 2; ++r) ASSERT_TRUE(resumed.engine(r).Resume(folders[r]).ok());
+  resumed.RunToEnd({EqualPlan(2)});
+  EXPECT_EQ(resumed.Parameters(0), resumed.Parameters(1));
+  EXPECT_EQ(resumed.reports(0).back().digest, resumed.reports(1).back().digest);
+  Cluster one(job, 2);
+  for (int r = 0; r < 2; ++r) ASSERT_TRUE(one.engine(r).Resume(folders[0]).ok());
+  one.RunToEnd({EqualPlan(2)});
+  EXPECT_EQ(resumed.reports(0).size(), one.reports(0).size());
+}
+
 // From here on the disk takes nothing: a file stands where the folder was.
 void Break(const std::string& folder) {
   std::filesystem::rename(folder, folder + ".aside");
