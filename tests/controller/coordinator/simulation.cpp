@@ -335,6 +335,15 @@ void Simulation::Check() {
     Break("the coordinator gave up: " + coordinator_->end()->reason);
 }
 
+bool Simulation::Descends(std::string digest, const std::string& from) const {
+  while (digest != from) {
+    const auto it = origins_.find(digest);
+    if (it == origins_.end()) return false;
+    digest = it->second.parent;
+  }
+  return true;
+}
+
 void Simulation::CheckCommitted(const RoundRecord& record) {
   const RoundReport& common = record.common();
   const auto number = [](int64_t n) { return static_cast<long long>(n); };
@@ -349,7 +358,7 @@ void Simulation::CheckCommitted(const RoundRecord& record) {
       const bool in_it = w && w->alive && w->where != Where::kStarting && w->where != Where::kGone;
       const bool alive =
           in_it && clock_.Now() - w->last_contact <= coordinator_options_.heartbeat_limit;
-      if (alive && Hex(w->state.digest) == told_digest_)
+      if (alive && Hex(w->state.digest) == told_digest_ && !Descends(origin.parent, told_digest_))
         Break(Format("round %lld is taken back, but %s holds it", number(told_round_),
                      place.Name().c_str()));
     }

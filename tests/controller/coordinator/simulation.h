@@ -116,6 +116,8 @@ class Simulation {
   void Exchange(std::vector<Worker*>& members, bool completing);
   void SendReport(Worker& worker);
   void Register(Worker& worker);
+  // Whether a state was trained on from another, or is it.
+  [[nodiscard]] bool Descends(std::string digest, const std::string& from) const;
   void CheckCommitted(const RoundRecord& record);
   void Beat(Worker& worker);
   [[nodiscard]] bool Cut(const WorkerId& a, const WorkerId& b) const;
