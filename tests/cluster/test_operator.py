@@ -140,7 +140,7 @@ class OperatorTest(WithOperator):
         print("samples a second: " + ", ".join(f"{speed:,.0f} by {n} workers" for n, speed in speeds.items()))
 
     def test_training_goes_on_when_the_leader_is_deleted(self):
-        job = self.submit_demo(replicas=2, samples=200_000)
+        job = self.submit_demo(replicas=2, samples=600_000)
         before = self.wait_training(job, 2)
         old = leader()
         began = time.monotonic()
