@@ -229,7 +229,7 @@ void Fields(auto& v, Message<LeaveRequest> auto& m) {
   v.Integer("round", m.round, 0, kMaxCount);
   v.Integer("exitCode", m.exit_code, 0, 255);
   v.Text("reason", m.reason, kMaxTextBytes);
-  v.Flag("midRound", m.mid_round);
+  if (v.Has("midRound")) v.Flag("midRound", m.mid_round);
   v.Object("checkpoint", m.checkpoint);
 }
 

@@ -53,6 +53,15 @@ RoundReport MakeReport() {
   return report;
 }
 
+TEST(ProtocolJson, AWorkerOfAReleaseBeforeLeavesWithoutSayingMidRound) {
+  nlohmann::json leave =
+      nlohmann::json::parse(ToJsonText(LeaveRequest{{"worker", 3, "boot-1"}, {1, 2}, 9, 7, "bye"}));
+  leave.erase("midRound");
+  const auto read = ParseLeaveRequest(leave.dump());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_FALSE(read->mid_round);
+}
+
 TEST(ProtocolJson, EveryMessageSurvivesTheWay) {
   // What is written again from what was read is the same text, and no member is left out (each is
   // named in one place for both ways).
