@@ -314,9 +314,10 @@ bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
     all = CreatePodsAtOnce(o, std::span(pods).subspan(asked, count), memory, call);
     asked += count;
   }
-  const auto others = std::ranges::stable_partition(
-      pods, [&](const PodToCreate& pod) { return memory.made.contains(pod.name); });
-  RecordCreated(pods.size() - others.size(), desired);
+  const auto others = std::stable_partition(pods.begin(), pods.end(), [&](const PodToCreate& pod) {
+    return memory.made.contains(pod.name);
+  });
+  RecordCreated(static_cast<size_t>(others - pods.begin()), desired);
   if (!all) return false;
   const bool over = memory.create_failure && o.now >= memory.create_failure->retry_at;
   if (!pods.empty() || over) {
