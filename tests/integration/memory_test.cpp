@@ -254,7 +254,7 @@ class LoweredLimitTest : public MemoryTest, public testing::WithParamInterface<L
 
 TEST_P(LoweredLimitTest, IsSurvived) {
   const Lowered how = GetParam();
-  auto run = Start("lowered", {"training.batch.initial=192", "training.maxSamples=3000"},
+  auto run = Start("lowered", {"training.batch.initial=192", "training.maxSamples=8000"},
                    how == Lowered::kUnseen);
   ASSERT_TRUE(WaitFor([&] { return !run->running() || Rounds("lowered").size() >= 3; }));
   const std::vector<int> workers = run->Workers();
@@ -272,7 +272,7 @@ TEST_P(LoweredLimitTest, IsSurvived) {
   }
   Longstride scale({"scale", out("lowered"), "1"}, temporary_.path() + "/scale");
   ASSERT_EQ(scale.Wait(), 0) << scale.Output();
-  ASSERT_EQ(run->Wait(250), 0) << run->Output();
+  ASSERT_EQ(run->Wait(450), 0) << run->Output();
   ExpectWhole(Rounds("lowered"));
   const RoundReport last = LastReport();
   EXPECT_EQ(last.local_batch, 192);
