@@ -209,12 +209,7 @@ TEST_F(ControllerTest, TheNextLeaderMakesNoPodTwice) {
 }
 
 TEST_F(ControllerTest, ALeaderWhoseWatchOfPodsLagsTakesNoneForGone) {
-  kube::FakeFault stuck;
-  stuck.path_contains = "/pods";
-  stuck.watch = true;
-  stuck.times = -1;
-  stuck.delay = std::chrono::hours(1);
-  server_->AddFault(stuck);
+  server_->AddFault(StuckPodWatch());
   const auto first = Start();
   const auto second = Start("second");
   ASSERT_TRUE(Eventually([&] { return first->leading() || second->leading(); }));
@@ -374,12 +369,7 @@ TEST_F(NameTakenTest, SoIsOneThatTheGarbageCollectorHasNotFoundYet) {
 }
 
 TEST_F(NameTakenTest, ItsOwnPodOfALostAnswerIsNoConflictThoughItCannotBeReadAtOnce) {
-  kube::FakeFault stuck;
-  stuck.path_contains = "/pods";
-  stuck.watch = true;
-  stuck.times = -1;
-  stuck.delay = std::chrono::hours(1);
-  server_->AddFault(stuck);
+  server_->AddFault(StuckPodWatch());
   server_->AddFault({.method = "POST", .path_contains = "/pods", .cut_after = true});
   server_->AddFault({.method = "GET", .path_contains = "/pods/" + kFirst.name, .status = 503});
   const auto controller = Start();
