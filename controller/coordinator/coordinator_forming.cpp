@@ -98,7 +98,7 @@ void Coordinator::Form(const std::vector<Worker*>& members) {
     joins.push_back(worker->join);
     profiles.push_back(worker->join.profile);
     if (HoldsState(*worker)) survivors_round = std::max(survivors_round, worker->round);
-    // Among those who have trained since they joined, one who has only read a checkpoint has no say.
+    // Who has only read a checkpoint has no say among those who have trained since they joined.
     if (HoldsState(*worker) && worker->round > worker->join.round)
       trained_round = std::max(trained_round, worker->round);
     joiners_round = std::max({joiners_round, worker->join.round, worker->round});
