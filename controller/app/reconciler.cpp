@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <utility>
 #include <vector>
 
 #include "controller/app/objects.h"
@@ -336,7 +337,7 @@ bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate
   std::vector<kube::ApiResult<json>> answers{CreatePod(o, pods.front(), call)};
   for (auto& other : others) answers.push_back(other.get());
 
-  const PodToCreate* refused = nullptr;
+  bool refused = false;  // the first refusal is told
   for (size_t i = 0; i < pods.size(); ++i) {
     if (answers[i].ok()) {
       if (auto view = ViewOfPod(*answers[i], o.uid))
@@ -347,11 +348,10 @@ bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate
     LogWarning("reconcile", error.message);
     // Webhooks that are away are 500s, too, and may stay away.
     const bool transient = error.Transient() && error.reason != ApiReason::kInternal;
-    if (!transient && error.reason != ApiReason::kInterrupted && refused == nullptr) {
-      refused = &pods[i];
-      memory.create_failure = FailureOf(error, refused->name, refused->place,
-                                        memory.create_failures++, clock_.UnixSeconds());
-    }
+    if (transient || error.reason == ApiReason::kInterrupted || std::exchange(refused, true))
+      continue;
+    memory.create_failure = FailureOf(error, pods[i].name, pods[i].place, memory.create_failures++,
+                                      clock_.UnixSeconds());
   }
   return std::ranges::all_of(answers, [](const auto& answer) { return answer.ok(); });
 }

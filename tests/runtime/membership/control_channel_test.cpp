@@ -194,16 +194,19 @@ TEST_F(ControlChannelTest, GivesUpTheOldestReportsRatherThanGrow) {
   EXPECT_EQ(client_->reported().back(), many);
 }
 
+// Of which not all that wait fit into one request.
+RoundReport LongReport(int64_t round) {
+  RoundReport report = MakeReport({1, 1}, round, 0, 1);
+  for (int64_t i = 0; i < 100; ++i) report.holes.push_back({1000000 + 2 * i, 1000001 + 2 * i});
+  return report;
+}
+
 TEST_F(ControlChannelTest, RegistersWithTheOldestReportsThatABodyHoldsAndSendsTheOthersAfterIt) {
   auto channel = MakeChannel();
   channel->Enter(MakeGeneration(1), 0);
   client_->FailReports(1 << 30, TransientError("refused"));
   constexpr int64_t kRounds = 2000;
-  for (int64_t round = 1; round <= kRounds; ++round) {
-    RoundReport report = MakeReport({1, 1}, round, 0, 1);
-    for (int64_t i = 0; i < 100; ++i) report.holes.push_back({1000000 + 2 * i, 1000001 + 2 * i});
-    channel->Report(report);
-  }
+  for (int64_t round = 1; round <= kRounds; ++round) channel->Report(LongReport(round));
   client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
   const RegisterRequest told = client_->AwaitRegistration();
   EXPECT_LT(ToJsonText(told).size(), HttpServerOptions().max_body_bytes);
@@ -249,11 +252,8 @@ TEST_F(ControlChannelTest, RegistersWithFewerReportsWhereThePlansAreLong) {
   auto channel = MakeChannel();
   channel->Enter(MakeGeneration(1, ManyPlans(2000)), 0);
   client_->FailReports(1 << 30, TransientError("refused"));
-  for (int64_t round = 1; round <= 2000; ++round) {  // all under the first plan
-    RoundReport report = MakeReport({1, 1}, round, 0, 1);
-    for (int64_t i = 0; i < 100; ++i) report.holes.push_back({1000000 + 2 * i, 1000001 + 2 * i});
-    channel->Report(report);
-  }
+  // All under the first plan.
+  for (int64_t round = 1; round <= 2000; ++round) channel->Report(LongReport(round));
   client_->AnswerHeartbeats({MemberState::kUnknown, false, "", false, ""});
   const RegisterRequest told = client_->AwaitRegistration();
   EXPECT_LT(ToJsonText(told).size(), HttpServerOptions().max_body_bytes);
