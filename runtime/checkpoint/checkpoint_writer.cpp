@@ -30,12 +30,7 @@ Status CheckpointWriter::Submit(CheckpointRequest request) {
   return {};
 }
 
-bool CheckpointWriter::Idle() const {
-  const std::lock_guard lock(mutex_);
-  return !busy_;
-}
-
-bool CheckpointWriter::WaitIdle(Duration limit) const {
+bool CheckpointWriter::Idle(Duration limit) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, limit, [this] { return !busy_; });
 }

@@ -46,9 +46,8 @@ class CheckpointWriter {
 
   [[nodiscard]] Status Submit(CheckpointRequest request);
   // True when nothing is in flight: what was submitted is on the disk, or its error is waiting.
-  [[nodiscard]] bool Idle() const;
-  // The same, after waiting for that so long at most.
-  [[nodiscard]] bool WaitIdle(Duration limit) const;
+  // Waits for that so long at most.
+  [[nodiscard]] bool Idle(Duration limit = Duration::zero()) const;
   // Idle, and what was submitted last was written.
   [[nodiscard]] bool Succeeded() const;
   // Waits for what is in flight.

@@ -46,7 +46,7 @@ class CheckpointSaver {
   [[nodiscard]] bool Saved() const;  // pending, and its files could be written
   // Whether nothing is in flight, after waiting for that so long at most; and whether what was
   // written last succeeded then.
-  [[nodiscard]] bool WaitIdle(Duration limit) const { return writer_.WaitIdle(limit); }
+  [[nodiscard]] bool Idle(Duration limit) const { return writer_.Idle(limit); }
   [[nodiscard]] bool Succeeded() const { return writer_.Succeeded(); }
   Status CommitPending(int rank);
   Status Finish();  // waits for what is in flight

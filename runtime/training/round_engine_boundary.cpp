@@ -85,7 +85,7 @@ Result<bool> RoundEngine<T>::AwaitDisks(Collective& collective) {
   constexpr std::byte kWriting{0}, kFailed{1}, kWritten{2};
   std::vector<std::byte> all(static_cast<size_t>(collective.size()));
   do {
-    const bool idle = saver_->WaitIdle(kDiskPoll);
+    const bool idle = saver_->Idle(kDiskPoll);
     const std::byte mine = !idle ? kWriting : saver_->Succeeded() ? kWritten : kFailed;
     LONGSTRIDE_RETURN_IF_ERROR(collective.AllGather(std::span(&mine, 1), all, Purpose::kControl));
   } while (std::ranges::find(all, kWriting) != all.end());
