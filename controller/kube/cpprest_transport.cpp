@@ -27,6 +27,8 @@ using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>;
 // The library's limit is on idleness and would end a quiet watch; our deadlines are what counts.
 constexpr std::chrono::hours kIdleLimit(24);
 constexpr size_t kReadBytes = size_t{64} << 10;
+// What the library says of a request that was not even written, and that it does not try again.
+constexpr std::string_view kNotWritten = "Failed to write request headers";
 // A dead peer is noticed after 15 + 3 * 5 s, also on a watch, on which we never send.
 constexpr int kKeepAliveIdleSeconds = 15;
 constexpr int kKeepAliveProbeSeconds = 5;
@@ -145,11 +147,11 @@ web::http::http_request ToCpprest(const TransportRequest& request) {
 // Ending it early closes its connection.
 class Exchange {
  public:
-  Exchange(http_client& client, const TransportRequest& request, TimePoint until,
+  Exchange(std::shared_ptr<http_client> client, const TransportRequest& request, TimePoint until,
            std::stop_token stop)
-      : until_(until), stop_(std::move(stop)) {
+      : until_(until), stop_(std::move(stop)), client_(std::move(client)) {
     answer_ = Handover<web::http::http_response>::Of(
-        client.request(ToCpprest(request), cancellation_.get_token()));
+        client_->request(ToCpprest(request), cancellation_.get_token()));
   }
   ~Exchange() {
     if (!ended_) cancellation_.cancel();
@@ -210,6 +212,7 @@ class Exchange {
 
   const TimePoint until_;
   const std::stop_token stop_;
+  const std::shared_ptr<http_client> client_;
   pplx::cancellation_token_source cancellation_;
   std::shared_ptr<Handover<web::http::http_response>> answer_;
   web::http::http_response response_;
@@ -220,45 +223,78 @@ class Exchange {
 
 class CpprestTransport final : public HttpTransport {
  public:
-  CpprestTransport(const web::uri& base, const CpprestTransportOptions& options)
-      : options_(options), client_(base, MakeConfig(options.tls, base.host())) {}
+  CpprestTransport(web::uri base, const CpprestTransportOptions& options)
+      : options_(options), base_(std::move(base)), client_(MakeClient()) {}
 
   Result<TransportResponse> Send(const TransportRequest& request, Duration deadline,
                                  std::stop_token stop) override {
     return Guarded([&]() -> Result<TransportResponse> {
-      Exchange exchange(client_, request, clock_.Now() + deadline, stop);
-      LONGSTRIDE_ASSIGN_OR_RETURN(TransportResponse response, exchange.AwaitHead());
-      LONGSTRIDE_RETURN_IF_ERROR(ReadBody(exchange, response.body));
-      return response;
+      LONGSTRIDE_ASSIGN_OR_RETURN(Begun begun, Begin(request, clock_.Now() + deadline, stop));
+      LONGSTRIDE_RETURN_IF_ERROR(ReadBody(*begun.exchange, begun.head.body));
+      return std::move(begun.head);
     });
   }
 
   Result<TransportResponse> Stream(const TransportRequest& request, const LineSink& sink,
                                    Duration deadline, std::stop_token stop) override {
     return Guarded([&]() -> Result<TransportResponse> {
-      Exchange exchange(client_, request, clock_.Now() + deadline, stop);
-      LONGSTRIDE_ASSIGN_OR_RETURN(TransportResponse response, exchange.AwaitHead());
+      LONGSTRIDE_ASSIGN_OR_RETURN(Begun begun, Begin(request, clock_.Now() + deadline, stop));
+      auto& [exchange, response] = begun;
       if (response.status < 200 || response.status > 299) {
-        LONGSTRIDE_RETURN_IF_ERROR(ReadBody(exchange, response.body));
-        return response;
+        LONGSTRIDE_RETURN_IF_ERROR(ReadBody(*exchange, response.body));
+        return std::move(response);
       }
       LineSplitter lines(options_.max_line_bytes);
       while (true) {
-        LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange.Read());
+        LONGSTRIDE_ASSIGN_OR_RETURN(const std::string_view bytes, exchange->Read());
         if (bytes.empty()) {
           if (!lines.rest().empty()) (void)sink(lines.rest());
-          return response;
+          return std::move(response);
         }
         bool more = true;
         if (!lines.Feed(bytes, [&](std::string_view line) { return more = sink(line); })) {
           return ResourceError("a line of the stream is longer than the bound");
         }
-        if (!more) return response;
+        if (!more) return std::move(response);
       }
     });
   }
 
  private:
+  struct Begun {
+    std::unique_ptr<Exchange> exchange;
+    TransportResponse head;
+  };
+
+  // A request that could not be written took one of the idle connections, which was dead, as the
+  // others are likely to be, too: all of them are let go, and it is sent once more, on a new one.
+  Result<Begun> Begin(const TransportRequest& request, TimePoint until,
+                      const std::stop_token& stop) {
+    const std::shared_ptr<http_client> client = CurrentClient();
+    auto begun = BeginOn(client, request, until, stop);
+    if (begun.ok() || !begun.error().message.starts_with(kNotWritten)) return begun;
+    return BeginOn(ClientInsteadOf(client), request, until, stop);
+  }
+  static Result<Begun> BeginOn(std::shared_ptr<http_client> client, const TransportRequest& request,
+                               TimePoint until, const std::stop_token& stop) {
+    auto exchange = std::make_unique<Exchange>(std::move(client), request, until, stop);
+    LONGSTRIDE_ASSIGN_OR_RETURN(TransportResponse head, exchange->AwaitHead());
+    return Begun{std::move(exchange), std::move(head)};
+  }
+
+  [[nodiscard]] std::shared_ptr<http_client> MakeClient() const {
+    return std::make_shared<http_client>(base_, MakeConfig(options_.tls, base_.host()));
+  }
+  std::shared_ptr<http_client> CurrentClient() {
+    const std::lock_guard lock(mutex_);
+    return client_;
+  }
+  std::shared_ptr<http_client> ClientInsteadOf(const std::shared_ptr<http_client>& dead) {
+    const std::lock_guard lock(mutex_);
+    if (client_ == dead) client_ = MakeClient();
+    return client_;
+  }
+
   // The border to the library.
   template <typename Call>
   Result<TransportResponse> Guarded(Call call) {
@@ -283,8 +319,10 @@ class CpprestTransport final : public HttpTransport {
   }
 
   const CpprestTransportOptions options_;
+  const web::uri base_;
   const SystemClock clock_{};
-  http_client client_;
+  std::mutex mutex_;
+  std::shared_ptr<http_client> client_;  // with the idle connections
 };
 
 }  // namespace

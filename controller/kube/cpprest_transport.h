@@ -1,6 +1,6 @@
-// The HttpTransport over cpprestsdk (docs/adr/0006). Connections are kept and used again; a
-// connection that a server closed meanwhile is retried by the library, so a request may reach the
-// server twice: creations use names that make the second one AlreadyExists.
+// The HttpTransport over cpprestsdk (docs/adr/0006). Connections are kept and used again; a request
+// that finds its connection dead is sent again at once, by the library or by us. So it may reach
+// the server twice: creations use names that make the second one AlreadyExists.
 #pragma once
 
 #include <memory>

@@ -62,6 +62,33 @@ TEST_F(CpprestTransportTest, SendsBodyAndHeadersAndUsesItsConnectionAgain) {
   EXPECT_EQ(connections, 1);
 }
 
+// All of them are dead: neither the first of them nor another may be what a request fails for.
+TEST_F(CpprestTransportTest, ConnectionsThatDiedWhileTheyLayIdleFailNoRequest) {
+  constexpr int kConnections = 4;
+  const auto transport = Connect(Trusting());
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    std::vector<std::jthread> at_once;
+    for (int i = 0; i < kConnections; ++i) {
+      at_once.emplace_back([&] {
+        const auto answer = transport->Send(Get("/api/v1/pods"), kLimit, {});
+        EXPECT_TRUE(answer.ok()) << answer.error().message;
+      });
+    }
+    at_once.clear();
+    server_->ResetConnections();
+    const auto streamed =
+        transport->Stream(Get("/api/v1/pods"), [](std::string_view) { return true; }, kLimit, {});
+    EXPECT_TRUE(streamed.ok()) << streamed.error().message;
+    server_->ResetConnections();
+    TransportRequest creation = Get("/api/v1/namespaces/ns/pods");
+    creation.method = "POST";
+    creation.body = MakePod("p" + std::to_string(attempt)).dump();
+    const auto created = transport->Send(creation, kLimit, {});
+    ASSERT_TRUE(created.ok()) << created.error().message;
+    EXPECT_EQ(created->status, 201);
+  }
+}
+
 TEST_F(CpprestTransportTest, TrustsOnlyTheGivenAuthority) {
   TlsOptions other;
   other.ca_pem = FakeAuthority("another").certificate_pem();

@@ -103,6 +103,10 @@ void FakeApiServer::CutWatches() {
   api_->CutWatches();
 }
 
+void FakeApiServer::ResetConnections() {
+  api_->listener().ResetConnections();
+}
+
 void FakeApiServer::Compact() {
   api_->store().Compact();
 }

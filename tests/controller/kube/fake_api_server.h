@@ -110,6 +110,9 @@ class FakeApiServer {
   void ClearFaults();
   // Ends every watch, in the middle of whatever it sends.
   void CutWatches();
+  // Every connection there is becomes useless without a word of farewell, as a firewall or a
+  // restarted server makes it.
+  void ResetConnections();
   // Forgets history: every watch that is resumed from before now is 410.
   void Compact();
   // Refuses connections and cuts those there are, until Resume(): an outage. The port stays ours.

@@ -134,7 +134,14 @@ bool FakeConnection::WriteResponse(int status, const std::string& body,
 }
 
 void FakeConnection::Shutdown() {
-  shutdown(socket_, SHUT_RDWR);
+  if (!reset_) shutdown(socket_, SHUT_RDWR);  // a peer that was told of an end hears of no reset
+}
+
+void FakeConnection::Reset() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  reset_ = true;
+  shutdown(socket_, SHUT_RD);
 }
 
 }  // namespace longstride::kube

@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,12 +41,16 @@ class FakeConnection {
   [[nodiscard]] int socket() const { return socket_; }
   // Ends the peer's reads and all of ours. From any thread.
   void Shutdown();
+  // Ends our reads; the peer is told with a reset (RFC 9293, 3.5.2) when this is destroyed. From
+  // any thread, before Shutdown().
+  void Reset();
 
  private:
   const int socket_;
   SSL* const ssl_;
   std::string buffer_;
   size_t piece_bytes_ = 0;
+  std::atomic<bool> reset_{false};
 };
 
 }  // namespace longstride::kube

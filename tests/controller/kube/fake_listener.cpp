@@ -133,6 +133,14 @@ void FakeListener::Reap(bool all) {
   for (Served& served : ended) served.thread.join();
 }
 
+void FakeListener::ResetConnections() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (Served& served : served_) served.connection->Reset();
+  }
+  Reap(/*all=*/true);
+}
+
 void FakeListener::Pause() {
   if (!acceptor_.joinable()) return;
   shutdown(listening_, SHUT_RDWR);

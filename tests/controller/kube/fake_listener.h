@@ -31,6 +31,8 @@ class FakeListener {
 
   [[nodiscard]] uint16_t port() const { return port_; }
   [[nodiscard]] int64_t connections() const { return connections_; }
+  // Resets the connections there are.
+  void ResetConnections();
   // Refuses new connections and cuts those there are. The port stays ours.
   void Pause();
   void Resume();
