@@ -1,7 +1,9 @@
 #include "controller/app/reconciler.h"
 
 #include <algorithm>
+#include <span>
 
+#include "controller/app/at_once.h"
 #include "controller/app/objects.h"
 #include "controller/reconcile/decide.h"
 #include "core/base/log.h"
@@ -103,6 +105,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     done = false;
   }
   done = ApplyObjects(desired, memory, call) && done;
+  const bool postponed = PostponeUnrecorded(o, desired);
   done = RemovePods(o, desired, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
@@ -132,6 +135,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     wait = wait > Duration::zero() ? std::min(wait, delay) : delay;
   };
   look_after(progress_wait);
+  if (postponed) look_after(std::chrono::milliseconds(1));
   if (desired.requeue_at > 0)
     look_after(FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds())));
   // No event tells of a pod that is gone before the cache has shown it.
@@ -185,19 +189,29 @@ std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,
 bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
                               const kube::CallOptions& call) {
   if (desired.apply.empty()) return true;  // which says nothing of what is there
-  bool done = true;
+  struct Change {
+    const json* object;
+    std::string name;
+    size_t hash;
+  };
+  std::vector<Change> changes;
   for (const json& object : desired.apply) {
-    const std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();
+    std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();
     const size_t hash = std::hash<json>{}(object);
-    if (const auto it = memory.applied.find(name); it != memory.applied.end() && it->second == hash)
-      continue;
-    const kube::Resource* resource = ResourceOf(object);
-    const auto applied = client_.Apply(*resource, object, /*force=*/true, call);
-    if (applied.ok()) {
-      memory.applied[name] = hash;
+    const auto it = memory.applied.find(name);
+    if (it == memory.applied.end() || it->second != hash)
+      changes.push_back({&object, std::move(name), hash});
+  }
+  const auto answers = AtOnce(std::span(changes), [&](const Change& change) {
+    return client_.Apply(*ResourceOf(*change.object), *change.object, /*force=*/true, call);
+  });
+  bool done = true;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (answers[i].ok()) {
+      memory.applied[changes[i].name] = changes[i].hash;
     } else {
-      LogWarning("reconcile", applied.error().message);
-      done = done && applied.error().reason == ApiReason::kNamespaceTerminating;
+      LogWarning("reconcile", answers[i].error().message);
+      done = done && answers[i].error().reason == ApiReason::kNamespaceTerminating;
     }
   }
   memory.all_applied = done;

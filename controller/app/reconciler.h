@@ -91,6 +91,10 @@ class Reconciler {
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
   // True when all was carried out.
   bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
+  // Takes out of `desired.remove` the pods whose names the status to be written puts on record:
+  // gone before that, a name would be forgotten with its pod, and the next leader would give it
+  // again. True when there were any.
+  [[nodiscard]] static bool PostponeUnrecorded(const Observed& o, Desired& desired);
   bool RemovePods(const Observed& o, const Desired& desired, Memory& memory,
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,

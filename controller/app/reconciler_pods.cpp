@@ -1,9 +1,9 @@
 // What a reconciler knows of a job's pods, and what it does about them.
 #include <algorithm>
-#include <future>
 #include <utility>
 #include <vector>
 
+#include "controller/app/at_once.h"
 #include "controller/app/objects.h"
 #include "controller/app/reconciler.h"
 #include "controller/reconcile/decide.h"
@@ -32,6 +32,13 @@ bool IsLeaving(const json& pod, const std::string& job_name) {
       return true;
   }
   return false;
+}
+
+bool IsOnRecord(const JobStatus& status, const PodToDelete& pod) {
+  const GroupStatus* group = status.Group(pod.place.group);
+  const auto index = static_cast<size_t>(pod.place.index);
+  return group != nullptr && index < group->workers.size() &&
+         group->workers[index].incarnation >= pod.incarnation;
 }
 
 }  // namespace
@@ -96,6 +103,12 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
   return true;
 }
 
+bool Reconciler::PostponeUnrecorded(const Observed& o, Desired& desired) {
+  return desired.status && std::erase_if(desired.remove, [&](const PodToDelete& pod) {
+                             return IsOnRecord(*desired.status, pod) && !IsOnRecord(o.status, pod);
+                           }) > 0;
+}
+
 bool Reconciler::RemovePods(const Observed& o, const Desired& desired, Memory& memory,
                             const kube::CallOptions& call) {
   bool done = true;
@@ -142,12 +155,8 @@ bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
 
 bool Reconciler::CreatePodsAtOnce(const Observed& o, std::span<const PodToCreate> pods,
                                   Memory& memory, const kube::CallOptions& call) {
-  // Without a thread to be had a request waits for the others.
-  std::vector<std::future<kube::ApiResult<json>>> others;
-  for (const PodToCreate& pod : pods.subspan(1))
-    others.push_back(std::async([&] { return CreatePod(o, pod, call); }));
-  std::vector<kube::ApiResult<json>> answers{CreatePod(o, pods.front(), call)};
-  for (auto& other : others) answers.push_back(other.get());
+  const auto answers =
+      AtOnce(pods, [&](const PodToCreate& pod) { return CreatePod(o, pod, call); });
 
   bool refused = false;  // the first refusal is told
   for (size_t i = 0; i < pods.size(); ++i) {

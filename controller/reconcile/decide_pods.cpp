@@ -12,7 +12,7 @@ constexpr double kUnclearSeconds = 1;  // until another look, while it is not cl
 }  // namespace
 
 void Decision::Delete(const PodView& pod, const std::string& why) {
-  if (pod.deleted == 0) d_.remove.push_back({pod.name, pod.uid, why});
+  if (pod.deleted == 0) d_.remove.push_back({pod.name, pod.uid, pod.place, pod.incarnation, why});
 }
 
 void Decision::DeleteAll(const WorkerTable& workers, const std::string& why) {

@@ -23,6 +23,8 @@ struct PodToCreate {
 struct PodToDelete {
   std::string name;
   std::string uid;  // precondition
+  WorkerPlace place;
+  int64_t incarnation = 0;
   std::string why;  // for the log
 };
 
