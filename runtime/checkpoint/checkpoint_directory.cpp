@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "core/base/format.h"
@@ -17,6 +18,7 @@ constexpr const char* kPartial = ".partial";
 constexpr const char* kRemoving = ".removing";
 constexpr const char* kReplaced = ".replaced";
 constexpr const char* kState = "state.json";
+constexpr const char* kOwner = "/owner.json";
 
 // The round of a name "round-00000042" + suffix; nothing for other names.
 std::optional<int64_t> RoundOf(std::string_view name, std::string_view suffix) {
@@ -77,6 +79,37 @@ Status CheckpointDirectory::Recover() {
     }
   }
   return file_system_->SyncDirectory(path_);
+}
+
+Status CheckpointDirectory::SetOwner(const GenerationId& generation) {
+  const std::string path = path_ + kOwner;
+  const std::string text =
+      nlohmann::json{{"generation", {generation.term, generation.counter}}}.dump() + "\n";
+  {
+    LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out,
+                                file_system_->Create(path + kPartial));
+    LONGSTRIDE_RETURN_IF_ERROR(
+        out->Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  }
+  return file_system_->Rename(path + kPartial, path);
+}
+
+Status CheckpointDirectory::CheckOwner(const GenerationId& generation) const {
+  std::ifstream file(path_ + kOwner);
+  const nlohmann::json json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  GenerationId owner;
+  try {
+    owner = {json.at("generation").at(0).get<int64_t>(),
+             json.at("generation").at(1).get<int64_t>()};
+  } catch (const nlohmann::json::exception&) {
+    return {};
+  }
+  if (owner <= generation) return {};
+  return LostPeerError(Format(
+      "%s: other workers (of generation %lld.%lld) have taken the place of these (of "
+      "%lld.%lld), which were taken for lost, and own the checkpoints",
+      path_.c_str(), static_cast<long long>(owner.term), static_cast<long long>(owner.counter),
+      static_cast<long long>(generation.term), static_cast<long long>(generation.counter)));
 }
 
 Status CheckpointDirectory::Write(int64_t round, const std::string& file,

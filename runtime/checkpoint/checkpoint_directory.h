@@ -15,6 +15,11 @@
 //   .replaced  an older commit of the same round: given its name back unless the newer one has it,
 //              and until then the round's checkpoint for who reads
 //
+// Workers that were given up while nobody could reach them may train on, and would write to the
+// folder of those who replaced them. So the folder has an owner, a generation, in owner.json: who
+// writes asks first whether a later one has it (a fencing token; the check and the write are two
+// steps, so it is no lock).
+//
 // Errors: kResource when the disk is full or fails (the previous checkpoint stays as it is), kData
 // for damaged checkpoints. Calls that change the folder are made by one thread of a process at a
 // time.
@@ -25,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "core/protocol/messages.h"
 #include "runtime/checkpoint/file_system.h"
 #include "runtime/checkpoint/safetensors.h"
 
@@ -51,6 +57,12 @@ class CheckpointDirectory {
   // Creates the folder and clears what crashes left. The lowest rank calls it once at the start,
   // before any rank writes.
   [[nodiscard]] Status Recover();
+
+  // Makes the generation the folder's owner, whoever was it: a coordinator of a new run counts from
+  // the start. Not flushed: where the machine fails nobody is left to be kept out.
+  [[nodiscard]] Status SetOwner(const GenerationId& generation);
+  // kLostPeer when a later generation owns the folder. An owner that cannot be read is none.
+  [[nodiscard]] Status CheckOwner(const GenerationId& generation) const;
 
   // Writes one file of a round, durable when this returns. On failure nothing of the file stays.
   [[nodiscard]] Status Write(int64_t round, const std::string& file,

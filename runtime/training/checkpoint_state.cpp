@@ -88,8 +88,10 @@ CheckpointSaver<T>::CheckpointSaver(std::string directory, int64_t keep)
       writer_(checkpoint::CheckpointDirectory(directory_)) {}
 
 template <typename T>
-Status CheckpointSaver<T>::Recover() {
-  return checkpoint::CheckpointDirectory(directory_).Recover();
+Status CheckpointSaver<T>::Recover(const GenerationId& generation) {
+  checkpoint::CheckpointDirectory directory(directory_);
+  LONGSTRIDE_RETURN_IF_ERROR(directory.Recover());
+  return directory.SetOwner(generation);
 }
 
 template <typename T>
@@ -102,20 +104,22 @@ void CheckpointSaver<T>::AbandonPending() {
 
 template <typename T>
 void CheckpointSaver<T>::DiscardPending(int rank) {
-  const int64_t round = pending_->round;
+  const auto [round, generation] = std::pair(pending_->round, pending_->generation);
   AbandonPending();
-  if (rank != 0) return;
-  const Status removed = checkpoint::CheckpointDirectory(directory_).Discard(round);
+  checkpoint::CheckpointDirectory directory(directory_);
+  if (rank != 0 || !directory.CheckOwner(generation).ok()) return;
+  const Status removed = directory.Discard(round);
   if (!removed.ok())
     LogWarning("training", "a checkpoint could not be removed: " + removed.error().message);
 }
 
 template <typename T>
 Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
-                                const RoundSettings& settings, int rank, int ranks) {
+                                const RoundSettings& settings, const Generation& generation) {
   if (const Status before = writer_.Finish(); !before.ok())
     LogWarning("training", "a checkpoint could not be written: " + before.error().message);
-  checkpoint::CheckpointRequest files{.round = state.round};
+  const int64_t rank = generation.rank;
+  checkpoint::CheckpointRequest files{.round = state.round, .generation = generation.id};
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});
 
@@ -126,9 +130,10 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
   commit.state["lastLocalSteps"] = settings.local_steps;
   commit.state["lastLocalBatches"] = settings.local_batches;
   commit.state["parameters"] = replica.flat().parameter_count();
-  for (int r = 0; r < ranks; ++r) commit.files.push_back(RankFile(r));
-  pending_ =
-      checkpoint::CheckpointRequest{.round = state.round, .files = {}, .commit = std::move(commit)};
+  for (size_t r = 0; r < generation.members.size(); ++r)
+    commit.files.push_back(RankFile(static_cast<int>(r)));
+  pending_ = checkpoint::CheckpointRequest{
+      .round = state.round, .generation = generation.id, .files = {}, .commit = std::move(commit)};
   return writer_.Submit(std::move(files));
 }
 

@@ -31,8 +31,9 @@ class CheckpointSaver {
  public:
   CheckpointSaver(std::string directory, int64_t keep);
 
-  // Clears what crashes left; by the lowest rank while no rank writes.
-  Status Recover();
+  // Clears what crashes left, and makes the generation the folder's owner; by the lowest rank while
+  // no rank writes.
+  Status Recover(const GenerationId& generation);
   // Forgets a checkpoint that was not committed, after waiting for its files.
   void AbandonPending();
   // The same once all ranks have passed Finish; the lowest removes what was written of it.
@@ -41,7 +42,7 @@ class CheckpointSaver {
   // Copies what is to be saved and writes it in the background. A failure of the one before is
   // logged, and forgotten.
   Status Save(Replica<T>& replica, const TrainingState& state, const RoundSettings& settings,
-              int rank, int ranks);
+              const Generation& generation);
   [[nodiscard]] bool pending() const { return pending_.has_value(); }
   [[nodiscard]] bool Saved() const;  // pending, and its files could be written
   // Whether nothing is in flight, after waiting for that so long at most; and whether what was

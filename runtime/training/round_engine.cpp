@@ -109,8 +109,8 @@ Status RoundEngine<T>::LoadState(int rank) {
 }
 
 template <typename T>
-Status RoundEngine<T>::RecoverCheckpoints() {
-  const Status recovered = saver_->Recover();
+Status RoundEngine<T>::RecoverCheckpoints(const GenerationId& generation) {
+  const Status recovered = saver_->Recover(generation);
   if (recovered.ok()) return {};
   // A path that cannot work is found early. Once rounds are committed a checkpoint is not worth the
   // run, and the disk may be back by the next one.
@@ -188,7 +188,8 @@ Result<Outcome> RoundEngine<T>::RunGeneration(const Generation& generation, Coll
         shards_, AgreeOnShards(job, generation.members, train_->size(), collective, state_));
   }
   // All members have let go of their files, and none writes before the first round's exchange.
-  if (saver_ && collective.rank() == 0) LONGSTRIDE_RETURN_IF_ERROR(RecoverCheckpoints());
+  if (saver_ && collective.rank() == 0)
+    LONGSTRIDE_RETURN_IF_ERROR(RecoverCheckpoints(generation.id));
 
   const MeasurementPlan measure = PlanMeasurements(job, ranks);
   const bool observe = measure.between || measure.within;

@@ -67,7 +67,7 @@ class RoundEngine final : public Engine {
                                 ControlChannel& control);
   Status LoadState(int rank);
   // Clears what interrupted runs left of checkpoints.
-  Status RecoverCheckpoints();
+  Status RecoverCheckpoints(const GenerationId& generation);
   // Members get one state, at once or, where that may wait, in the background of the next rounds.
   Result<std::vector<int>> Align(Collective& collective, bool in_background);
   // A generation begins: the round that was pending when the last one broke, if any member has it.

@@ -124,8 +124,7 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   if (!due) return {};
   context.checkpoint_overdue = false;
   report.checkpointed = true;
-  LONGSTRIDE_RETURN_IF_ERROR(
-      saver_->Save(replica_, state_, settings, rank, context.collective.size()));
+  LONGSTRIDE_RETURN_IF_ERROR(saver_->Save(replica_, state_, settings, context.generation));
   if (!last) return leaving ? complete_or_give_up() : Status();
   // Nobody is done before the lowest rank has published it: it may still fail, or be lost.
   LONGSTRIDE_ASSIGN_OR_RETURN(bool completed, complete_now());

@@ -302,6 +302,28 @@ TEST_P(Faults, AtAnyOperationLeaveTheLastCompleteCheckpoint) {
 INSTANTIATE_TEST_SUITE_P(Kinds, Faults,
                          testing::Values(Fault::kDiskFull, Fault::kKilled, Fault::kPowerLost));
 
+TEST(CheckpointDirectory, ALaterGenerationThatOwnsTheFolderKeepsEarlierOnesOut) {
+  TemporaryFolder folder;
+  CheckpointDirectory directory(folder.path());
+  EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << "nobody's";
+  ASSERT_TRUE(directory.Recover().ok());
+  ASSERT_TRUE(directory.SetOwner({2, 3}).ok());
+  EXPECT_TRUE(directory.CheckOwner({2, 3}).ok());
+  EXPECT_TRUE(directory.CheckOwner({2, 4}).ok());
+  for (const GenerationId earlier : {GenerationId{2, 2}, GenerationId{1, 9}}) {
+    const Status refused = directory.CheckOwner(earlier);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kLostPeer);
+    EXPECT_THAT(refused.error().message, HasSubstr("other workers (of generation 2.3)"));
+  }
+  ASSERT_TRUE(directory.SetOwner({1, 1}).ok()) << "a new run counts from the start";
+  EXPECT_TRUE(directory.CheckOwner({1, 1}).ok());
+  ASSERT_TRUE(directory.Recover().ok());
+  EXPECT_THAT(NamesIn(folder.path()), ElementsAre("owner.json"));
+  std::ofstream(folder.path() + "/owner.json") << "{\"generation\": [7";
+  EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << "unreadable: nobody's";
+}
+
 // A real process, really killed: it commits rounds 1, 2, 3, ... and reports each; after a seeded
 // number of reports it is killed wherever it is.
 TEST(CheckpointDirectory, KilledProcessLeavesAllThatItReported) {

@@ -134,6 +134,23 @@ TEST(CheckpointWriter, NothingStaysOfWhatCannotBeCommitted) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(CheckpointWriter, WritesNothingToAFolderThatALaterGenerationOwns) {
+  TemporaryFolder folder;
+  CheckpointDirectory directory(folder.path());
+  CheckpointWriter writer(directory);
+  CheckpointRequest request = RequestOf(1);
+  request.generation = {1, 4};
+  ASSERT_TRUE(writer.Submit(request).ok());
+  ASSERT_TRUE(writer.Finish().ok());
+  ASSERT_TRUE(directory.SetOwner({1, 5}).ok());
+  request.round = 2;
+  ASSERT_TRUE(writer.Submit(request).ok());
+  const Status refused = writer.Finish();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kLostPeer);
+  EXPECT_EQ(*directory.List(), std::vector<int64_t>{1});
+}
+
 // Two ranks, each with its writer; the commit comes from the lowest after both are done.
 TEST(CheckpointWriter, RanksWriteApartAndTheLowestCommits) {
   TemporaryFolder folder;

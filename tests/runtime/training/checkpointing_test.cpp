@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cluster.h"
+#include "runtime/checkpoint/checkpoint_directory.h"
 
 namespace longstride::testing {
 namespace {
@@ -148,7 +149,7 @@ TEST(Checkpointing, NothingStaysOfACheckpointThatOneRankCouldNotWrite) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     names.insert(entry.path().filename());
-  EXPECT_EQ(names, (std::set<std::string>{"round-00000004", "round-00000006"}));
+  EXPECT_EQ(names, (std::set<std::string>{"owner.json", "round-00000004", "round-00000006"}));
 }
 
 // The folder is gone once all files of a checkpoint are on the disk, before it is published.
@@ -194,6 +195,48 @@ TEST(Checkpointing, NobodyIsDoneBeforeTheLastIsPublished) {
   Cluster resumed(job, 2, folder);
   ASSERT_TRUE(resumed.engine(0).Resume(folder).ok());
   EXPECT_EQ(resumed.engine(0).round(), 2);
+}
+
+// Other workers take over the folder in an exchange of updates, as they do when these were given up
+// while nobody could reach them, and leave a checkpoint that is ahead.
+class TakenOver final : public ForwardingCollective {
+ public:
+  TakenOver(std::unique_ptr<Collective> to, std::string folder)
+      : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
+  Status AllReduceSum(std::span<double> data, Purpose purpose) override {
+    if (purpose == Purpose::kModel && ++rounds_ == 5) {
+      EXPECT_TRUE(checkpoint::CheckpointDirectory(folder_).SetOwner({2, 1}).ok());
+      std::filesystem::create_directories(folder_ + "/round-00000100");
+    }
+    return ForwardingCollective::AllReduceSum(data, purpose);
+  }
+
+ private:
+  const std::string folder_;
+  int rounds_ = 0;
+};
+
+TEST(Checkpointing, WorkersThatWereReplacedLeaveTheFolderAlone) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 12 * 32;
+  job.spec.checkpoint.every_rounds = 2;
+  job.spec.checkpoint.keep = 1;
+  const std::string folder = FreshFolder("taken-over");
+  Cluster cluster(job, 2, folder);
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2)}, 1, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<TakenOver>(std::move(c), folder);
+      });
+  for (const auto& outcome : outcomes) {
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().code, ErrorCode::kLostPeer) << outcome.error().message;
+  }
+  const auto rounds = checkpoint::CheckpointDirectory(folder).List();
+  ASSERT_TRUE(rounds.ok());
+  EXPECT_EQ(rounds->back(), 100) << "not removed as a later round than theirs, nor as too many";
+  EXPECT_LE(rounds->front(), 4) << "from before";
+  EXPECT_EQ(rounds->size(), 2);
 }
 
 // A file that takes as long as somebody reads it, in the place of rank 0's model.
