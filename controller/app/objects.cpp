@@ -50,9 +50,10 @@ json ProjectPod(const json& pod) {
 
 json ProjectJob(const json& job) {
   json kept = json::object();
-  for (const char* path : {"/apiVersion", "/kind", "/metadata/name", "/metadata/namespace",
-                           "/metadata/uid", "/metadata/generation", "/metadata/resourceVersion",
-                           "/metadata/deletionTimestamp", "/spec", "/status"})
+  for (const char* path :
+       {"/apiVersion", "/kind", "/metadata/name", "/metadata/namespace", "/metadata/uid",
+        "/metadata/generation", "/metadata/resourceVersion", "/metadata/creationTimestamp",
+        "/metadata/deletionTimestamp", "/spec", "/status"})
     Keep(job, kept, path);
   return kept;
 }

@@ -17,6 +17,8 @@ using kube::ApiReason;
 using nlohmann::json;
 
 constexpr Duration kCallDeadline = std::chrono::seconds(15);
+// By which the API server's clock may be ahead of ours.
+constexpr double kClockSkew = 5;
 
 ReconcileResult ResultOf(const kube::Outcome& outcome) {
   switch (outcome.kind) {
@@ -50,6 +52,7 @@ Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const ku
       hosts_(hosts),
       recorder_(recorder),
       clock_(clock),
+      began_(clock_.UnixSeconds()),
       progress_(options_.progress_period, options_.progress_writes_per_second) {}
 
 std::map<kube::ObjectKey, JobStatus> Reconciler::Statuses() const {
@@ -96,6 +99,10 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   if (!observed) return kube::Outcome::Retry();
   const Observed& o = *observed;
   Desired desired = Decide(o);
+  if (!memory.certain && !(desired.create.empty() && desired.remove.empty())) {
+    memory.certain = ReadAnew(key, memory, call);
+    return memory.certain ? Look(key, stop) : kube::Outcome::Retry();
+  }
 
   bool done = true;
   // Pods need what they mount, and a coordinator to join.
@@ -154,6 +161,8 @@ std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,
   o.deleting = !kube::StringAt(job, "/metadata/deletionTimestamp").empty();
   o.managed_by = kube::StringAt(job, "/spec/runPolicy/managedBy");
   o.status = StatusFromJson(kube::ValueAt(job, "/status"));
+  memory.certain = memory.certain || FromTime(kube::StringAt(job, "/metadata/creationTimestamp")) >
+                                         began_ + kClockSkew;
   if (memory.parsed_generation != o.generation) {
     json manifest = {{"apiVersion", kApiVersion}, {"kind", kKind}};
     manifest["metadata"] = {{"name", kube::StringAt(job, "/metadata/name")},
@@ -243,12 +252,14 @@ kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observe
   return Duration::zero();
 }
 
-void Reconciler::ReadAnew(const kube::ObjectKey& key, Memory& memory,
+bool Reconciler::ReadAnew(const kube::ObjectKey& key, Memory& memory,
                           const kube::CallOptions& call) {
   // Versions go back when the API server is restored from a backup: what we wrote before that would
   // count as the newest for ever.
   const auto job = client_.Get(kube::TrainingJobs(), key, call);
-  if (job.ok() && kube::UidOf(*job) == memory.uid) memory.written = ProjectJob(*job);
+  const bool there = job.ok() && kube::UidOf(*job) == memory.uid;
+  if (there) memory.written = ProjectJob(*job);
+  return there;
 }
 
 void Reconciler::RecordEvents(const Observed& o, const Desired& desired) {

@@ -64,6 +64,8 @@ class Reconciler {
     std::string faults;
     nlohmann::json written;  // the job as our last status write left or found it
     bool begun = false;      // under this leadership
+    // No earlier leader can have done what the cache does not show yet.
+    bool certain = false;
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<WorkerPlace, int64_t> incarnations;
@@ -108,8 +110,8 @@ class Reconciler {
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
                                                       const JobStatus& status, Memory& memory,
                                                       const kube::CallOptions& call);
-  // The job as it is, where `memory.written` is not.
-  void ReadAnew(const kube::ObjectKey& key, Memory& memory, const kube::CallOptions& call);
+  // The job as it is, into `memory.written`; false when it could not be read, or is gone.
+  bool ReadAnew(const kube::ObjectKey& key, Memory& memory, const kube::CallOptions& call);
   void RecordEvents(const Observed& o, const Desired& desired);
   [[nodiscard]] kube::Outcome Forget(const kube::ObjectKey& key);
 
@@ -120,6 +122,7 @@ class Reconciler {
   JobHosts& hosts_;
   kube::EventRecorder& recorder_;
   const Clock& clock_;
+  const double began_;        // Unix seconds
   mutable std::mutex mutex_;  // guards what follows, but not what is in one Memory
   std::map<kube::ObjectKey, std::unique_ptr<Memory>> memories_;
   std::map<kube::ObjectKey, JobStatus> statuses_;
