@@ -33,6 +33,11 @@ ReconcileResult ResultOf(const kube::Outcome& outcome) {
   return ReconcileResult::kError;
 }
 
+bool IsRefusedForGood(const kube::ApiError& error) {
+  return error.reason == ApiReason::kForbidden || error.reason == ApiReason::kInvalid ||
+         error.reason == ApiReason::kBadRequest;
+}
+
 const kube::Resource* ResourceOf(const json& object) {
   for (const kube::Resource* resource : {&kube::ConfigMaps(), &kube::NetworkPolicies()}) {
     if (kube::StringAt(object, "/kind") == resource->kind) return resource;
@@ -111,9 +116,10 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
     done = false;
   }
+  if (!desired.create.empty()) memory.applied.clear();
   done = ApplyObjects(desired, memory, call) && done;
-  const bool postponed = PostponeUnrecorded(o, desired);
-  done = RemovePods(o, desired, memory, call) && done;
+  const std::vector<PodToDelete> postponed = TakeUnrecorded(o, desired);
+  done = RemovePods(o, desired.remove, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
   if (desired.status) {
@@ -121,7 +127,11 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     if (!wait.ok()) {
       // Somebody wrote before us: what was decided is decided again.
       if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
-      if (wait.error().reason == ApiReason::kConflict) ReadAnew(key, memory, call);
+      if (wait.error().reason == ApiReason::kConflict) {
+        ReadAnew(key, memory, call);
+      } else if (IsRefusedForGood(wait.error())) {
+        RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
+      }
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
       return kube::Outcome::Retry();
     }
@@ -142,7 +152,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     wait = wait > Duration::zero() ? std::min(wait, delay) : delay;
   };
   look_after(progress_wait);
-  if (postponed) look_after(std::chrono::milliseconds(1));
+  if (!postponed.empty()) look_after(std::chrono::milliseconds(1));
   if (desired.requeue_at > 0)
     look_after(FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds())));
   // No event tells of a pod that is gone before the cache has shown it.

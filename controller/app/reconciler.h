@@ -11,6 +11,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "controller/app/job_hosts.h"
 #include "controller/app/progress_pacer.h"
@@ -95,9 +96,9 @@ class Reconciler {
   bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
   // Takes out of `desired.remove` the pods whose names the status to be written puts on record:
   // gone before that, a name would be forgotten with its pod, and the next leader would give it
-  // again. True when there were any.
-  [[nodiscard]] static bool PostponeUnrecorded(const Observed& o, Desired& desired);
-  bool RemovePods(const Observed& o, const Desired& desired, Memory& memory,
+  // again.
+  [[nodiscard]] static std::vector<PodToDelete> TakeUnrecorded(const Observed& o, Desired& desired);
+  bool RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,
                   const kube::CallOptions& call);

@@ -103,16 +103,21 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
   return true;
 }
 
-bool Reconciler::PostponeUnrecorded(const Observed& o, Desired& desired) {
-  return desired.status && std::erase_if(desired.remove, [&](const PodToDelete& pod) {
-                             return IsOnRecord(*desired.status, pod) && !IsOnRecord(o.status, pod);
-                           }) > 0;
+std::vector<PodToDelete> Reconciler::TakeUnrecorded(const Observed& o, Desired& desired) {
+  std::vector<PodToDelete> taken;
+  if (!desired.status) return taken;
+  std::erase_if(desired.remove, [&](const PodToDelete& pod) {
+    if (!IsOnRecord(*desired.status, pod) || IsOnRecord(o.status, pod)) return false;
+    taken.push_back(pod);
+    return true;
+  });
+  return taken;
 }
 
-bool Reconciler::RemovePods(const Observed& o, const Desired& desired, Memory& memory,
+bool Reconciler::RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                             const kube::CallOptions& call) {
   bool done = true;
-  for (const PodToDelete& pod : desired.remove) {
+  for (const PodToDelete& pod : pods) {
     kube::DeleteOptions options;
     options.uid = pod.uid;
     const auto deleted =

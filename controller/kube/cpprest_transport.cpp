@@ -27,8 +27,9 @@ using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>;
 // The library's limit is on idleness and would end a quiet watch; our deadlines are what counts.
 constexpr std::chrono::hours kIdleLimit(24);
 constexpr size_t kReadBytes = size_t{64} << 10;
-// What the library says of a request that was not even written, and that it does not try again.
-constexpr std::string_view kNotWritten = "Failed to write request headers";
+// How the library begins to speak of a request that could not be written, of which the server has
+// nothing whole. It does not try again itself.
+constexpr std::string_view kNotWritten = "Failed to write request ";
 // A dead peer is noticed after 15 + 3 * 5 s, also on a watch, on which we never send.
 constexpr int kKeepAliveIdleSeconds = 15;
 constexpr int kKeepAliveProbeSeconds = 5;

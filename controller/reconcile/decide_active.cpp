@@ -72,9 +72,10 @@ void Decision::Train() {
   SetTrainingConditions(workers);
   if (GiveUpStarting(workers)) return;
   OrderCoordinator(workers);
-  if (!o_.objects_applied) d_.apply = OwnedObjects(o_);
   RemovePods(workers);
   if (!Completing(workers)) CreatePods(workers);
+  // Pods need what they mount, also when somebody has deleted it since it was applied.
+  if (!o_.objects_applied || !d_.create.empty()) d_.apply = OwnedObjects(o_);
 }
 
 void Decision::Begin() {

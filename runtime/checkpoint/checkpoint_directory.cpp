@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "core/base/format.h"
@@ -18,7 +17,7 @@ constexpr const char* kPartial = ".partial";
 constexpr const char* kRemoving = ".removing";
 constexpr const char* kReplaced = ".replaced";
 constexpr const char* kState = "state.json";
-constexpr const char* kOwner = "/owner.json";
+constexpr const char* kOwner = "owner.json";
 
 // The round of a name "round-00000042" + suffix; nothing for other names.
 std::optional<int64_t> RoundOf(std::string_view name, std::string_view suffix) {
@@ -30,6 +29,10 @@ std::optional<int64_t> RoundOf(std::string_view name, std::string_view suffix) {
   const auto [end, fault] = std::from_chars(name.data(), name.data() + name.size(), round);
   if (fault != std::errc() || end != name.data() + name.size() || round < 0) return std::nullopt;
   return round;
+}
+
+std::string Text(const GenerationId& id) {
+  return Format("%lld.%lld", static_cast<long long>(id.term), static_cast<long long>(id.counter));
 }
 
 // Names in a folder; none when it does not exist.
@@ -69,7 +72,8 @@ Status CheckpointDirectory::Recover() {
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(path_));
   for (const std::string& name : names) {
     const std::string path = path_ + "/" + name;
-    if (RoundOf(name, kPartial) || RoundOf(name, kRemoving)) {
+    const bool owner = name.starts_with(kOwner) && name != kOwner;
+    if (owner || RoundOf(name, kPartial) || RoundOf(name, kRemoving)) {
       LogInfo("checkpoint", path + ": left by an interrupted run, removed");
       LONGSTRIDE_RETURN_IF_ERROR(file_system_->Remove(path));
     } else if (const auto round = RoundOf(name, kReplaced)) {
@@ -81,41 +85,46 @@ Status CheckpointDirectory::Recover() {
   return file_system_->SyncDirectory(path_);
 }
 
-Status CheckpointDirectory::SetOwner(const GenerationId& generation) {
-  const std::string path = path_ + kOwner;
-  const std::string text =
-      nlohmann::json{{"generation", {generation.term, generation.counter}}}.dump() + "\n";
+Status CheckpointDirectory::TakeOver(const GenerationId& generation) {
+  LONGSTRIDE_RETURN_IF_ERROR(file_system_->MakeDirectory(path_));
+  const std::string path = path_ + "/" + kOwner;
+  const std::string mine = path + "." + Text(generation);  // others may be about to do the same
+  const nlohmann::json json = {{"generation", {generation.term, generation.counter}}};
+  const std::string text = json.dump() + "\n";
   {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out,
-                                file_system_->Create(path + kPartial));
+    LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out, file_system_->Create(mine));
     LONGSTRIDE_RETURN_IF_ERROR(
         out->Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+    LONGSTRIDE_RETURN_IF_ERROR(out->Sync());
   }
-  return file_system_->Rename(path + kPartial, path);
+  return file_system_->Rename(mine, path);
 }
 
 Status CheckpointDirectory::CheckOwner(const GenerationId& generation) const {
-  std::ifstream file(path_ + kOwner);
-  const nlohmann::json json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  std::string text;
+  if (!RecordFile(path_ + "/" + kOwner, kOwner, &text).ok()) return {};
   GenerationId owner;
   try {
-    owner = {json.at("generation").at(0).get<int64_t>(),
-             json.at("generation").at(1).get<int64_t>()};
+    const nlohmann::json pair = nlohmann::json::parse(text).at("generation");
+    owner = {pair.at(0).get<int64_t>(), pair.at(1).get<int64_t>()};
   } catch (const nlohmann::json::exception&) {
     return {};
   }
   if (owner <= generation) return {};
-  return LostPeerError(Format(
-      "%s: other workers (of generation %lld.%lld) have taken the place of these (of "
-      "%lld.%lld), which were taken for lost, and own the checkpoints",
-      path_.c_str(), static_cast<long long>(owner.term), static_cast<long long>(owner.counter),
-      static_cast<long long>(generation.term), static_cast<long long>(generation.counter)));
+  return LostPeerError(path_ + ": other workers (of generation " + Text(owner) +
+                       ") have taken the place of these (of " + Text(generation) +
+                       "), which were taken for lost, and own the checkpoints");
+}
+
+Status CheckpointDirectory::MayChange() const {
+  return generation_ ? CheckOwner(*generation_) : Status();
 }
 
 Status CheckpointDirectory::Write(int64_t round, const std::string& file,
                                   std::span<const TensorView> tensors) {
   const std::string folder = RoundPath(round) + kPartial;
   const std::string path = folder + "/" + file;
+  LONGSTRIDE_RETURN_IF_ERROR(MayChange());
   const auto write = [&]() -> Status {
     LONGSTRIDE_RETURN_IF_ERROR(file_system_->MakeDirectory(folder));
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out, file_system_->Create(path));
@@ -125,7 +134,7 @@ Status CheckpointDirectory::Write(int64_t round, const std::string& file,
     return file_system_->SyncDirectory(folder);
   };
   Status status = write();
-  if (!status.ok()) {
+  if (!status.ok() && MayChange().ok()) {
     // Gives the space back. That it may fail too adds nothing to what the caller learns.
     [[maybe_unused]] const Status removed = file_system_->Remove(path);
   }
@@ -134,6 +143,7 @@ Status CheckpointDirectory::Write(int64_t round, const std::string& file,
 
 Status CheckpointDirectory::Commit(int64_t round, const nlohmann::json& state,
                                    std::span<const std::string> files) {
+  LONGSTRIDE_RETURN_IF_ERROR(MayChange());
   const std::string folder = RoundPath(round) + kPartial;
   // An earlier attempt at this round may have left files of ranks that are gone.
   LONGSTRIDE_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(folder));
@@ -170,6 +180,7 @@ Status CheckpointDirectory::WriteState(int64_t round, const nlohmann::json& stat
 }
 
 Status CheckpointDirectory::Publish(int64_t round) {
+  LONGSTRIDE_RETURN_IF_ERROR(MayChange());
   const std::string path = RoundPath(round);
   const bool replaces = Exists(path);
   if (replaces) {
@@ -183,11 +194,13 @@ Status CheckpointDirectory::Publish(int64_t round) {
 }
 
 Status CheckpointDirectory::Discard(int64_t round) {
+  LONGSTRIDE_RETURN_IF_ERROR(MayChange());
   return file_system_->Remove(RoundPath(round) + kPartial);
 }
 
 // Renamed first, so that a removal cut short leaves no folder with a final name and missing files.
 Status CheckpointDirectory::Retire(int64_t round) {
+  LONGSTRIDE_RETURN_IF_ERROR(MayChange());
   const std::string path = RoundPath(round);
   LONGSTRIDE_RETURN_IF_ERROR(file_system_->Remove(path + kRemoving));
   const std::string folder = FolderOf(round);

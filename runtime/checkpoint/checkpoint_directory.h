@@ -16,9 +16,9 @@
 //              and until then the round's checkpoint for who reads
 //
 // Workers that were given up while nobody could reach them may train on, and would write to the
-// folder of those who replaced them. So the folder has an owner, a generation, in owner.json: who
-// writes asks first whether a later one has it (a fencing token; the check and the write are two
-// steps, so it is no lock).
+// folder of those who replaced them. So the folder has an owner, a generation, in owner.json, and
+// what changes the folder asks before each step that destroys whether a later one has it (a fencing
+// token; asking and acting are two steps, so it is no lock).
 //
 // Errors: kResource when the disk is full or fails (the previous checkpoint stays as it is), kData
 // for damaged checkpoints. Calls that change the folder are made by one thread of a process at a
@@ -58,11 +58,14 @@ class CheckpointDirectory {
   // before any rank writes.
   [[nodiscard]] Status Recover();
 
-  // Makes the generation the folder's owner, whoever was it: a coordinator of a new run counts from
-  // the start. Not flushed: where the machine fails nobody is left to be kept out.
-  [[nodiscard]] Status SetOwner(const GenerationId& generation);
+  // Makes the generation the owner of the folder, which is created if need be, whoever was it: a
+  // coordinator of a new run counts from the start.
+  [[nodiscard]] Status TakeOver(const GenerationId& generation);
   // kLostPeer when a later generation owns the folder. An owner that cannot be read is none.
   [[nodiscard]] Status CheckOwner(const GenerationId& generation) const;
+  // From now on Write, Commit, Discard and KeepLast are those of this generation: kLostPeer once a
+  // later one owns the folder, with nothing changed from then on.
+  void ActFor(const GenerationId& generation) { generation_ = generation; }
 
   // Writes one file of a round, durable when this returns. On failure nothing of the file stays.
   [[nodiscard]] Status Write(int64_t round, const std::string& file,
@@ -101,9 +104,11 @@ class CheckpointDirectory {
   // Where a round's checkpoint is: a process may have ended before a newer commit took its name.
   [[nodiscard]] std::string FolderOf(int64_t round) const;
   [[nodiscard]] Status Retire(int64_t round);
+  [[nodiscard]] Status MayChange() const;
 
   std::string path_;
   std::shared_ptr<FileSystem> file_system_;
+  std::optional<GenerationId> generation_;
 };
 
 }  // namespace longstride::checkpoint

@@ -53,7 +53,7 @@ std::optional<CommittedCheckpoint> CheckpointWriter::TakeCommitted() {
 
 Status CheckpointWriter::Execute(const CheckpointRequest& request) {
   try {
-    LONGSTRIDE_RETURN_IF_ERROR(directory_.CheckOwner(request.generation));
+    directory_.ActFor(request.generation);
     for (const CheckpointFile& file : request.files) {
       std::vector<TensorView> views;
       for (const OwnedTensor& tensor : file.tensors) views.push_back(tensor.View());

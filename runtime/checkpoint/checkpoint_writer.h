@@ -33,7 +33,7 @@ struct CommitRequest {
 // idle; a single rank can ask for both at once.
 struct CheckpointRequest {
   int64_t round = 0;
-  GenerationId generation{};  // of those who write; while a later one owns the folder, nothing is
+  GenerationId generation{};  // for which it is written
   std::vector<CheckpointFile> files{};
   std::optional<CommitRequest> commit{};
 };

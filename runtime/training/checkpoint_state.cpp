@@ -90,8 +90,15 @@ CheckpointSaver<T>::CheckpointSaver(std::string directory, int64_t keep)
 template <typename T>
 Status CheckpointSaver<T>::Recover(const GenerationId& generation) {
   checkpoint::CheckpointDirectory directory(directory_);
+  const Status taken = directory.TakeOver(generation);
+  owned_ = taken.ok();
   LONGSTRIDE_RETURN_IF_ERROR(directory.Recover());
-  return directory.SetOwner(generation);
+  return taken;
+}
+
+template <typename T>
+Status CheckpointSaver<T>::CheckOwner(const GenerationId& generation) const {
+  return checkpoint::CheckpointDirectory(directory_).CheckOwner(generation);
 }
 
 template <typename T>
@@ -104,10 +111,11 @@ void CheckpointSaver<T>::AbandonPending() {
 
 template <typename T>
 void CheckpointSaver<T>::DiscardPending(int rank) {
-  const auto [round, generation] = std::pair(pending_->round, pending_->generation);
-  AbandonPending();
+  const int64_t round = pending_->round;
   checkpoint::CheckpointDirectory directory(directory_);
-  if (rank != 0 || !directory.CheckOwner(generation).ok()) return;
+  directory.ActFor(pending_->generation);
+  AbandonPending();
+  if (rank != 0) return;
   const Status removed = directory.Discard(round);
   if (!removed.ok())
     LogWarning("training", "a checkpoint could not be removed: " + removed.error().message);
@@ -119,6 +127,8 @@ Status CheckpointSaver<T>::Save(Replica<T>& replica, const TrainingState& state,
   if (const Status before = writer_.Finish(); !before.ok())
     LogWarning("training", "a checkpoint could not be written: " + before.error().message);
   const int64_t rank = generation.rank;
+  if (rank == 0 && !owned_)
+    owned_ = checkpoint::CheckpointDirectory(directory_).TakeOver(generation.id).ok();
   checkpoint::CheckpointRequest files{.round = state.round, .generation = generation.id};
   if (rank == 0) files.files.push_back({kModelFile, CommonTensors(replica)});
   files.files.push_back({RankFile(rank), InnerTensors(replica)});

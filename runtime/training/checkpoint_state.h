@@ -31,9 +31,11 @@ class CheckpointSaver {
  public:
   CheckpointSaver(std::string directory, int64_t keep);
 
-  // Clears what crashes left, and makes the generation the folder's owner; by the lowest rank while
-  // no rank writes.
+  // Makes the generation the folder's owner, and clears what crashes left; by the lowest rank while
+  // no rank writes. When it fails the next Save of that rank takes the folder over.
   Status Recover(const GenerationId& generation);
+  // kLostPeer when the folder is a later generation's.
+  [[nodiscard]] Status CheckOwner(const GenerationId& generation) const;
   // Forgets a checkpoint that was not committed, after waiting for its files.
   void AbandonPending();
   // The same once all ranks have passed Finish; the lowest removes what was written of it.
@@ -59,6 +61,7 @@ class CheckpointSaver {
  private:
   std::string directory_;
   int64_t keep_;
+  bool owned_ = false;  // by the generation that is going on; of the lowest rank
   checkpoint::CheckpointWriter writer_;
   std::optional<checkpoint::CheckpointRequest> pending_;  // the commit of what was saved last
 };

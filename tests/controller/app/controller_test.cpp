@@ -271,6 +271,41 @@ TEST_F(ControllerTest, ADeletedNetworkPolicyIsThereAgainAfterTheNextEditOfItsJob
       Eventually([&] { return server_->Get(kube::NetworkPolicies(), policy).has_value(); }));
 }
 
+TEST_F(ControllerTest, AConfigMapThatSomebodyDeletedIsThereAgainBeforeTheNextPod) {
+  const ObjectKey config{"lab", "demo-longstride"};
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  ASSERT_TRUE(server_->Delete(kube::ConfigMaps(), config));
+  bool there = false;
+  server_->SetAdmission([&](const std::string& plural, const Json&) {
+    if (plural == "pods") there = server_->Get(kube::ConfigMaps(), config).has_value();
+    return kube::FakeApiServer::Refusal{};
+  });
+  Exit("demo-worker-1-1", 7);
+  EXPECT_TRUE(Eventually([&] {
+    const std::vector<std::string> names = PodNames();
+    return std::ranges::count(names, "demo-worker-1-2") == 1;
+  }));
+  EXPECT_TRUE(there);
+  server_->SetAdmission({});
+}
+
+// A status that is refused for good, as without the right to write it, keeps no machine.
+TEST_F(ControllerTest, PodsAreDeletedThoughTheirNamesCannotBePutOnRecord) {
+  kube::FakeFault fault;
+  fault.method = "PUT";
+  fault.path_contains = "/status";
+  fault.status = 403;
+  fault.times = -1;
+  server_->AddFault(fault);
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  PutJob([](Json& job) { job["spec"]["runPolicy"]["suspend"] = true; });
+  EXPECT_TRUE(Eventually([&] { return PodNames().empty(); }));
+}
+
 // Answers the first status write with a version that the server has not come to.
 class RestoredTransport final : public kube::HttpTransport {
  public:

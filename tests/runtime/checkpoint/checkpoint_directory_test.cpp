@@ -304,10 +304,10 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Faults,
 
 TEST(CheckpointDirectory, ALaterGenerationThatOwnsTheFolderKeepsEarlierOnesOut) {
   TemporaryFolder folder;
-  CheckpointDirectory directory(folder.path());
+  const std::string path = folder.path() + "/checkpoints";
+  CheckpointDirectory directory(path);
   EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << "nobody's";
-  ASSERT_TRUE(directory.Recover().ok());
-  ASSERT_TRUE(directory.SetOwner({2, 3}).ok());
+  ASSERT_TRUE(directory.TakeOver({2, 3}).ok());
   EXPECT_TRUE(directory.CheckOwner({2, 3}).ok());
   EXPECT_TRUE(directory.CheckOwner({2, 4}).ok());
   for (const GenerationId earlier : {GenerationId{2, 2}, GenerationId{1, 9}}) {
@@ -316,12 +316,48 @@ TEST(CheckpointDirectory, ALaterGenerationThatOwnsTheFolderKeepsEarlierOnesOut) 
     EXPECT_EQ(refused.error().code, ErrorCode::kLostPeer);
     EXPECT_THAT(refused.error().message, HasSubstr("other workers (of generation 2.3)"));
   }
-  ASSERT_TRUE(directory.SetOwner({1, 1}).ok()) << "a new run counts from the start";
+  ASSERT_TRUE(directory.TakeOver({1, 1}).ok()) << "a new run counts from the start";
   EXPECT_TRUE(directory.CheckOwner({1, 1}).ok());
+  std::ofstream(path + "/owner.json.1.2") << "of one who was killed";
   ASSERT_TRUE(directory.Recover().ok());
-  EXPECT_THAT(NamesIn(folder.path()), ElementsAre("owner.json"));
-  std::ofstream(folder.path() + "/owner.json") << "{\"generation\": [7";
-  EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << "unreadable: nobody's";
+  EXPECT_THAT(NamesIn(path), ElementsAre("owner.json"));
+}
+
+TEST(CheckpointDirectory, AnOwnerThatCannotBeReadIsNone) {
+  TemporaryFolder folder;
+  const CheckpointDirectory directory(folder.path());
+  const std::string owner = folder.path() + "/owner.json";
+  for (const char* text : {"", "{\"generation\": [7", "{}", "{\"generation\": [\"a\", 1]}"}) {
+    std::ofstream(owner) << text;
+    EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << text;
+  }
+  std::filesystem::remove(owner);
+  std::filesystem::create_directory(owner);
+  EXPECT_TRUE(directory.CheckOwner({1, 1}).ok()) << "opened, and cannot be read";
+}
+
+// Whatever the earlier one had begun before it was replaced.
+TEST(CheckpointDirectory, AnEarlierGenerationChangesNothingOnceItWasReplaced) {
+  TemporaryFolder folder;
+  CheckpointDirectory earlier(folder.path()), later(folder.path());
+  earlier.ActFor({1, 4});
+  ASSERT_TRUE(earlier.TakeOver({1, 4}).ok());
+  ASSERT_TRUE(WriteRound(earlier, 1).ok());
+  later.ActFor({1, 5});
+  ASSERT_TRUE(later.TakeOver({1, 5}).ok());
+  ASSERT_TRUE(WriteRound(later, 7).ok());
+  ASSERT_TRUE(WriteRound(later, 8).ok());
+  const float value = 0;
+  const OwnedTensor tensor = CopyTensor("values", TensorType::kFloat32, {1}, &value, 4);
+  ASSERT_TRUE(later.Write(9, kFiles[0], std::vector{tensor.View()}).ok());
+  for (const Status& refused :
+       {earlier.Write(9, kFiles[0], std::vector{tensor.View()}), earlier.Commit(9, {}, kFiles),
+        earlier.Discard(9), earlier.KeepLast(1)}) {
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kLostPeer) << refused.error().message;
+  }
+  EXPECT_THAT(*later.List(), ElementsAre(1, 7, 8));
+  EXPECT_TRUE(std::filesystem::exists(folder.path() + "/round-00000009.partial/" + kFiles[0]));
 }
 
 // A real process, really killed: it commits rounds 1, 2, 3, ... and reports each; after a seeded

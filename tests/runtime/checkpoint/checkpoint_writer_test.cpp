@@ -142,7 +142,7 @@ TEST(CheckpointWriter, WritesNothingToAFolderThatALaterGenerationOwns) {
   request.generation = {1, 4};
   ASSERT_TRUE(writer.Submit(request).ok());
   ASSERT_TRUE(writer.Finish().ok());
-  ASSERT_TRUE(directory.SetOwner({1, 5}).ok());
+  ASSERT_TRUE(directory.TakeOver({1, 5}).ok());
   request.round = 2;
   ASSERT_TRUE(writer.Submit(request).ok());
   const Status refused = writer.Finish();

@@ -205,7 +205,7 @@ class TakenOver final : public ForwardingCollective {
       : ForwardingCollective(std::move(to)), folder_(std::move(folder)) {}
   Status AllReduceSum(std::span<double> data, Purpose purpose) override {
     if (purpose == Purpose::kModel && ++rounds_ == 5) {
-      EXPECT_TRUE(checkpoint::CheckpointDirectory(folder_).SetOwner({2, 1}).ok());
+      EXPECT_TRUE(checkpoint::CheckpointDirectory(folder_).TakeOver({2, 1}).ok());
       std::filesystem::create_directories(folder_ + "/round-00000100");
     }
     return ForwardingCollective::AllReduceSum(data, purpose);
@@ -237,6 +237,49 @@ TEST(Checkpointing, WorkersThatWereReplacedLeaveTheFolderAlone) {
   EXPECT_EQ(rounds->back(), 100) << "not removed as a later round than theirs, nor as too many";
   EXPECT_LE(rounds->front(), 4) << "from before";
   EXPECT_EQ(rounds->size(), 2);
+}
+
+TEST(Checkpointing, AGenerationThatIsReplacedBeforeItBeginsDoesNotTakeTheFolderBack) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 12 * 32;
+  const std::string folder = FreshFolder("replaced-early");
+  Cluster cluster(job, 2, folder);
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(2)}, 4)) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  }
+  checkpoint::CheckpointDirectory directory(folder);
+  ASSERT_TRUE(directory.TakeOver({1, 6}).ok());
+  cluster.channel(0).stop_at_call = 0;
+  const auto outcomes = cluster.Run({EqualPlan(2, 2, 4)}, 5);
+  ASSERT_FALSE(outcomes[0].ok());
+  EXPECT_EQ(outcomes[0].error().code, ErrorCode::kLostPeer) << outcomes[0].error().message;
+  EXPECT_FALSE(directory.CheckOwner({1, 5}).ok());
+}
+
+TEST(Checkpointing, AFolderThatCouldNotBeTakenOverAtFirstIsWithTheNextCheckpoint) {
+  TrainingJob job = SmallJob();
+  job.spec.training.max_samples = 12 * 32;
+  const std::string folder = FreshFolder("taken-later") + "/checkpoints";
+  std::filesystem::create_directories(folder);
+  Cluster cluster(job, 2, folder);
+  cluster.channel(0).request = BoundaryRequest::kReform;
+  cluster.channel(0).stop_at_call = 3;
+  for (const auto& outcome : cluster.Run({EqualPlan(2)})) {
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  }
+  Break(folder);
+  cluster.channel(0).stop_at_call = 0;
+  const auto outcomes = cluster.Run(
+      {EqualPlan(2, 2, 4)}, 2, [&](std::unique_ptr<Collective> c) -> std::unique_ptr<Collective> {
+        if (c->rank() != 1) return c;
+        return std::make_unique<FailingDisk>(std::move(c), folder, 0, 4);
+      });
+  for (const auto& outcome : outcomes) ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  const checkpoint::CheckpointDirectory directory(folder);
+  EXPECT_FALSE(directory.CheckOwner({1, 1}).ok());
+  EXPECT_TRUE(directory.CheckOwner({1, 2}).ok());
 }
 
 // A file that takes as long as somebody reads it, in the place of rank 0's model.
