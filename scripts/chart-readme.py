@@ -19,14 +19,24 @@ leads, and the rights that they need.
 
     helm install longstride charts/longstride --namespace longstride-system --create-namespace \\
         --set image.repository=$REGISTRY/longstride/controller,worker.image.repository=$REGISTRY/longstride/worker
-    helm test longstride --namespace longstride-system
+    helm test longstride --namespace longstride-system --timeout 10m --logs
+
+`--create-namespace` makes the namespace without the label by which `manifests/install.yaml` has the restricted Pod Security
+standard enforced in it. The controller keeps to that standard; to hold everything else there to it as well:
+
+    kubectl label namespace longstride-system pod-security.kubernetes.io/enforce=restricted
+
+The pod of `helm test` stays until the next test, so that `--logs` finds it; `helm uninstall` leaves it, too.
 
 The [images](../../images/README.md) are yours to build and push.
 [Operations](../../docs/operations.md#in-a-cluster) says how to upgrade and uninstall, which rights are given and why,
 what travels unencrypted, and how to scrape metrics without the Prometheus operator. Without Helm:
 `kubectl apply --server-side -f manifests/install.yaml` installs the same with the defaults below, but for two things: there
 is no test, and nothing keeps the CustomResourceDefinition. `kubectl delete -f manifests/install.yaml` deletes it, and with it
-every job of the cluster.
+every job of the cluster; it also deletes the namespace `longstride-system` with all that is in it, whoever made it.
+
+On OpenShift the security context constraint `restricted-v2` gives pods a user of the namespace's range and refuses others:
+install with `--set podSecurityContext.runAsUser=null`.
 
 ## Values
 

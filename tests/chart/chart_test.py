@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,6 +37,20 @@ def kind(text):
 
 def name(text):
     return re.search(r"^  name: (\S+)", text, re.M)[1]
+
+
+def only(wanted, *sets):
+    """The one rendered object of a kind."""
+    found = [t for t in documents(*sets) if kind(t) == wanted]
+    if len(found) != 1:
+        raise AssertionError(f"{len(found)} of kind {wanted}")
+    return found[0]
+
+
+def block(text, key):
+    """The lines under the first such key, without their common indentation."""
+    match = re.search(rf"^( *){key}:\n((?:\1 .*\n?)+)", text, re.M)
+    return textwrap.dedent(match[2]).splitlines() if match else []
 
 
 def listed(text, key):
@@ -90,6 +105,43 @@ class Chart(unittest.TestCase):
         self.assertIn("PodDisruptionBudget", [kind(t) for t in documents()])
         self.assertNotIn("PodDisruptionBudget", [kind(t) for t in documents("replicas=1")])
 
+    def test_a_replica_that_is_not_ready_does_not_hold_up_the_draining_of_its_node(self):
+        self.assertIn("\n  unhealthyPodEvictionPolicy: AlwaysAllow\n", only("PodDisruptionBudget"))
+
+    def test_a_digest_is_used_in_place_of_a_tag(self):
+        digest = "sha256:" + 64 * "a"
+        text = only("Deployment", f"image.digest={digest}", "image.tag=night", f"worker.image.digest={digest}")
+        self.assertIn(f"image: longstride/controller@{digest}\n", text)
+        self.assertIn(f"- --worker-image=longstride/worker@{digest}\n", text)
+        self.assertIn(f"image: longstride/controller@{digest}\n", only("Pod", f"image.digest={digest}"))
+        plain = only("Deployment", "image.tag=night")
+        self.assertIn("image: longstride/controller:night\n", plain)
+        self.assertRegex(plain, r"--worker-image=longstride/worker:\d+\.\d+\.\d+\n")
+
+    def test_replicas_prefer_unlike_nodes_and_can_be_spread_otherwise(self):
+        plain = only("Deployment")
+        self.assertIn("topologyKey: kubernetes.io/hostname", plain)
+        self.assertNotIn("topologySpreadConstraints", plain)
+        constraint = [f"topologySpreadConstraints[0].{each}" for each in
+                      ("maxSkew=1", "topologyKey=zone", "whenUnsatisfiable=ScheduleAnyway")]
+        selector = block(plain, "matchLabels")
+        self.assertEqual(block(only("Deployment", *constraint), "topologySpreadConstraints"),
+                         ["- maxSkew: 1", "  topologyKey: zone", "  whenUnsatisfiable: ScheduleAnyway",
+                          "  labelSelector:", "    matchLabels:", *("      " + label for label in selector)])
+        own = only("Deployment", *constraint, "topologySpreadConstraints[0].labelSelector.matchLabels.team=red")
+        self.assertEqual(block(own, "topologySpreadConstraints"),
+                         ["- labelSelector:", "    matchLabels:", "      team: red", "  maxSkew: 1",
+                          "  topologyKey: zone", "  whenUnsatisfiable: ScheduleAnyway"])
+
+    def test_more_peers_may_reach_the_coordinator_and_no_other_port(self):
+        def rules(*sets):
+            return re.split(r"^    - (?=ports:)", only("NetworkPolicy", *sets), flags=re.M)[1:]
+        plain = rules()
+        coordinator, metrics = rules("networkPolicy.extraFrom[0].ipBlock.cidr=10.0.0.0/8")
+        self.assertEqual(metrics, plain[1])
+        self.assertEqual(block(coordinator, "from"),
+                         block(plain[0], "from") + ["- ipBlock:", "    cidr: 10.0.0.0/8"])
+
     def test_the_coordinator_has_no_selector_and_its_secret_no_contents(self):
         services = {name(t): t for t in documents() if kind(t) == "Service"}
         self.assertNotRegex(services["longstride-coordinator"], r"(?m)^  selector:")
@@ -126,10 +178,36 @@ class Chart(unittest.TestCase):
                          "drop: [ALL]", "readOnlyRootFilesystem: true"):
                 self.assertIn(line, text)
 
+    def test_the_security_context_of_pods_is_merged_and_null_removes_a_key(self):
+        for each in ("Deployment", "Pod"):
+            self.assertEqual(block(only(each), "securityContext"),
+                             ["runAsGroup: 65532", "runAsNonRoot: true", "runAsUser: 65532", "seccompProfile:",
+                              "  type: RuntimeDefault"])
+            changed = only(each, "podSecurityContext.runAsUser=null", "podSecurityContext.runAsGroup=7")
+            self.assertEqual(block(changed, "securityContext"),
+                             ["runAsGroup: 7", "runAsNonRoot: true", "seccompProfile:", "  type: RuntimeDefault"])
+
+    def test_the_charts_test_and_its_job_run_where_the_controller_may(self):
+        selector, tolerations = ["disk: ssd"], ["- key: gpu", "  operator: Exists"]
+        sets = ["nodeSelector.disk=ssd", "tolerations[0].key=gpu", "tolerations[0].operator=Exists"]
+        for each in ("Deployment", "Pod", "ConfigMap"):
+            self.assertEqual(block(only(each), "nodeSelector") + block(only(each), "tolerations"), [])
+            self.assertEqual(block(only(each, *sets), "nodeSelector"), selector)
+            self.assertEqual(block(only(each, *sets), "tolerations"), tolerations)
+        job = only("ConfigMap", *sets)
+        self.assertEqual(block(job, "workers")[:3], ["- name: worker", "  template:", "    spec:"])
+
+    def test_the_charts_test_ends_before_helm_gives_it_up_and_leaves_its_log(self):
+        pod = only("Pod")
+        self.assertLess(int(re.search(r"--timeout=(\d+)", pod)[1]), 300, "helm's default")
+        self.assertNotIn("hook-succeeded", pod, "helm reads logs after it has deleted what succeeded")
+
     def test_values_that_make_no_sense_are_refused(self):
         for wrong in ("replica=2", "replicas=two", "coordinator.port=0", "image.pullPolicy=Sometimes",
                       "fullnameOverride=Not_A_Name", "metrics.podMonitor.interval=often",
-                      "networkPolicy.metricsFrom[0].pods=all"):
+                      "networkPolicy.metricsFrom[0].pods=all", "networkPolicy.extraFrom[0].pods=all",
+                      "image.digest=latest", "worker.image.digest=sha256:abc", "podSecurityContext.runAsUser=nobody",
+                      "topologySpreadConstraints[0].maxSkew=1"):
             with self.subTest(wrong):
                 self.assertNotEqual(template(wrong).returncode, 0)
 

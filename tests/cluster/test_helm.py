@@ -13,6 +13,15 @@ from operator_test import (CHART, ENDLESS, LONGEST_PAUSE, SMOKE, SYSTEM, WithOpe
 
 NEW_FIELD = "queueName"  # in spec.runPolicy of a later release
 
+DIGEST = "sha256:" + 64 * "0"
+FOR_A_STRICT_CLUSTER = [
+    f"image.digest={DIGEST}", f"worker.image.digest={DIGEST}",
+    "podSecurityContext.runAsUser=null", "podSecurityContext.supplementalGroups[0]=4000",
+    "topologySpreadConstraints[0].maxSkew=1", "topologySpreadConstraints[0].topologyKey=topology.kubernetes.io/zone",
+    "topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+    "networkPolicy.extraFrom[0].ipBlock.cidr=10.0.0.0/8", "priorityClassName=system-cluster-critical",
+    "nodeSelector.kubernetes\\.io/os=linux", "tolerations[0].key=dedicated", "tolerations[0].operator=Exists"]
+
 
 def edit(path, pattern, replacement):
     """Replaces what matches, which must be in one place only."""
@@ -23,12 +32,14 @@ def edit(path, pattern, replacement):
 
 class HelmTest(WithOperator):
     def test_lint_is_clean(self):
-        helm("lint", "--strict", str(CHART))
+        for sets in ([], FOR_A_STRICT_CLUSTER):
+            helm("lint", "--strict", str(CHART), *(flag for each in sets for flag in ("--set", each)))
 
     def test_the_api_server_takes_what_is_rendered(self):
         version = json.loads(harness.kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
         for sets in ([], ["singleNamespace=true", "dashboards.enabled=true", "networkPolicy.enabled=false"],
-                     ["replicas=1", "rbac.aggregate=false", "metrics.port=9090", "nameOverride=stride"]):
+                     ["replicas=1", "rbac.aggregate=false", "metrics.port=9090", "nameOverride=stride"],
+                     FOR_A_STRICT_CLUSTER):
             with self.subTest(sets):
                 flags = [flag for each in sets for flag in ("--set", each)]
                 rendered = helm("template", "another", str(CHART), "--skip-tests", "--kube-version", version,

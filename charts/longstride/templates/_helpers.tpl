@@ -41,22 +41,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Of a list: an image's values, and the tag that stands in for none. */}}
+{{- define "longstride.reference" -}}
+{{- $image := first . }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository (default (last .) $image.tag) }}
+{{- end }}
+{{- end }}
+
 {{- define "longstride.image" -}}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- include "longstride.reference" (list .Values.image .Chart.AppVersion) }}
 {{- end }}
 
 {{- define "longstride.workerImage" -}}
-{{- printf "%s:%s" .Values.worker.image.repository (default .Chart.AppVersion .Values.worker.image.tag) }}
+{{- include "longstride.reference" (list .Values.worker.image .Chart.AppVersion) }}
 {{- end }}
 
-{{/* What runs the controller's image needs to pass the restricted Pod Security standard. */}}
-{{- define "longstride.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end }}
+{{/*
+What runs the controller's image needs to pass the restricted Pod Security standard, together with podSecurityContext.
+*/}}
 {{- define "longstride.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
