@@ -129,12 +129,17 @@ void AddCommands(CLI::App& app, const std::shared_ptr<Flags>& flags, Action& cho
   logs->add_flag("-f,--follow", flags->follow, "go on with what is logged from now on");
   logs->add_option("--tail", flags->tail, "only the last lines of each")->type_name("N");
 
-  CLI::App* suspend = add("suspend", "write a checkpoint and give the pods up",
-                          [flags] { return Suspend(*flags, true); });
+  CLI::App* suspend =
+      add("suspend", "give the pods up, with spec.checkpoint.storage after a checkpoint",
+          [flags] { return Suspend(*flags, true); });
+  suspend->footer(
+      "Without spec.checkpoint.storage: {claimName: NAME} what was trained goes with the pods.\n"
+      "Give it in the manifest, or while the job is suspended for what is trained from then on.");
   AddName(suspend, flags);
   AddWaiting(suspend, flags, "the workers are gone");
   CLI::App* resume =
-      add("resume", "go on from the checkpoint", [flags] { return Suspend(*flags, false); });
+      add("resume", "go on from the checkpoint, without spec.checkpoint.storage from round 0",
+          [flags] { return Suspend(*flags, false); });
   AddName(resume, flags);
   AddWaiting(resume, flags, "the job trains again");
 
