@@ -65,7 +65,7 @@ def communication_cost():
         "longstride-communication-cost", "longstride / Communication cost",
         "What communication costs each job, and what local steps and growing batches save.",
         [
-            ("Totals since the leader took the job over", 4, [
+            ("Totals since the job was created", 4, [
                 stat("Sent", "Payload bytes that all workers together sent to each other.", units.BytesSI,
                      f"{BY_JOB} ({SENT})"),
                 stat("Saved against data-parallel SGD",
@@ -74,8 +74,8 @@ def communication_cost():
                      f"{BY_JOB} ({PARALLEL}) / {BY_JOB} ({SENT})", decimals=1),
                 stat("Share of time", "Communication's share of the workers' time, waiting for peers included.",
                      units.PercentUnit, f"{BY_JOB} ({COMMUNICATION}) / {BY_JOB} ({ACTIVITY})", decimals=1),
-                stat("Sent per sample", "Payload bytes for each training sample.", units.BytesSI,
-                     f"{BY_JOB} ({SENT}) / {BY_JOB} ({job('worker_samples_total')})"),
+                stat("Sent per sample", "Payload bytes for each training sample in committed rounds.", units.BytesSI,
+                     f"{BY_JOB} ({SENT}) / {BY_JOB} ({job('samples_total')})"),
             ]),
             ("Bytes", 8, [
                 graph("Sent by purpose",
@@ -83,7 +83,7 @@ def communication_cost():
                       "state for joiners, evaluation.", units.BytesPerSecondSI,
                       (f"sum by (purpose) (rate({SENT}[{RATE}]))", "{{purpose}}"), stack=True, min=0),
                 graph("Sent, and what data-parallel SGD would have sent",
-                      "Bytes since the leader took the job over, on a logarithmic scale: the distance is what is saved.",
+                      "Bytes since the job was created, on a logarithmic scale: the distance is what is saved.",
                       units.BytesSI,
                       (f"{BY_JOB} ({SENT})", "{{job_name}} sent"),
                       (f"{BY_JOB} ({PARALLEL})", "{{job_name}} data-parallel SGD"), log=True),
@@ -102,8 +102,9 @@ def communication_cost():
             ]),
             ("Why it is what it is", 8, [batch(), local_steps(), norm_test(), accuracy()]),
             ("By worker", 8, [
-                bars("Sent by worker", "Payload bytes since the leader took the job over.", units.BytesSI,
-                     job("worker_sent_bytes_total"), "{{job_name}} {{worker}}", min=0),
+                bars("Sent by worker",
+                     "Payload bytes since the leader took the job over; processes that are older count all they sent.",
+                     units.BytesSI, job("worker_sent_bytes_total"), "{{job_name}} {{worker}}", min=0),
                 bars("Samples by worker", "Share of the job's samples: faster workers take larger batches.",
                      units.PercentUnit,
                      job("worker_samples_total") + " / on (job_namespace, job_name) group_left () "

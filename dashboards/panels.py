@@ -1,4 +1,4 @@
-"""What all panels and dashboards have in common, said with Grafana's Foundation SDK (docs/adr/0018).
+"""What all panels and dashboards have in common, said with Grafana's Foundation SDK (docs/adr/0016).
 
 A panel is (title, description, unit, queries, options); a query is (PromQL, legend). Every dashboard has the same
 variables (data source, namespace, job), the same refresh, and cannot be edited in place: change generate.py instead.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the Grafana dashboards, here and into the Helm chart, with the pinned SDK (docs/adr/0018).
+# Writes the Grafana dashboards, here and into the Helm chart, with the pinned SDK (docs/adr/0016).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-deps.sh grafana

@@ -178,6 +178,7 @@ std::string Controller::Metrics() const {
     if (leadership_ != nullptr) {
       figures.queue = leadership_->queue();
       figures.hosted = leadership_->hosts().Figures();
+      figures.released = leadership_->hosts().Released();
       figures.reconciles = leadership_->reconciler().times();
       figures.jobs = leadership_->reconciler().Statuses();
     }

@@ -174,18 +174,21 @@ void AddStatus(const JobStatus& status, Families& to) {
     to.Add("longstride_job_last_checkpoint_timestamp_seconds", {}, status.last_checkpoint->time);
 }
 
+void AddTotals(const JobTotals& totals, Families& to) {
+  for (size_t i = 0; i < kPurposeNames.size(); ++i)
+    to.Add("longstride_job_sent_bytes_total", {kPurposeNames[i]}, totals.sent_bytes[i]);
+  to.Add("longstride_job_data_parallel_bytes_total", {}, totals.data_parallel_bytes);
+  for (const auto& [activity, seconds] : kActivities)
+    to.Add("longstride_job_activity_seconds_total", {activity}, totals.seconds.*seconds);
+}
+
 void AddFigures(const JobFigures& figures, Families& to) {
   if (figures.generation > 0) to.Add("longstride_job_generation", {}, figures.generation);
   to.AddKnown("longstride_job_learning_rate", figures.learning_rate);
   to.AddKnown("longstride_job_evaluation_loss", figures.evaluation_loss);
   to.AddKnown("longstride_job_noise_scale_samples", figures.noise_scale);
   to.AddKnown("longstride_job_norm_test_ratio", figures.norm_test_ratio);
-  const JobTotals& totals = figures.totals;
-  for (size_t i = 0; i < kPurposeNames.size(); ++i)
-    to.Add("longstride_job_sent_bytes_total", {kPurposeNames[i]}, totals.sent_bytes[i]);
-  to.Add("longstride_job_data_parallel_bytes_total", {}, totals.data_parallel_bytes);
-  for (const auto& [activity, seconds] : kActivities)
-    to.Add("longstride_job_activity_seconds_total", {activity}, totals.seconds.*seconds);
+  AddTotals(figures.totals, to);
   for (const auto& [place, worker] : figures.workers) {
     to.Add("longstride_job_worker_samples_total", {place.Name()}, worker.samples);
     to.Add("longstride_job_worker_sent_bytes_total", {place.Name()}, worker.sent_bytes);
@@ -202,8 +205,16 @@ std::string MetricsText(const ControllerFigures& figures, double now) {
     if (status.completion_time > 0 && now - status.completion_time > kKeptSeconds) continue;
     jobs.SetCommon({key.namespace_, key.name});
     AddStatus(status, jobs);
-    const auto hosted = figures.hosted.find({key.namespace_, key.name});
-    if (hosted != figures.hosted.end()) AddFigures(hosted->second, jobs);
+    const JobKey job{key.namespace_, key.name};
+    if (const auto hosted = figures.hosted.find(job); hosted != figures.hosted.end()) {
+      AddFigures(hosted->second, jobs);
+      continue;
+    }
+    JobTotals totals = status.progress.totals;
+    if (const auto released = figures.released.find(job); released != figures.released.end())
+      totals = Greater(totals, released->second);
+    // None: it has not trained, or under a release that kept none.
+    if (totals != JobTotals{}) AddTotals(totals, jobs);
   }
   std::vector<MetricFamily> families;
   own.MoveTo(families);

@@ -28,10 +28,12 @@ struct ControllerFigures {
   ProcessUsage process;
   std::map<kube::ObjectKey, JobStatus> jobs;
   std::map<JobKey, JobFigures> hosted;
+  std::map<JobKey, JobTotals> released;  // of jobs that were hosted, as it ended
 };
 
 // In Prometheus' text format. What is not known has no series. Series of a job go five minutes
-// after its end. `now`: Unix seconds.
+// after its end. Totals of a job that is not hosted are the status's, or what was counted when its
+// hosting ended, where that is more: counters do not go back. `now`: Unix seconds.
 [[nodiscard]] std::string MetricsText(const ControllerFigures& figures, double now);
 
 }  // namespace longstride

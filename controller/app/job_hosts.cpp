@@ -34,6 +34,9 @@ std::optional<CoordinatorView> JobHosts::View(const JobKey& key, const std::stri
   TimePoint since;
   {
     const std::lock_guard lock(mutex_);
+    if (const auto former = released_.find(key);
+        former != released_.end() && former->second.uid != uid)
+      released_.erase(former);
     const auto it = hosted_.find(key);
     if (it == hosted_.end()) return std::nullopt;
     if (it->second.uid != uid) {
@@ -112,8 +115,13 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
   }
   LONGSTRIDE_RETURN_IF_ERROR(
       service_.AddJob(key, authenticator_, ToJson(shown).dump(), std::move(options)));
+  // What was counted here and is in no status goes on, too.
+  JobStatus known = o.status;
+  if (const auto former = released_.find(key);
+      former != released_.end() && former->second.uid == o.uid)
+    known.progress.totals = Greater(known.progress.totals, former->second.totals);
   hosted_.emplace(
-      key, Hosted{o.uid, JobMonitor(o.status, o.spec->data.placement), takeover, clock_.Now(), {}});
+      key, Hosted{o.uid, JobMonitor(known, o.spec->data.placement), takeover, clock_.Now(), {}});
   LogInfo("hosts", key.namespace_ + "/" + key.name +
                        (takeover ? ": taken over" : ": its coordinator is hosted here"));
   return {};
@@ -121,8 +129,17 @@ Status JobHosts::Host(const JobKey& key, const Observed& o) {
 
 void JobHosts::Release(const JobKey& key) {
   const std::lock_guard lock(mutex_);
-  if (hosted_.erase(key) == 0) return;
+  const auto it = hosted_.find(key);
+  if (it == hosted_.end()) return;
+  released_[key] = {it->second.uid, it->second.monitor.figures().totals};
+  hosted_.erase(it);
   service_.RemoveJob(key);
+}
+
+void JobHosts::Forget(const JobKey& key) {
+  Release(key);
+  const std::lock_guard lock(mutex_);
+  released_.erase(key);
 }
 
 void JobHosts::Poll(const std::function<void(const JobKey& key, bool progress)>& wake) {
@@ -144,6 +161,13 @@ std::map<JobKey, JobFigures> JobHosts::Figures() const {
   std::map<JobKey, JobFigures> figures;
   for (const auto& [key, hosted] : hosted_) figures.emplace(key, hosted.monitor.figures());
   return figures;
+}
+
+std::map<JobKey, JobTotals> JobHosts::Released() const {
+  const std::lock_guard lock(mutex_);
+  std::map<JobKey, JobTotals> totals;
+  for (const auto& [key, counted] : released_) totals.emplace(key, counted.totals);
+  return totals;
 }
 
 }  // namespace longstride

@@ -36,7 +36,8 @@ class JobHosts {
 
   // Carries out `orders` for the job `o`. kUser when it cannot be hosted.
   Status Carry(const JobKey& key, const Observed& o, const CoordinatorOrders& orders);
-  void Release(const JobKey& key);
+  // The job is no more.
+  void Forget(const JobKey& key);
 
   // Takes in what has happened, in all jobs; `wake` is told of each job whose decision may come out
   // differently (`progress` false), or that has made progress. Call it about ten times a second.
@@ -44,6 +45,9 @@ class JobHosts {
 
   // What was counted in each job that is hosted here.
   [[nodiscard]] std::map<JobKey, JobFigures> Figures() const;
+  // What was counted in each job that was hosted here, when its hosting ended: its status may have
+  // been written before. Read it after Figures, so that no job is missed between the two.
+  [[nodiscard]] std::map<JobKey, JobTotals> Released() const;
 
  private:
   struct Hosted {
@@ -54,7 +58,13 @@ class JobHosts {
     std::set<std::string> memory_kills;  // UIDs of pods
   };
 
+  struct Counted {
+    std::string uid;
+    JobTotals totals;
+  };
+
   Status Host(const JobKey& key, const Observed& o);
+  void Release(const JobKey& key);
   std::vector<WorkerExit> Unheard(const JobKey& key, std::vector<WorkerExit> exits);
 
   CoordinatorService& service_;
@@ -63,7 +73,8 @@ class JobHosts {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<JobKey, Hosted> hosted_;
-  int64_t count_ = 0;  // coordinators so far, in this term
+  std::map<JobKey, Counted> released_;  // also of jobs that are hosted again
+  int64_t count_ = 0;                   // coordinators so far, in this term
 };
 
 }  // namespace longstride

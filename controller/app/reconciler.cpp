@@ -66,7 +66,7 @@ std::map<kube::ObjectKey, JobStatus> Reconciler::Statuses() const {
 }
 
 kube::Outcome Reconciler::Forget(const kube::ObjectKey& key) {
-  hosts_.Release({key.namespace_, key.name});
+  hosts_.Forget({key.namespace_, key.name});
   const std::lock_guard lock(mutex_);
   memories_.erase(key);
   statuses_.erase(key);

@@ -123,6 +123,15 @@ json ToJson(const GroupStatus& group) {
 
 }  // namespace
 
+JobTotals Greater(JobTotals a, const JobTotals& b) {
+  for (size_t i = 0; i < a.sent_bytes.size(); ++i)
+    a.sent_bytes[i] = std::max(a.sent_bytes[i], b.sent_bytes[i]);
+  a.data_parallel_bytes = std::max(a.data_parallel_bytes, b.data_parallel_bytes);
+  for (const auto& [name, activity] : kActivities)
+    a.seconds.*activity = std::max(a.seconds.*activity, b.seconds.*activity);
+  return a;
+}
+
 const JobCondition* JobStatus::Find(const std::string& type) const {
   const auto it = std::ranges::find(conditions, type, &JobCondition::type);
   return it == conditions.end() ? nullptr : &*it;

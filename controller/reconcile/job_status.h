@@ -79,6 +79,8 @@ struct JobTotals {
   ActivitySeconds seconds;
   friend bool operator==(const JobTotals&, const JobTotals&) = default;
 };
+// Of each figure the greater.
+[[nodiscard]] JobTotals Greater(JobTotals a, const JobTotals& b);
 
 // How far training is; the part that changes with every round.
 struct TrainingProgress {

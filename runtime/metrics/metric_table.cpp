@@ -225,7 +225,11 @@ std::string RenderMetricsMarkdown() {
       "Each `longstride-worker` serves these in Prometheus' text format on `/metrics`: by default "
       "on a free port of\n"
       "the loopback address (written to its log), with `--metrics-port P` on port P of every "
-      "address.\n\n";
+      "address. In the operator's pods it\n"
+      "is the container port named `metrics`, 9464.\n\n"
+      "The labels `job_name` and `job_namespace`, by which the dashboards select, are not the "
+      "worker's: the scrape configuration\n"
+      "([operations](operations.md)) or the chart's PodMonitor adds them.\n\n";
   text += kMetricTableHead;
   for (const MetricDescription& m : MetricTable()) {
     text += MetricRow(m.name, m.type, m.unit, m.labels, m.help);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Dashboards keep those rules of Grafana's dashboard-linter that fit them, and a few more (docs/adr/0018)."""
+"""Dashboards keep those rules of Grafana's dashboard-linter that fit them, and a few more (docs/adr/0016)."""
 
 import json
 import pathlib

@@ -125,6 +125,50 @@ TEST(ControllerMetrics, BytesAreTheirPurposes) {
                               "job_name=\"demo\",worker=\"worker-0\"} 700"));
 }
 
+// Of the demo job.
+std::string Of(const std::string& metric, const std::string& label, double value) {
+  std::ostringstream line;
+  line << metric << "{job_namespace=\"lab\",job_name=\"demo\"" << label << "} " << value << "\n";
+  return line.str();
+}
+std::string DataParallelBytes(double value) {
+  return Of("longstride_job_data_parallel_bytes_total", "", value);
+}
+
+TEST(ControllerMetrics, TotalsOfAJobThatIsNotHostedAreThoseOfItsStatus) {
+  for (const double completed : {0.0, 1000.0}) {
+    ControllerFigures figures = WithJob(completed);
+    JobTotals& totals = figures.jobs.begin()->second.progress.totals;
+    totals.sent_bytes = {90, 10};
+    totals.data_parallel_bytes = 700;
+    totals.seconds.compute = 1.5;
+    const std::string text = MetricsText(figures, 1300);
+    EXPECT_THAT(text, HasSubstr(DataParallelBytes(700)));
+    EXPECT_THAT(text,
+                HasSubstr(Of("longstride_job_sent_bytes_total", ",purpose=\"statistics\"", 10)));
+    EXPECT_THAT(
+        text, HasSubstr(Of("longstride_job_activity_seconds_total", ",activity=\"compute\"", 1.5)));
+    EXPECT_THAT(text, Not(HasSubstr("longstride_job_worker_")));
+  }
+}
+
+TEST(ControllerMetrics, TotalsDoNotGoBackWhenHostingEndsBeforeTheStatusIsWritten) {
+  ControllerFigures figures = WithJob(0);
+  JobTotals& written = figures.jobs.begin()->second.progress.totals;
+  written.data_parallel_bytes = 600;
+  figures.hosted[{"lab", "demo"}].totals.data_parallel_bytes = 700;
+  EXPECT_THAT(MetricsText(figures, 1000), HasSubstr(DataParallelBytes(700)));
+  figures.hosted.clear();
+  figures.released[{"lab", "demo"}].data_parallel_bytes = 700;
+  EXPECT_THAT(MetricsText(figures, 1000), HasSubstr(DataParallelBytes(700)));
+  written.data_parallel_bytes = 800;
+  EXPECT_THAT(MetricsText(figures, 1000), HasSubstr(DataParallelBytes(800)));
+}
+
+TEST(ControllerMetrics, AJobThatWasNeverHostedAndHasNoTotalsHasNoSeriesOfThem) {
+  EXPECT_THAT(MetricsText(WithJob(0), 1000), Not(HasSubstr("data_parallel_bytes")));
+}
+
 TEST(ControllerMetrics, NameEachJob) {
   const std::string text = MetricsText(WithJob(0), 1000);
   EXPECT_THAT(text, HasSubstr("longstride_job_round{job_namespace=\"lab\",job_name=\"demo\"} 7"));

@@ -68,6 +68,14 @@ TEST(JobStatusJson, WhatIsNoStatusIsAnEmptyOne) {
   }
 }
 
+TEST(JobTotals, TheGreaterIsTakenOfEachFigure) {
+  const JobTotals a = {{1, 20}, 700, {.data = 1, .compute = 60}};
+  const JobTotals b = {{10, 2}, 600, {.data = 2, .compute = 50}};
+  const JobTotals both = {{10, 20}, 700, {.data = 2, .compute = 60}};
+  EXPECT_EQ(Greater(a, b), both);
+  EXPECT_EQ(Greater(b, a), both);
+}
+
 TEST(JobStatus, ProgressIsNoNewsAndConditionsAre) {
   const JobStatus before = Full();
   JobStatus after = before;
