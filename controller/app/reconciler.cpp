@@ -110,12 +110,16 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   }
 
   bool done = true;
-  // Pods need what they mount, and a coordinator to join.
-  if (const Status hosted = hosts_.Carry({key.namespace_, key.name}, o, desired.coordinator);
-      !hosted.ok()) {
-    LogWarning("reconcile", key.Text() + ": " + hosted.error().message);
+  const auto carry = [&] {
+    const Status carried = hosts_.Carry({key.namespace_, key.name}, o, desired.coordinator);
+    if (carried.ok()) return;
+    LogWarning("reconcile", key.Text() + ": " + carried.error().message);
     done = false;
-  }
+  };
+  // Pods need what they mount, and a coordinator to join. One that is let go is so once what it
+  // knows last has been written.
+  const bool release = desired.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
+  if (!release) carry();
   if (!desired.create.empty()) memory.applied.clear();
   done = ApplyObjects(desired, memory, call) && done;
   const std::vector<PodToDelete> postponed = TakeUnrecorded(o, desired);
@@ -123,7 +127,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};
   if (desired.status) {
-    const auto wait = WriteStatus(job, o, *desired.status, memory, call);
+    const auto wait = WriteStatus(job, o, *desired.status, /*at_once=*/release, memory, call);
     if (!wait.ok()) {
       // Somebody wrote before us: what was decided is decided again.
       if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
@@ -131,6 +135,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
         ReadAnew(key, memory, call);
       } else if (IsRefusedForGood(wait.error())) {
         RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
+        if (release) carry();
       }
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
       return kube::Outcome::Retry();
@@ -139,6 +144,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     const std::lock_guard lock(mutex_);
     statuses_[key] = *desired.status;
   }
+  if (release) carry();
   RecordEvents(o, desired);
   if (desired.delete_job) {
     kube::DeleteOptions options;
@@ -238,10 +244,10 @@ bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
 }
 
 kube::ApiResult<Duration> Reconciler::WriteStatus(const json& job, const Observed& o,
-                                                  const JobStatus& status, Memory& memory,
-                                                  const kube::CallOptions& call) {
+                                                  const JobStatus& status, bool at_once,
+                                                  Memory& memory, const kube::CallOptions& call) {
   if (status == o.status) return Duration::zero();
-  if (!DiffersAtOnce(o.status, status)) {
+  if (!at_once && !DiffersAtOnce(o.status, status)) {
     const uint64_t seed =
         Hash64(std::hash<std::string>{}(o.uid), static_cast<uint64_t>(o.status.progress.round));
     const Duration wait = progress_.Until(memory.progress, seed, clock_.Now());

@@ -109,7 +109,8 @@ class Reconciler {
                                                           const kube::CallOptions& call);
   // How long to wait before what is left may be written; zero when nothing is.
   [[nodiscard]] kube::ApiResult<Duration> WriteStatus(const nlohmann::json& job, const Observed& o,
-                                                      const JobStatus& status, Memory& memory,
+                                                      const JobStatus& status, bool at_once,
+                                                      Memory& memory,
                                                       const kube::CallOptions& call);
   // The job as it is, into `memory.written`; false when it could not be read, or is gone.
   bool ReadAnew(const kube::ObjectKey& key, Memory& memory, const kube::CallOptions& call);

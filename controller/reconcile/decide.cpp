@@ -16,6 +16,7 @@ Desired Decision::Run() {
   s_.observed_generation = o_.generation;
   s_.selector = JobSelector(o_.metadata.name);
   if (s_.finished()) {
+    TakeProgress();  // workers may finish a round after their job has failed
     AfterTheEnd();
   } else if (!o_.spec) {
     Fail("InvalidSpec", o_.spec_faults);

@@ -147,6 +147,21 @@ TEST(DecideEnds, TheDeadlineFailsTheJob) {
   EXPECT_THAT(world.Removed(), SizeIs(2));
 }
 
+TEST(DecideEnds, WhatWorkersFinishAfterTheirJobHasFailedIsOnRecord) {
+  World world(2);
+  world.spec().run_policy.active_deadline_seconds = 100;
+  world.Start();
+  world.Pass(100);
+  world.Reconcile();
+  ASSERT_EQ(world.Reason(kFailed), "DeadlineExceeded");
+  world.Commit(6);
+  world.o.coordinator->checkpoint = CheckpointRecord{.round = 6};
+  world.Reconcile();
+  EXPECT_EQ(world.status().progress.round, 6);
+  ASSERT_TRUE(world.status().last_checkpoint);
+  EXPECT_EQ(world.status().last_checkpoint->round, 6);
+}
+
 TEST(DecideEnds, ASuspendedJobHasNoDeadline) {
   World world(2);
   world.spec().run_policy.active_deadline_seconds = 100;
