@@ -20,6 +20,13 @@ void Keep(const json& from, json& to, const char* path) {
   if (!value.is_null()) to[json::json_pointer(path)] = value;
 }
 
+// A policy or a webhook says so in its own name. Its status says nothing: a policy without a
+// `reason` answers 422, as if the template were not valid, and a webhook may name fields as well.
+bool IsDenial(const std::string& message) {
+  return message.find("denied request") != std::string::npos ||
+         message.find("denied the request") != std::string::npos;
+}
+
 }  // namespace
 
 json ProjectPod(const json& pod) {
@@ -79,15 +86,21 @@ CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
   failure.reason = kube::ApiReasonName(error.reason);
   failure.message = error.message;
   failure.quota = error.reason == kube::ApiReason::kQuotaExceeded;
-  // Webhooks may refuse with 400, too, and may think better of it.
-  failure.malformed = error.reason == kube::ApiReason::kBadRequest &&
-                      error.message.find("cannot be handled as a Pod") != std::string::npos;
   failure.pod = pod;
   failure.place = place;
-  if (!error.causes.empty()) {
-    failure.field = error.causes.front().field;
-    if (!error.causes.front().message.empty()) failure.message = error.causes.front().message;
+  const bool denied = IsDenial(error.message);
+  const auto cause = std::ranges::find_if(
+      error.causes, [](const kube::FieldCause& each) { return !each.field.empty(); });
+  const bool names_field = !denied && cause != error.causes.end();
+  if (names_field) {
+    failure.field = cause->field;
+    if (!cause->message.empty()) failure.message = cause->message;
   }
+  const bool malformed = error.reason == kube::ApiReason::kBadRequest &&
+                         error.message.find("cannot be handled as a Pod") != std::string::npos;
+  failure.template_fault = !denied && (malformed || (error.status == 422 && names_field));
+  failure.forbidden = !failure.quota && (denied || error.status == 403 ||
+                                         (error.status == 422 && !failure.template_fault));
   failure.retry_at = now + std::min(kLastRetry, kFirstRetry * std::exp2(std::min(attempts, 10)));
   return failure;
 }

@@ -21,11 +21,11 @@ JobCondition Because(std::string reason, std::string message) {
 
 JobCondition OfCreateFailure(const CreateFailure& failure) {
   if (failure.quota) return Because("QuotaExceeded", failure.message);
+  if (failure.forbidden) return Because("PodForbidden", failure.message);
   if (failure.http_status == 409) {
     return Because("NameConflict", "a pod named " + failure.pod +
                                        " exists and is not this job's; delete or rename it");
   }
-  if (failure.http_status == 403) return Because("PodForbidden", failure.message);
   return Because("CreateFailed", failure.message);
 }
 

@@ -105,12 +105,13 @@ struct CreateFailure {
   int http_status = 0;
   std::string reason;  // metav1.Status.reason
   std::string message;
-  std::string field;  // of the first cause, "spec.containers[0].image"; "" = none named
+  std::string field;  // "spec.containers[0].image"; "" = none named
   std::string pod;
   WorkerPlace place;
-  bool quota = false;  // 403 by a ResourceQuota
-  // 400: a value of the template has the wrong type, as text where a number belongs.
-  bool malformed = false;
+  bool quota = false;      // 403 by a ResourceQuota
+  bool forbidden = false;  // by authorization or admission, with whatever status
+  // No pod of this template is valid: a field is not (422), or a value has the wrong type (400).
+  bool template_fault = false;
   double retry_at = 0;  // Unix seconds: the controller's own back-off
 };
 

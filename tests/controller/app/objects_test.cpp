@@ -67,6 +67,47 @@ TEST(FailureOf, NamesTheFirstCauseAndBacksOff) {
   EXPECT_EQ(FailureOf(error, "x", {"worker", 0}, 99, 100).retry_at, 160);
 }
 
+// What is refused with 422 by whoever says `message`, and `causes`.
+CreateFailure Refused422(const std::string& message, std::vector<kube::FieldCause> causes) {
+  kube::ApiError error;
+  error.status = 422;
+  error.reason = kube::ApiReason::kInvalid;
+  error.message = "create pods lab/x: Invalid (422): " + message;
+  error.causes = std::move(causes);
+  return FailureOf(error, "x", {"worker", 0}, 0, 100);
+}
+
+TEST(FailureOf, ATemplateIsAtFaultOnlyWhereTheServersOwnValidationNamesAField) {
+  const CreateFailure fault = Refused422(
+      "Pod \"x\" is invalid: spec.hostname: Invalid value",
+      {{"", "", "several"}, {"spec.hostname", "FieldValueInvalid", "Invalid value: \"a_b\""}});
+  EXPECT_TRUE(fault.template_fault);
+  EXPECT_FALSE(fault.forbidden);
+  EXPECT_EQ(fault.field, "spec.hostname");
+  const CreateFailure unclear = Refused422("the server could not process it", {});
+  EXPECT_FALSE(unclear.template_fault);
+  EXPECT_TRUE(unclear.forbidden);
+}
+
+TEST(FailureOf, ADenialByPolicyIsNoFaultOfTheTemplate) {
+  const std::string words =
+      "ValidatingAdmissionPolicy 'gate' with binding 'gate' denied request: not on Fridays";
+  const CreateFailure failure = Refused422("pods \"x\" is forbidden: " + words, {{"", "", words}});
+  EXPECT_FALSE(failure.template_fault);
+  EXPECT_TRUE(failure.forbidden);
+  EXPECT_NE(failure.message.find(words), std::string::npos);
+  EXPECT_EQ(failure.field, "");
+}
+
+TEST(FailureOf, ADenialByAWebhookIsNoneThoughItNamesAField) {
+  const CreateFailure failure =
+      Refused422("admission webhook \"gate.example.org\" denied the request: no",
+                 {{"spec.containers[0].image", "FieldValueForbidden", "not from there"}});
+  EXPECT_FALSE(failure.template_fault);
+  EXPECT_TRUE(failure.forbidden);
+  EXPECT_NE(failure.message.find("gate.example.org"), std::string::npos) << "who says so";
+}
+
 TEST(FailureOf, TellsAMalformedTemplateFromAWebhookThatSays400) {
   kube::ApiError error;
   error.status = 400;
@@ -74,9 +115,10 @@ TEST(FailureOf, TellsAMalformedTemplateFromAWebhookThatSays400) {
   error.message =
       "Pod in version \"v1\" cannot be handled as a Pod: json: cannot unmarshal string into Go "
       "struct field Probe.spec.containers.livenessProbe.periodSeconds of type int32";
-  EXPECT_TRUE(FailureOf(error, "x", {"worker", 0}, 0, 100).malformed);
+  EXPECT_TRUE(FailureOf(error, "x", {"worker", 0}, 0, 100).template_fault);
   error.message = "admission webhook \"policy.example.com\" denied the request: not today";
-  EXPECT_FALSE(FailureOf(error, "x", {"worker", 0}, 0, 100).malformed);
+  EXPECT_FALSE(FailureOf(error, "x", {"worker", 0}, 0, 100).template_fault);
+  EXPECT_TRUE(FailureOf(error, "x", {"worker", 0}, 0, 100).forbidden);
 }
 
 TEST(LeaderSlice, KnowsTheFamilyOfItsAddress) {

@@ -1,0 +1,41 @@
+// What a controller makes of pods that are refused, or that do not run as planned.
+#include <gmock/gmock.h>
+
+#include <atomic>
+
+#include "tests/controller/app/controller_fixture.h"
+
+namespace longstride {
+namespace {
+
+using kube::Json;
+using ::testing::HasSubstr;
+
+TEST_F(ControllerTest, APolicyThatDeniesAPodFailsNoJobThatRuns) {
+  constexpr const char* kWords = "ValidatingAdmissionPolicy 'gate' denied request: not on Fridays";
+  std::atomic<bool> denies = false;
+  server_->SetAdmission([&](const std::string& plural, const Json&) {
+    kube::FakeApiServer::Refusal refusal;
+    if (!denies || plural != "pods") return refusal;
+    // As a policy without a `reason` does.
+    refusal = {422, "Invalid", std::string("pods \"x\" is forbidden: ") + kWords, Json::array()};
+    refusal.causes.push_back({{"message", kWords}});
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  denies = true;
+  Exit("demo-worker-0-1", 7);
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "PodForbidden";
+  })) << Job();
+  EXPECT_THAT(Condition("Running")["message"], HasSubstr("not on Fridays"));
+  EXPECT_FALSE(Job()["status"].contains("completionTime"));
+  denies = false;
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 3; })) << "once it may";
+}
+
+}  // namespace
+}  // namespace longstride
