@@ -48,9 +48,13 @@ json ProjectPod(const json& pod) {
       Keep(condition, brief, path);
   }
   for (const json& container : kube::ValueAt(pod, "/status/containerStatuses")) {
-    if (kube::StringAt(container, "/name") != kWorkerContainer) continue;
     json& brief = kept["status"]["containerStatuses"].emplace_back(json::object());
-    for (const char* path : {"/name", "/state"}) Keep(container, brief, path);
+    Keep(container, brief, "/name");
+    if (kube::StringAt(container, "/name") == kWorkerContainer) {
+      Keep(container, brief, "/state");
+    } else if (kube::ValueAt(container, "/state/terminated").is_object()) {
+      brief["state"]["terminated"] = json::object();  // of sidecars only whether they run on
+    }
   }
   return kept;
 }

@@ -44,7 +44,8 @@ struct PodView {
   std::string worker_message;
   int64_t exit_code = -1;
   double finished = 0;  // Unix seconds
-  // Containers other than `worker`, init containers aside, may still run after it has ended.
+  // Containers other than `worker` may still run after it has ended. Not counted are sidecars among
+  // the init containers: the kubelet itself ends them, once the others have ended.
   bool others_run = false;
 
   [[nodiscard]] bool terminal() const { return phase == "Succeeded" || phase == "Failed"; }
@@ -52,6 +53,7 @@ struct PodView {
   [[nodiscard]] bool ended() const {
     return terminal() || (worker == Container::kTerminated && !others_run);
   }
+  friend bool operator==(const PodView&, const PodView&) = default;
 };
 
 // From the API's JSON; nullopt when the labels do not say whose worker it is.

@@ -9,6 +9,7 @@ namespace longstride {
 namespace {
 
 using kube::Json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST_F(ControllerTest, APolicyThatDeniesAPodFailsNoJobThatRuns) {
@@ -35,6 +36,35 @@ TEST_F(ControllerTest, APolicyThatDeniesAPodFailsNoJobThatRuns) {
   EXPECT_FALSE(Job()["status"].contains("completionTime"));
   denies = false;
   EXPECT_TRUE(Eventually([&] { return PodNames().size() == 3; })) << "once it may";
+}
+
+// A worker has ended, and the sidecar in its pod runs on.
+Json WithSidecar(int exit_code) {
+  Json status = Json::parse(R"({"phase": "Running", "containerStatuses": [
+    {"name": "worker", "state": {"terminated": {"reason": "Error"}}},
+    {"name": "sidecar", "state": {"running": {"startedAt": "2026-11-24T13:00:00Z"}}}]})");
+  status["containerStatuses"][0]["state"]["terminated"]["exitCode"] = exit_code;
+  return status;
+}
+
+TEST_F(ControllerTest, APodWhoseSidecarRunsOnGoesOnceItsJobHasEnded) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  SetPodStatus("demo-worker-0-1", WithSidecar(0));
+  Exit("demo-worker-1-1", 0);
+  ASSERT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 1; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-1-1"));
+}
+
+TEST_F(ControllerTest, APodWhoseSidecarRunsOnKeepsNoDeviceBesideItsReplacement) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  SetPodStatus("demo-worker-0-1", WithSidecar(7));
+  const std::vector<std::string> replaced = {"demo-worker-0-2", "demo-worker-1-1"};
+  EXPECT_TRUE(Eventually([&] { return PodNames() == replaced; }));
 }
 
 }  // namespace

@@ -19,11 +19,12 @@ TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
       "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "x"},
                      {"type": "Initialized", "status": "True"}],
       "containerStatuses": [{"name": "worker", "state": {"running": {}}, "image": "i"},
-                            {"name": "sidecar", "state": {"running": {}}}]}})");
+                            {"name": "sidecar", "state": {"running": {"startedAt": "x"}}}]}})");
   const json kept = ProjectPod(pod);
   EXPECT_FALSE(kept["spec"].contains("containers"));
   EXPECT_FALSE(kept["metadata"].contains("annotations"));
-  EXPECT_EQ(kept["status"]["containerStatuses"].size(), 1U);
+  EXPECT_EQ(kept["status"]["containerStatuses"],
+            json::parse(R"([{"name": "worker", "state": {"running": {}}}, {"name": "sidecar"}])"));
   EXPECT_EQ(kept["status"]["conditions"].size(), 1U);
   const auto view = ViewOfPod(kept, "job");
   ASSERT_TRUE(view);
@@ -31,6 +32,32 @@ TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
   EXPECT_TRUE(view->ours);
   EXPECT_EQ(view->worker, PodView::Container::kRunning);
   EXPECT_EQ(ProjectPod(kept), kept);
+}
+
+// A worker's pod with this status.
+json PodWith(const char* status) {
+  json pod = json::parse(R"({"metadata": {"name": "demo-worker-0-1", "uid": "p", "labels": {
+      "longstride.dev/group": "worker", "longstride.dev/index": "0",
+      "longstride.dev/incarnation": "1"}},
+    "spec": {"initContainers": [{"name": "fetch"}, {"name": "proxy", "restartPolicy": "Always"}]}})");
+  pod["status"] = json::parse(status);
+  return pod;
+}
+
+TEST(ProjectPod, AViewOfWhatIsKeptIsThatOfThePod) {
+  for (const char* status : {
+           R"({"phase": "Running", "containerStatuses": [
+             {"name": "worker", "state": {"terminated": {"exitCode": 0}}},
+             {"name": "sidecar", "state": {"running": {}}}]})",
+           R"({"phase": "Running", "containerStatuses": [
+             {"name": "worker", "state": {"terminated": {"exitCode": 0}}},
+             {"name": "sidecar", "state": {"terminated": {"exitCode": 1, "message": "..."}}}]})",
+       }) {
+    const json pod = PodWith(status);
+    const json kept = ProjectPod(pod);
+    EXPECT_EQ(ViewOfPod(kept, "job"), ViewOfPod(pod, "job")) << kept;
+    EXPECT_EQ(ProjectPod(kept), kept);
+  }
 }
 
 TEST(IsNews, OurOwnStatusWritesAreNone) {
