@@ -318,19 +318,6 @@ TEST(DecideFailures, AfterAChangeOfLeadersWhatHeldStillHolds) {
   EXPECT_THAT(world.events, IsEmpty());
 }
 
-TEST(DecideFailures, ADeadWorkersPodGoesWhereASidecarWouldKeepItsResources) {
-  World world;
-  world.Start();
-  world.Exit(1, 137);
-  world.Pod(1).phase = "Running";
-  world.Pod(1).others_run = true;
-  world.Reconcile();
-  EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-1-1"));
-  world.Pass(1);
-  world.Reconcile();
-  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2"));
-}
-
 TEST(DecideFailures, EndsThatNoControllerSawAreCountedLater) {
   World world;
   world.Start();
