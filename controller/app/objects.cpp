@@ -56,6 +56,22 @@ json ProjectPod(const json& pod) {
       brief["state"]["terminated"] = json::object();  // of sidecars only whether they run on
     }
   }
+  for (const json& container : kube::ValueAt(pod, "/status/initContainerStatuses")) {
+    const std::string name = kube::StringAt(container, "/name");
+    json brief = json::object();
+    for (const char* path : {"/state/waiting/reason", "/state/waiting/message"})
+      Keep(container, brief, path);
+    const json& code = kube::ValueAt(container, "/state/terminated/exitCode");
+    const bool failed = code.is_number_integer() && code != 0;
+    if (failed && !IsSidecar(pod, name)) {  // sidecars fail no pod
+      for (const char* path :
+           {"/state/terminated/exitCode", "/state/terminated/reason", "/state/terminated/message"})
+        Keep(container, brief, path);
+    }
+    if (brief.empty()) continue;  // it runs, or has done its part
+    brief["name"] = name;
+    kept["status"]["initContainerStatuses"].push_back(std::move(brief));
+  }
   return kept;
 }
 

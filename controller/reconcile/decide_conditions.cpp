@@ -6,11 +6,6 @@
 namespace longstride {
 namespace {
 
-// Why a container that should run does not, if that is a fault and not the usual course of things.
-bool IsWaitingFault(const std::string& reason) {
-  return !reason.empty() && reason != "ContainerCreating" && reason != "PodInitializing";
-}
-
 bool IsPullFault(const std::string& reason) {
   return reason == "ErrImagePull" || reason == "ImagePullBackOff";
 }

@@ -25,7 +25,7 @@ struct PodView {
   bool ours = false;        // its controller is this very job (by UID)
   std::string phase;        // "Pending", "Running", ...
   std::string pod_reason;   // "Evicted", ...
-  std::string pod_message;  //
+  std::string pod_message;  // its node's, or how the init container ended that failed the pod
   std::string node;
   double created = 0;  // Unix seconds
   // When the pod is being deleted: until when its containers may go on, Unix seconds; 0 = it is
@@ -37,11 +37,12 @@ struct PodView {
   std::string unscheduled_reason;
   std::string unscheduled_message;
 
-  // Of the container named `worker`.
+  // Of the container named `worker`; while it waits for an init container that cannot start, that
+  // one's reason and message.
   enum class Container { kNone, kWaiting, kRunning, kTerminated };
   Container worker = Container::kNone;
-  std::string worker_reason;  // "ImagePullBackOff"; "OOMKilled"
-  std::string worker_message;
+  std::string worker_reason;   // "ImagePullBackOff"; "OOMKilled"
+  std::string worker_message;  // of one that has ended no more than the last words
   int64_t exit_code = -1;
   double finished = 0;  // Unix seconds
   // Containers other than `worker` may still run after it has ended. Not counted are sidecars among
@@ -59,6 +60,13 @@ struct PodView {
 // From the API's JSON; nullopt when the labels do not say whose worker it is.
 [[nodiscard]] std::optional<PodView> ViewOfPod(const nlohmann::json& pod,
                                                const std::string& job_uid);
+
+// A container that waits for this reason waits for a fault to be mended, and not in the usual
+// course of things.
+[[nodiscard]] bool IsWaitingFault(const std::string& reason);
+
+// Whether the pod's init container of this name is a sidecar, which runs on beside the worker.
+[[nodiscard]] bool IsSidecar(const nlohmann::json& pod, const std::string& init_container);
 
 // One worker as its coordinator knows it.
 struct MemberView {

@@ -58,14 +58,7 @@ WorkerEnd EndOfContainer(const PodView& pod) {
   } else if (pod.exit_code > 128) {
     end.message = Format("killed by signal %lld", static_cast<long long>(pod.exit_code) - 128);
   }
-  if (!pod.worker_message.empty()) {
-    // The last lines of its log, where it wrote no message of its own.
-    constexpr size_t kLongest = 300;
-    std::string text = pod.worker_message;
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    if (text.size() > kLongest) text = "..." + text.substr(text.size() - kLongest);
-    end.message += ": " + text;
-  }
+  if (!pod.worker_message.empty()) end.message += ": " + pod.worker_message;
   return end;
 }
 

@@ -67,5 +67,29 @@ TEST_F(ControllerTest, APodWhoseSidecarRunsOnKeepsNoDeviceBesideItsReplacement) 
   EXPECT_TRUE(Eventually([&] { return PodNames() == replaced; }));
 }
 
+TEST_F(ControllerTest, AnInitContainerThatKeepsAWorkerFromStartingIsNamed) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  SetPodStatus("demo-worker-0-1", Json::parse(R"({"phase": "Pending",
+    "initContainerStatuses": [
+      {"name": "fetch", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such"}}}],
+    "containerStatuses": [
+      {"name": "worker", "state": {"waiting": {"reason": "PodInitializing"}}}]})"));
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "ImagePullFailed";
+  })) << Job();
+  EXPECT_THAT(Condition("Running")["message"], HasSubstr("init container fetch: no such"));
+  SetPodStatus("demo-worker-0-1", Json::parse(R"({"phase": "Failed",
+    "initContainerStatuses": [{"name": "fetch", "state": {"terminated": {
+      "exitCode": 3, "reason": "Error", "message": "no route to host"}}}],
+    "containerStatuses": [
+      {"name": "worker", "state": {"waiting": {"reason": "PodInitializing"}}}]})"));
+  ASSERT_TRUE(Eventually([&] { return Job()["status"].contains("lastFailure"); }));
+  EXPECT_EQ(Job()["status"]["lastFailure"]["message"],
+            "init container fetch: exit code 3: no route to host");
+}
+
 }  // namespace
 }  // namespace longstride

@@ -52,12 +52,31 @@ TEST(ProjectPod, AViewOfWhatIsKeptIsThatOfThePod) {
            R"({"phase": "Running", "containerStatuses": [
              {"name": "worker", "state": {"terminated": {"exitCode": 0}}},
              {"name": "sidecar", "state": {"terminated": {"exitCode": 1, "message": "..."}}}]})",
+           R"({"phase": "Pending", "initContainerStatuses": [
+             {"name": "proxy", "state": {"running": {}}},
+             {"name": "fetch", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}]})",
+           R"({"phase": "Failed", "initContainerStatuses": [
+             {"name": "proxy", "state": {"terminated": {"exitCode": 143, "reason": "Error"}}},
+             {"name": "fetch", "state": {"terminated": {"exitCode": 1, "reason": "Error",
+                                                        "message": "no route to host"}}}]})",
+           R"({"phase": "Failed", "initContainerStatuses": [
+             {"name": "fetch", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}],
+             "containerStatuses": [
+             {"name": "worker", "state": {"waiting": {"reason": "PodInitializing"}}}]})",
        }) {
     const json pod = PodWith(status);
     const json kept = ProjectPod(pod);
     EXPECT_EQ(ViewOfPod(kept, "job"), ViewOfPod(pod, "job")) << kept;
     EXPECT_EQ(ProjectPod(kept), kept);
   }
+}
+
+TEST(ProjectPod, KeepsNothingOfInitContainersThatRunOrHaveDoneTheirPart) {
+  const json kept = ProjectPod(PodWith(R"({"phase": "Running", "initContainerStatuses": [
+    {"name": "proxy", "state": {"running": {"startedAt": "x"}}},
+    {"name": "fetch", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]})"));
+  EXPECT_EQ(kept["status"], json::parse(R"({"phase": "Running"})"));
+  EXPECT_FALSE(kept.contains("spec"));
 }
 
 TEST(IsNews, OurOwnStatusWritesAreNone) {

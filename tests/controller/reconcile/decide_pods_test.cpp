@@ -26,6 +26,30 @@ TEST(DecidePods, AContainerThatCannotBeStartedOnOneNodeIsTriedAgain) {
   }
 }
 
+TEST(DecidePods, AnInitContainerThatCannotPullItsImageIsNamed) {
+  World world(2);
+  world.Reconcile();
+  world.Pod(1).worker = PodView::Container::kWaiting;
+  world.Pod(1).worker_reason = "ErrImagePull";
+  world.Pod(1).worker_message = "init container fetch: no such image";
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kRunning), "ImagePullFailed");
+  EXPECT_EQ(world.Message(kRunning), "pod demo-worker-1-1: init container fetch: no such image");
+}
+
+TEST(DecidePods, AnInitContainerThatFailsItsPodIsNamedAndCounts) {
+  World world(2);
+  world.Reconcile();
+  world.Pod(1).phase = "Failed";
+  world.Pod(1).worker = PodView::Container::kWaiting;
+  world.Pod(1).pod_message = "init container fetch: exit code 3: no route to host";
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "PodFailed");
+  EXPECT_EQ(world.status().last_failure->message,
+            "init container fetch: exit code 3: no route to host");
+  EXPECT_EQ(world.status().groups[0].workers[1].failures, 1);
+}
+
 TEST(DecidePods, WhatANodeRejectsCountsUnderTheNodesReason) {
   World world;
   world.Start();
