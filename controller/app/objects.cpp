@@ -20,6 +20,13 @@ void Keep(const json& from, json& to, const char* path) {
   if (!value.is_null()) to[json::json_pointer(path)] = value;
 }
 
+// A policy or a webhook says so in its own name. Its status says nothing: a policy without a
+// `reason` answers 422, as if the template were not valid, and a webhook may name fields as well.
+bool IsDenial(const std::string& message) {
+  return message.find("denied request") != std::string::npos ||
+         message.find("denied the request") != std::string::npos;
+}
+
 }  // namespace
 
 json ProjectPod(const json& pod) {
@@ -41,9 +48,29 @@ json ProjectPod(const json& pod) {
       Keep(condition, brief, path);
   }
   for (const json& container : kube::ValueAt(pod, "/status/containerStatuses")) {
-    if (kube::StringAt(container, "/name") != kWorkerContainer) continue;
     json& brief = kept["status"]["containerStatuses"].emplace_back(json::object());
-    for (const char* path : {"/name", "/state"}) Keep(container, brief, path);
+    Keep(container, brief, "/name");
+    if (kube::StringAt(container, "/name") == kWorkerContainer) {
+      Keep(container, brief, "/state");
+    } else if (kube::ValueAt(container, "/state/terminated").is_object()) {
+      brief["state"]["terminated"] = json::object();  // of sidecars only whether they run on
+    }
+  }
+  for (const json& container : kube::ValueAt(pod, "/status/initContainerStatuses")) {
+    const std::string name = kube::StringAt(container, "/name");
+    json brief = json::object();
+    for (const char* path : {"/state/waiting/reason", "/state/waiting/message"})
+      Keep(container, brief, path);
+    const json& code = kube::ValueAt(container, "/state/terminated/exitCode");
+    const bool failed = code.is_number_integer() && code != 0;
+    if (failed && !IsSidecar(pod, name)) {  // sidecars fail no pod
+      for (const char* path :
+           {"/state/terminated/exitCode", "/state/terminated/reason", "/state/terminated/message"})
+        Keep(container, brief, path);
+    }
+    if (brief.empty()) continue;  // it runs, or has done its part
+    brief["name"] = name;
+    kept["status"]["initContainerStatuses"].push_back(std::move(brief));
   }
   return kept;
 }
@@ -79,15 +106,21 @@ CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
   failure.reason = kube::ApiReasonName(error.reason);
   failure.message = error.message;
   failure.quota = error.reason == kube::ApiReason::kQuotaExceeded;
-  // Webhooks may refuse with 400, too, and may think better of it.
-  failure.malformed = error.reason == kube::ApiReason::kBadRequest &&
-                      error.message.find("cannot be handled as a Pod") != std::string::npos;
   failure.pod = pod;
   failure.place = place;
-  if (!error.causes.empty()) {
-    failure.field = error.causes.front().field;
-    if (!error.causes.front().message.empty()) failure.message = error.causes.front().message;
+  const bool denied = IsDenial(error.message);
+  const auto cause = std::ranges::find_if(
+      error.causes, [](const kube::FieldCause& each) { return !each.field.empty(); });
+  const bool names_field = !denied && cause != error.causes.end();
+  if (names_field) {
+    failure.field = cause->field;
+    if (!cause->message.empty()) failure.message = cause->message;
   }
+  const bool malformed = error.reason == kube::ApiReason::kBadRequest &&
+                         error.message.find("cannot be handled as a Pod") != std::string::npos;
+  failure.template_fault = !denied && (malformed || (error.status == 422 && names_field));
+  failure.forbidden = !failure.quota && (denied || error.status == 403 ||
+                                         (error.status == 422 && !failure.template_fault));
   failure.retry_at = now + std::min(kLastRetry, kFirstRetry * std::exp2(std::min(attempts, 10)));
   return failure;
 }

@@ -240,8 +240,7 @@ bool Decision::EndTraining(const WorkerTable& workers) {
     return true;
   }
   // The API server will say the same to every further pod of this template.
-  if (const auto& failure = o_.create_failure;
-      failure && (failure->http_status == 422 || failure->malformed)) {
+  if (const auto& failure = o_.create_failure; failure && failure->template_fault) {
     const auto group =
         std::ranges::find(o_.spec->workers, failure->place.group, &WorkerGroup::name);
     const auto at = static_cast<long long>(group - o_.spec->workers.begin());

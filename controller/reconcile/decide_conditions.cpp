@@ -6,11 +6,6 @@
 namespace longstride {
 namespace {
 
-// Why a container that should run does not, if that is a fault and not the usual course of things.
-bool IsWaitingFault(const std::string& reason) {
-  return !reason.empty() && reason != "ContainerCreating" && reason != "PodInitializing";
-}
-
 bool IsPullFault(const std::string& reason) {
   return reason == "ErrImagePull" || reason == "ImagePullBackOff";
 }
@@ -21,11 +16,11 @@ JobCondition Because(std::string reason, std::string message) {
 
 JobCondition OfCreateFailure(const CreateFailure& failure) {
   if (failure.quota) return Because("QuotaExceeded", failure.message);
+  if (failure.forbidden) return Because("PodForbidden", failure.message);
   if (failure.http_status == 409) {
     return Because("NameConflict", "a pod named " + failure.pod +
                                        " exists and is not this job's; delete or rename it");
   }
-  if (failure.http_status == 403) return Because("PodForbidden", failure.message);
   return Because("CreateFailed", failure.message);
 }
 

@@ -36,7 +36,9 @@ void Decision::RemovePods(const WorkerTable& workers) {
     }
     if (worker.pod == nullptr) continue;
     if (worker.end) {
-      if (!worker.pod->ended() &&
+      // Its exit code may be all that tells the next leader that the job is done.
+      const bool done = worker.end->kind == EndKind::kSucceeded && Completing(workers);
+      if (!done && !worker.pod->ended() &&
           !MayExit(*worker.pod, static_cast<double>(worker.record.ended_at)))
         Delete(*worker.pod, worker.end->reason);
       if (!worker.wanted) Delete(*worker.pod, "the job was scaled down");

@@ -25,7 +25,7 @@ struct PodView {
   bool ours = false;        // its controller is this very job (by UID)
   std::string phase;        // "Pending", "Running", ...
   std::string pod_reason;   // "Evicted", ...
-  std::string pod_message;  //
+  std::string pod_message;  // its node's, or how the init container ended that failed the pod
   std::string node;
   double created = 0;  // Unix seconds
   // When the pod is being deleted: until when its containers may go on, Unix seconds; 0 = it is
@@ -37,14 +37,16 @@ struct PodView {
   std::string unscheduled_reason;
   std::string unscheduled_message;
 
-  // Of the container named `worker`.
+  // Of the container named `worker`; while it waits for an init container that cannot start, that
+  // one's reason and message.
   enum class Container { kNone, kWaiting, kRunning, kTerminated };
   Container worker = Container::kNone;
-  std::string worker_reason;  // "ImagePullBackOff"; "OOMKilled"
-  std::string worker_message;
+  std::string worker_reason;   // "ImagePullBackOff"; "OOMKilled"
+  std::string worker_message;  // of one that has ended no more than the last words
   int64_t exit_code = -1;
   double finished = 0;  // Unix seconds
-  // Containers other than `worker`, init containers aside, may still run after it has ended.
+  // Containers other than `worker` may still run after it has ended. Not counted are sidecars among
+  // the init containers: the kubelet itself ends them, once the others have ended.
   bool others_run = false;
 
   [[nodiscard]] bool terminal() const { return phase == "Succeeded" || phase == "Failed"; }
@@ -52,11 +54,19 @@ struct PodView {
   [[nodiscard]] bool ended() const {
     return terminal() || (worker == Container::kTerminated && !others_run);
   }
+  friend bool operator==(const PodView&, const PodView&) = default;
 };
 
 // From the API's JSON; nullopt when the labels do not say whose worker it is.
 [[nodiscard]] std::optional<PodView> ViewOfPod(const nlohmann::json& pod,
                                                const std::string& job_uid);
+
+// A container that waits for this reason waits for a fault to be mended, and not in the usual
+// course of things.
+[[nodiscard]] bool IsWaitingFault(const std::string& reason);
+
+// Whether the pod's init container of this name is a sidecar, which runs on beside the worker.
+[[nodiscard]] bool IsSidecar(const nlohmann::json& pod, const std::string& init_container);
 
 // One worker as its coordinator knows it.
 struct MemberView {
@@ -105,12 +115,13 @@ struct CreateFailure {
   int http_status = 0;
   std::string reason;  // metav1.Status.reason
   std::string message;
-  std::string field;  // of the first cause, "spec.containers[0].image"; "" = none named
+  std::string field;  // "spec.containers[0].image"; "" = none named
   std::string pod;
   WorkerPlace place;
-  bool quota = false;  // 403 by a ResourceQuota
-  // 400: a value of the template has the wrong type, as text where a number belongs.
-  bool malformed = false;
+  bool quota = false;      // 403 by a ResourceQuota
+  bool forbidden = false;  // by authorization or admission, with whatever status
+  // No pod of this template is valid: a field is not (422), or a value has the wrong type (400).
+  bool template_fault = false;
   double retry_at = 0;  // Unix seconds: the controller's own back-off
 };
 

@@ -50,20 +50,15 @@ WorkerEnd EndOfContainer(const PodView& pod) {
     end.message =
         "it used more memory than its container may: the next one takes smaller micro-batches; "
         "raise resources.limits.memory for larger ones";
+  } else if (pod.worker_reason == "ContainerCannotRun" || pod.worker_reason == "StartError") {
+    // The code is the container runtime's. One node may be at fault, as by a broken hook for GPUs.
+    end.kind = EndKind::kLost;
+    end.reason = pod.worker_reason;
+    end.message = "its container could not be started: look at its image, command and node";
   } else if (pod.exit_code > 128) {
     end.message = Format("killed by signal %lld", static_cast<long long>(pod.exit_code) - 128);
-  } else if (pod.worker_reason == "ContainerCannotRun" || pod.worker_reason == "StartError") {
-    end.kind = EndKind::kHopeless;
-    end.reason = pod.worker_reason;
   }
-  if (!pod.worker_message.empty()) {
-    // The last lines of its log, where it wrote no message of its own.
-    constexpr size_t kLongest = 300;
-    std::string text = pod.worker_message;
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    if (text.size() > kLongest) text = "..." + text.substr(text.size() - kLongest);
-    end.message += ": " + text;
-  }
+  if (!pod.worker_message.empty()) end.message += ": " + pod.worker_message;
   return end;
 }
 

@@ -84,14 +84,18 @@ class ControllerWorld {
     std::ranges::sort(names);
     return names;
   }
-  // What the kubelet says of a pod's worker.
-  void Say(const std::string& pod_name, const std::string& phase, const kube::Json& worker_state) {
+  // What the kubelet says of a pod.
+  void SetPodStatus(const std::string& pod_name, const kube::Json& status) {
     kube::Json pod = *server_->Get(kube::Pods(), {"lab", pod_name});
-    pod["status"] = {
-        {"phase", phase},
-        {"containerStatuses",
-         kube::Json::array({kube::Json{{"name", "worker"}, {"state", worker_state}}})}};
+    pod["status"] = status;
     server_->Put(kube::Pods(), pod);
+  }
+  // ... and of its worker.
+  void Say(const std::string& pod_name, const std::string& phase, const kube::Json& worker_state) {
+    SetPodStatus(pod_name,
+                 {{"phase", phase},
+                  {"containerStatuses",
+                   kube::Json::array({kube::Json{{"name", "worker"}, {"state", worker_state}}})}});
   }
   void Exit(const std::string& pod_name, int code) {
     Say(pod_name, code == 0 ? "Succeeded" : "Failed",

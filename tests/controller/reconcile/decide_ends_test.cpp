@@ -64,6 +64,22 @@ TEST(DecideEnds, SidecarsThatRunOnDoNotKeepTheJobFromItsEnd) {
   EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-0-1"));
 }
 
+TEST(DecideEnds, AWorkerThatIsDoneKeepsItsPodForItsExitCodeUntilTheJobIsComplete) {
+  World world(2);
+  world.Start();
+  world.o.coordinator.reset();  // another leader, whom nobody has told
+  world.Exit(0, 0);
+  world.Pod(0).phase = "Running";
+  world.Pod(0).others_run = true;
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), IsEmpty());
+  EXPECT_THAT(world.Created(), IsEmpty());
+  world.Exit(1, 0);
+  world.Reconcile();
+  EXPECT_TRUE(world.status().Holds(kComplete));
+  EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-0-1"));
+}
+
 TEST(DecideEnds, AWorkerThatHangsAfterTheEndIsNotWaitedForForEver) {
   World world(2);
   world.Start();

@@ -68,7 +68,7 @@ TEST(DecideFailures, ExitCodesThatWouldRecurFailTheJob) {
     World world;
     world.Start();
     world.Exit(0, code);
-    world.Pod(0).worker_message = "data.path: /data is empty\n";
+    world.Pod(0).worker_message = "data.path: /data is empty";
     world.Reconcile();
     EXPECT_EQ(world.Reason(kFailed), reason);
     EXPECT_THAT(world.Message(kFailed), HasSubstr("worker-0"));

@@ -113,6 +113,7 @@ TEST(DecideStart, ATemplateThatTheServerRefusesFailsTheJobAndNamesTheField) {
   World world(2);
   CreateFailure failure;
   failure.http_status = 422;
+  failure.template_fault = true;
   failure.field = "spec.containers[0].image";
   failure.message = "Required value";
   failure.place = {"worker", 0};
@@ -121,6 +122,25 @@ TEST(DecideStart, ATemplateThatTheServerRefusesFailsTheJobAndNamesTheField) {
   EXPECT_EQ(world.Reason(kFailed), "InvalidPodTemplate");
   EXPECT_THAT(world.Message(kFailed),
               HasSubstr("spec.workers[0].template.spec.containers[0].image: Required value"));
+}
+
+TEST(DecideStart, WhatAdmissionDeniesIsTriedAgainWhateverItsStatus) {
+  for (const int status : {400, 403, 409, 422}) {
+    World world(2);
+    CreateFailure failure;
+    failure.http_status = status;
+    failure.forbidden = true;
+    failure.message = "ValidatingAdmissionPolicy 'gate' denied request: not on Fridays";
+    failure.place = {"worker", 0};
+    failure.retry_at = world.o.now + 5;
+    Refuse(world, failure);
+    EXPECT_EQ(world.Reason(kRunning), "PodForbidden") << status;
+    EXPECT_THAT(world.Message(kRunning), HasSubstr("not on Fridays"));
+    EXPECT_FALSE(world.status().finished()) << status;
+    world.Pass(5);
+    world.Reconcile();
+    EXPECT_THAT(world.Created(), SizeIs(2)) << status;
+  }
 }
 
 TEST(DecideStart, ATemplateWithAValueOfTheWrongTypeFailsTheJob) {
@@ -132,7 +152,7 @@ TEST(DecideStart, ATemplateWithAValueOfTheWrongTypeFailsTheJob) {
   failure.retry_at = world.o.now + 5;
   Refuse(world, failure);
   EXPECT_EQ(world.Reason(kRunning), "CreateFailed");
-  failure.malformed = true;
+  failure.template_fault = true;
   Refuse(world, failure);
   EXPECT_EQ(world.Reason(kFailed), "InvalidPodTemplate");
   EXPECT_EQ(world.Message(kFailed), "spec.workers[0].template: cannot unmarshal string");

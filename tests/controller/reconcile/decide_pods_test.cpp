@@ -1,0 +1,80 @@
+// Containers that do not start, pods that nodes reject, and sidecars that run on.
+#include "tests/controller/reconcile/world.h"
+
+namespace longstride {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(DecidePods, AContainerThatCannotBeStartedOnOneNodeIsTriedAgain) {
+  for (const char* reason : {"StartError", "ContainerCannotRun"}) {
+    World world;
+    world.Start();
+    world.Exit(1, 128, reason);
+    world.Pod(1).worker_message = "error running hook: nvidia-container-cli: no device";
+    world.Reconcile();
+    EXPECT_FALSE(world.status().finished());
+    EXPECT_EQ(world.status().last_failure->reason, reason);
+    EXPECT_THAT(world.status().last_failure->message, HasSubstr("image, command and node: error"));
+    EXPECT_EQ(world.status().groups[0].workers[1].failures, 1);
+    EXPECT_THAT(world.Created(), IsEmpty());
+    world.Pass(1);
+    world.Reconcile();
+    EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2"));
+  }
+}
+
+TEST(DecidePods, AnInitContainerThatCannotPullItsImageIsNamed) {
+  World world(2);
+  world.Reconcile();
+  world.Pod(1).worker = PodView::Container::kWaiting;
+  world.Pod(1).worker_reason = "ErrImagePull";
+  world.Pod(1).worker_message = "init container fetch: no such image";
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kRunning), "ImagePullFailed");
+  EXPECT_EQ(world.Message(kRunning), "pod demo-worker-1-1: init container fetch: no such image");
+}
+
+TEST(DecidePods, AnInitContainerThatFailsItsPodIsNamedAndCounts) {
+  World world(2);
+  world.Reconcile();
+  world.Pod(1).phase = "Failed";
+  world.Pod(1).worker = PodView::Container::kWaiting;
+  world.Pod(1).pod_message = "init container fetch: exit code 3: no route to host";
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "PodFailed");
+  EXPECT_EQ(world.status().last_failure->message,
+            "init container fetch: exit code 3: no route to host");
+  EXPECT_EQ(world.status().groups[0].workers[1].failures, 1);
+}
+
+TEST(DecidePods, WhatANodeRejectsCountsUnderTheNodesReason) {
+  World world;
+  world.Start();
+  world.Pod(1).phase = "Failed";
+  world.Pod(1).worker = PodView::Container::kNone;
+  world.Pod(1).pod_reason = "UnexpectedAdmissionError";
+  world.Pod(1).pod_message = "Allocate failed due to no healthy devices present";
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "UnexpectedAdmissionError");
+  EXPECT_THAT(world.status().last_failure->message, HasSubstr("no healthy devices"));
+  EXPECT_EQ(world.status().groups[0].workers[1].failures, 1);
+}
+
+TEST(DecidePods, ADeadWorkersPodGoesWhereASidecarWouldKeepItsResources) {
+  World world;
+  world.Start();
+  world.Exit(1, 137);
+  world.Pod(1).phase = "Running";
+  world.Pod(1).others_run = true;
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), ElementsAre("demo-worker-1-1"));
+  world.Pass(1);
+  world.Reconcile();
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2"));
+}
+
+}  // namespace
+}  // namespace longstride
