@@ -29,6 +29,12 @@ std::string Ago(const std::string& time, double now) {
   return then == 0 ? "" : FormatSeconds(std::max(0.0, now - then)) + " ago";
 }
 
+std::string Ahead(const std::string& time, double now) {
+  const double then = ParseTime(time).value_or(0);
+  if (then == 0) return "";
+  return then > now ? "in " + FormatSeconds(then - now) : "now";
+}
+
 std::string Percent(double percent) {
   return Format("%.4g %%", percent);
 }
@@ -153,6 +159,17 @@ std::string Events(std::vector<json> events, double now) {
   return "\n" + table.Render();
 }
 
+// What the state rests on: a condition that holds or, of a job that should run, why it does not.
+std::string Why(const json& job) {
+  for (const char* end : {"Failed", "Complete", "Suspended"}) {
+    if (Holds(job, end)) return ConditionText(job, end);
+  }
+  const std::string again = Holds(job, "Restarting") ? ConditionText(job, "Restarting") : "";
+  const std::string running = ConditionText(job, "Running");
+  if (Holds(job, "Running")) return again.empty() ? running : again;
+  return again.empty() || running.empty() ? again + running : again + "; " + running;
+}
+
 }  // namespace
 
 bool Holds(const json& job, const std::string& type) {
@@ -168,13 +185,9 @@ std::string ConditionText(const json& job, const std::string& type) {
 std::string RenderJob(const json& job, const std::vector<json>& events, double now) {
   TextTable table;
   table.Row({"job", TextAt(job, "/metadata/name") + " in " + TextAt(job, "/metadata/namespace")});
-  std::string state = State(job);
-  for (const char* type : {"Failed", "Complete", "Suspended", "Restarting", "Running"}) {
-    if (!Holds(job, type)) continue;
-    state += " (" + ConditionText(job, type) + ")";
-    break;
-  }
-  Add(table, "state", state);
+  const std::string why = Why(job);
+  Add(table, "state", State(job) + (why.empty() ? "" : " (" + why + ")"));
+  Add(table, "next attempt", Ahead(TextAt(job, "/status/retryTime"), now));
   Add(table, "workers", Workers(job));
   Add(table, "progress", Progress(job));
   Add(table, "learning", Learning(job));

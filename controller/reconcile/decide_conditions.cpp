@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "controller/reconcile/decision.h"
 #include "core/base/format.h"
@@ -24,6 +26,38 @@ JobCondition OfCreateFailure(const CreateFailure& failure) {
   return Because("CreateFailed", failure.message);
 }
 
+// Of OfCreateFailure.
+bool IsRefusal(const std::string& reason) {
+  return reason == "QuotaExceeded" || reason == "NameConflict" || reason == "PodForbidden" ||
+         reason == "CreateFailed";
+}
+
+// Unlike what every start takes.
+bool IsFault(const JobCondition& why) {
+  return why.reason != "Starting" && why.reason != "WaitingForWorkers";
+}
+
+// While others train, what keeps a worker away stands at the end of a message: "4 workers train;
+// QuotaExceeded: ...". What is before it has no semicolon.
+std::string MarkOf(const std::string& reason) {
+  return "; " + reason + ": ";
+}
+
+// What was last said of a fault, by this leader or one before it; nothing if it is news.
+std::optional<std::string> LastSaid(const JobStatus& status, const std::string& reason) {
+  const std::string mark = MarkOf(reason);
+  for (const char* type : {kRunning, kRestarting}) {
+    const JobCondition* condition = status.Find(type);
+    if (condition == nullptr) continue;
+    const std::string& message = condition->message;
+    if (!condition->holds && condition->reason == reason) return message;
+    const size_t at = condition->holds ? message.find(';') : std::string::npos;
+    if (at != std::string::npos && message.compare(at, mark.size(), mark) == 0)
+      return message.substr(at + mark.size());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void Decision::SetTrainingConditions(const WorkerTable& workers) {
@@ -44,6 +78,15 @@ void Decision::SetTrainingConditions(const WorkerTable& workers) {
   const bool restarting = !names.empty() && !Completing(workers);
   s_.Set(kRestarting, restarting, restarting ? "WorkersReplaced" : "NotRestarting",
          restarting ? "started anew: " + names : "", now_);
+  TellOfMissing(workers);
+}
+
+void Decision::TellOfMissing(const WorkerTable& workers) {
+  if (!s_.Holds(kRunning) || Completing(workers) || workers.ready() >= workers.wanted()) return;
+  const JobCondition why = TellWhy(workers);
+  if (!IsFault(why)) return;
+  const JobCondition said = *s_.Find(s_.Holds(kRestarting) ? kRestarting : kRunning);
+  s_.Set(said.type, true, said.reason, said.message + MarkOf(why.reason) + why.message, now_);
 }
 
 void Decision::SetRunning(const WorkerTable& workers) {
@@ -59,15 +102,18 @@ void Decision::SetRunning(const WorkerTable& workers) {
     return;
   }
   if (was && Completing(workers)) return;  // the last workers are about to end
-  const JobCondition why = WhyNotRunning(workers);
-  const JobCondition* before = s_.Find(kRunning);
-  const bool fault = why.reason != "Starting" && why.reason != "WaitingForWorkers";
-  if (fault && (before == nullptr || before->reason != why.reason))
-    Note(true, why.reason, why.message);
+  const JobCondition why = TellWhy(workers);
+  s_.Set(kRunning, false, why.reason, why.message, now_);
+}
+
+JobCondition Decision::TellWhy(const WorkerTable& workers) {
+  JobCondition why = WhyNotRunning(workers);
+  if (!IsFault(why)) return why;
+  const std::optional<std::string> said = LastSaid(o_.status, why.reason);
+  if (!said) Note(true, why.reason, why.message);
   // The kubelet alternates between the fault and its back-off: what was said first says more.
-  const bool same =
-      before != nullptr && before->reason == "ImagePullFailed" && before->reason == why.reason;
-  s_.Set(kRunning, false, why.reason, same ? std::string(before->message) : why.message, now_);
+  if (said && why.reason == "ImagePullFailed") why.message = *said;
+  return why;
 }
 
 JobCondition Decision::WhyNotRunning(const WorkerTable& workers) const {
@@ -87,6 +133,10 @@ JobCondition Decision::WhyNotRunning(const WorkerTable& workers) const {
     return Because(unscheduled->pod->unscheduled_reason,
                    "pod " + unscheduled->pod->name + ": " + unscheduled->pod->unscheduled_message);
   }
+  // A new leader has asked for no pod yet: what was refused to the one before it may still be.
+  if (const JobCondition* before = o_.status.Find(kRunning);
+      !o_.coordinator && before != nullptr && IsRefusal(before->reason))
+    return *before;
   if (o_.coordinator && o_.coordinator->generation > 0) {
     return Because("WaitingForWorkers", Format("training goes on once %lld workers are there",
                                                static_cast<long long>(BoundsOf(*o_.spec).least)));

@@ -42,8 +42,12 @@ class Decision {
   void TellOfMemory(const WorkerTable& workers);
   void SetTrainingConditions(const WorkerTable& workers);
   void SetRunning(const WorkerTable& workers);
+  // Of those that a fault keeps from the others, which train.
+  void TellOfMissing(const WorkerTable& workers);
   void OrderCoordinator(const WorkerTable& workers);
   [[nodiscard]] JobCondition WhyNotRunning(const WorkerTable& workers) const;
+  // The same, with an event if it is a fault that was not the reason at the last look.
+  [[nodiscard]] JobCondition TellWhy(const WorkerTable& workers);
 
   // decide_pods.cpp
   void RemovePods(const WorkerTable& workers);

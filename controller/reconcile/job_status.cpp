@@ -237,6 +237,8 @@ json ToJson(const JobStatus& status) {
   for (const JobCondition& condition : status.conditions) {
     to["conditions"].push_back({{"type", condition.type},
                                 {"status", condition.holds ? "True" : "False"},
+                                // Each look judges all of them by the spec that it sees.
+                                {"observedGeneration", status.observed_generation},
                                 {"reason", condition.reason},
                                 {"message", condition.message},
                                 {"lastTransitionTime", FormatTime(condition.since)}});

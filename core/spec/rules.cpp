@@ -105,8 +105,21 @@ void AddConditions(std::string_view at, std::vector<Rule>& rules) {
 
 // Of spec: all but these must stay as they are while the job is not suspended. The workers decide
 // from the spec that they were given when they joined, so it must be the same for all of them.
+// These no worker looks at, and the operator reads them anew at each look, also after the end.
+// Not so shedStragglers, which is the coordinator's, and managedBy, which says whose the job is.
+constexpr std::string_view kMayChange[] = {"spec.replicas",
+                                           "spec.runPolicy",
+                                           "spec.runPolicy.suspend",
+                                           "spec.runPolicy.suspendGraceSeconds",
+                                           "spec.runPolicy.activeDeadlineSeconds",
+                                           "spec.runPolicy.backoffLimit",
+                                           "spec.runPolicy.backoffLimitPerWorker",
+                                           "spec.runPolicy.startTimeoutSeconds",
+                                           "spec.runPolicy.ttlSecondsAfterFinished",
+                                           "spec.runPolicy.cleanPodPolicy"};
+
 bool MayChange(std::string_view path) {
-  return path == "spec.replicas" || path == "spec.runPolicy" || path == "spec.runPolicy.suspend";
+  return std::ranges::find(kMayChange, path) != std::end(kMayChange);
 }
 
 void AddImmutable(std::vector<Rule>& rules) {

@@ -1,4 +1,5 @@
 """The CustomResourceDefinition and the chart, as the API server judges them; no controller acts on what is made here."""
+import json
 import pathlib
 import re
 
@@ -59,7 +60,8 @@ class CrdTest(harness.ClusterTest):
         def patch(spec):
             self.kubectl("patch", "trainingjob/smoke", "--type=merge", "--patch", '{"spec":' + spec + "}")
 
-        for spec in ('{"seed":2}', '{"runPolicy":{"backoffLimit":3}}', '{"training":{"maxEpochs":4}}',
+        for spec in ('{"seed":2}', '{"runPolicy":{"shedStragglers":true}}', '{"training":{"maxEpochs":4}}',
+                     '{"runPolicy":{"managedBy":"kueue.x-k8s.io/multikueue"}}',
                      '{"limits":{"maxGlobalBatch":4096}}',
                      '{"workers":[{"name":"worker","template":{"metadata":{"labels":{"a":"b"}}}}]}'):
             with self.subTest(spec), self.assertRaisesRegex(harness.CommandFailed, "cannot change"):
@@ -68,6 +70,16 @@ class CrdTest(harness.ClusterTest):
         patch('{"seed":2,"limits":{"maxGlobalBatch":4096},"runPolicy":{"suspend":false}}')
         with self.assertRaisesRegex(harness.CommandFailed, "cannot change"):
             patch('{"seed":3}')
+
+    def test_what_the_operator_alone_judges_may_change_at_any_time(self):
+        text = (ROOT / "manifests/synthetic-smoke.yaml").read_text(encoding="utf-8")
+        self.kubectl("apply", "--filename", "-", stdin=re.sub(r"(?m)^  name: .*", "  name: smoke", text, count=1))
+        policy = {"activeDeadlineSeconds": 3600, "backoffLimit": 3, "backoffLimitPerWorker": 2, "cleanPodPolicy": "all",
+                  "startTimeoutSeconds": 30, "suspendGraceSeconds": 40, "ttlSecondsAfterFinished": 50}
+        self.kubectl("patch", "trainingjob/smoke", "--type=merge", "--patch",
+                     json.dumps({"spec": {"runPolicy": policy}}))
+        kept = self.get("tj", "smoke")["spec"]["runPolicy"]
+        self.assertEqual({name: kept[name] for name in policy}, policy)
 
     def test_replicas_scale_within_the_groups_bounds(self):
         text = (ROOT / "manifests/synthetic-smoke.yaml").read_text(encoding="utf-8")

@@ -60,6 +60,54 @@ TEST(StatusText, ShowsTheLastEventsOldestFirst) {
   EXPECT_LT(text.find("Reason1"), text.find("Reason5"));
 }
 
+// Of a job with these conditions: what its second row says.
+std::string StateOf(const std::string& state, const std::vector<json>& conditions) {
+  json job = Job();
+  job["status"]["state"] = state;
+  job["status"]["conditions"] = conditions;
+  const std::string text = RenderJob(job, {}, kNow);
+  const std::string label = "  state          ";
+  const size_t at = text.find(label) + label.size();
+  return text.substr(at, text.find('\n', at) - at);
+}
+
+json MakeCondition(const std::string& type, bool holds, const std::string& reason,
+                   const std::string& message) {
+  return {{"type", type},
+          {"status", holds ? "True" : "False"},
+          {"reason", reason},
+          {"message", message}};
+}
+
+TEST(StatusText, SaysWhyAJobDoesNotRun) {
+  const json waits = MakeCondition("Running", false, "QuotaExceeded", "exceeded quota: team");
+  EXPECT_EQ(StateOf("Starting", {waits}), "Starting (QuotaExceeded: exceeded quota: team)");
+  const json restarts =
+      MakeCondition("Restarting", true, "WorkersReplaced", "started anew: worker-1");
+  EXPECT_EQ(StateOf("Restarting", {waits, restarts}),
+            "Restarting (WorkersReplaced: started anew: worker-1; QuotaExceeded: exceeded quota: "
+            "team)");
+  const json runs = MakeCondition("Running", true, "Training", "3 workers train");
+  EXPECT_EQ(StateOf("Restarting", {runs, restarts}),
+            "Restarting (WorkersReplaced: started anew: worker-1)");
+}
+
+TEST(StatusText, OfAJobThatIsOverOrSuspendedSaysThatAlone) {
+  for (const char* type : {"Failed", "Complete", "Suspended"}) {
+    const json runs = MakeCondition("Running", false, "Because", "of that");
+    EXPECT_EQ(StateOf(type, {runs, MakeCondition(type, true, "Reason", "message")}),
+              std::string(type) + " (Reason: message)");
+  }
+}
+
+TEST(StatusText, SaysWhenAJobTriesAgain) {
+  json job = Job();
+  EXPECT_THAT(RenderJob(job, {}, kNow), Not(HasSubstr("next attempt")));
+  job["status"]["retryTime"] = "2026-01-02T03:04:35Z";
+  EXPECT_THAT(RenderJob(job, {}, kNow), HasSubstr("  next attempt   in 30.0 s\n"));
+  EXPECT_THAT(RenderJob(job, {}, kNow + 60), HasSubstr("  next attempt   now\n"));
+}
+
 TEST(StatusText, OfAJobThatNobodyHasLookedAt) {
   const json job{{"metadata", {{"name", "a"}, {"namespace", "b"}}}};
   EXPECT_THAT(RenderJob(job, {}, kNow), HasSubstr("not looked at yet"));

@@ -89,6 +89,16 @@ TEST_F(ControllerTest, AUsersMistakeFailsTheJobAndTheOthersPodsGo) {
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1")) << "its log tells why";
 }
 
+TEST_F(ControllerTest, ATimeToLiveThatIsGivenAfterTheEndHolds) {
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  for (const char* pod : {"demo-worker-0-1", "demo-worker-1-1"}) Exit(pod, 0);
+  ASSERT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));
+  PutJob([](Json& job) { job["spec"]["runPolicy"]["ttlSecondsAfterFinished"] = 0; });
+  EXPECT_TRUE(Eventually([&] { return Job().is_null(); }));
+}
+
 TEST_F(ControllerTest, AnInvalidSpecFailsItsJobAndDelaysNoOther) {
   const auto controller = Start();
   PutJob([](Json& job) { job["spec"]["training"].erase("maxEpochs"); });

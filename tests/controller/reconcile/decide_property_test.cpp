@@ -25,6 +25,7 @@ class History {
       const bool finished = world_.status().finished();
       const int64_t bound = world_.spec().replicas;
       world_.Reconcile();
+      Refuse();
       Check(finished, bound);
       if (::testing::Test::HasFailure()) return;
     }
@@ -34,6 +35,17 @@ class History {
 
  private:
   uint64_t Below(uint64_t n) { return random_.NextBelow(n); }
+
+  // What the API server said against a pod is known until it says nothing more.
+  void Refuse() {
+    if (!world_.refuse) world_.o.create_failure.reset();
+    if (!world_.refuse || world_.last.create.empty()) return;
+    CreateFailure& failure = world_.o.create_failure.emplace();
+    failure.http_status = 403;
+    failure.quota = true;
+    failure.message = "exceeded quota: team";
+    failure.retry_at = world_.o.now;
+  }
 
   void Check(bool was_finished, int64_t bound) {
     for (const PodToCreate& pod : world_.last.create) {

@@ -56,6 +56,18 @@ TEST(JobStatusJson, SaysItInTheWordsOfKubernetes) {
   EXPECT_EQ(json["totals"]["activitySeconds"]["communication"], 8);
 }
 
+// kubectl wait takes no condition that was said of an earlier generation.
+TEST(JobStatusJson, EveryConditionIsSaidOfTheGenerationThatWasLookedAt) {
+  JobStatus status = Full();
+  status.Set(kRestarting, false, "NotRestarting", "", 1'790'000'000);
+  for (const int64_t generation : {3, 4}) {
+    status.observed_generation = generation;
+    const nlohmann::json json = ToJson(status);
+    for (const nlohmann::json& condition : json["conditions"])
+      EXPECT_EQ(condition["observedGeneration"], generation);
+  }
+}
+
 TEST(JobStatusJson, WhatIsNoStatusIsAnEmptyOne) {
   for (const char* text : {"null", "[]", "3", R"({"conditions": 7, "groups": [1, {"ended": "x"}]})",
                            R"({"round": "many", "lastFailure": [], "startTime": "yesterday"})",

@@ -16,6 +16,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsSupersetOf;
+using testing::UnorderedElementsAre;
 
 std::vector<Rule> AllRules() {
   std::vector<Rule> rules = RulesAt("");
@@ -61,10 +62,18 @@ TEST(Rules, KeepTheSpecAsItIsWhileTheJobIsNotSuspended) {
     if (rule.expression.starts_with("oldSelf.runPolicy.suspend || ")) kept.insert(rule.field);
   }
   EXPECT_THAT(kept, IsSupersetOf({"seed", "workers", "model", "data", "training", "evaluation",
-                                  "checkpoint", "limits", "cost", "runPolicy.backoffLimit"}));
-  for (const char* free : {"replicas", "runPolicy", "runPolicy.suspend"}) {
-    EXPECT_FALSE(kept.contains(free)) << free;
+                                  "checkpoint", "limits", "cost"}));
+  for (const char* free : {"replicas", "runPolicy"}) EXPECT_FALSE(kept.contains(free)) << free;
+}
+
+// What no worker looks at, and the operator judges anew at each look.
+TEST(Rules, LetTheRunPolicyChangeButForWhoRunsTheJobAndWhatItsCoordinatorHolds) {
+  std::vector<std::string> kept;
+  for (const Rule& rule : RulesAt("spec")) {
+    if (rule.field.starts_with("runPolicy") && rule.expression.find("oldSelf") != std::string::npos)
+      kept.push_back(rule.field);
   }
+  EXPECT_THAT(kept, UnorderedElementsAre("runPolicy.managedBy", "runPolicy.shedStragglers"));
 }
 
 // Workers that were given another number would cut the data otherwise.
