@@ -185,10 +185,14 @@ class FailoverTest(WithOperator):
         return found
 
     def cut_watches(self, processes):
-        """Ends every connection of both controllers to the API server."""
+        """Ends every connection of both controllers to the API server, and none that they open meanwhile."""
         for node, pid in processes:
-            harness.on_node(node, "nsenter", f"--target={pid}", "--net", "ss", "--kill", "--tcp", "state",
-                            "established", "dport", "=", ":443")
+            ss = ["nsenter", f"--target={pid}", "--net", "ss", "--no-header", "--numeric", "--tcp", "state",
+                  "established"]
+            found = harness.on_node(node, *ss, "dport", "=", ":443").splitlines()
+            ports = [line.split()[2].rsplit(":", 1)[1] for line in found]
+            if ports:
+                harness.on_node(node, *ss, "--kill", " or ".join(f"sport = :{port}" for port in ports))
 
     def watch_restarts(self):
         """By watch of a controller, how often it was begun again."""

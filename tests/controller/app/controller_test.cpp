@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "controller/reconcile/labels.h"
 #include "tests/controller/app/controller_fixture.h"
 
 namespace longstride {
