@@ -106,6 +106,7 @@ TEST(DecideMissing, ARefusedReplacementIsSaidInRestarting) {
   world.Reconcile();
   CreateFailure failure;
   failure.http_status = 403;
+  failure.forbidden = true;
   failure.message = "violates PodSecurity";
   failure.retry_at = world.o.now + 5;
   world.o.create_failure = failure;

@@ -19,12 +19,15 @@ TEST(DecideStart, EveryWorkerGetsAPodNamedAfterItsPlaceAndIncarnation) {
   EXPECT_EQ(world.status().state, "Starting");
 }
 
-TEST(DecideStart, WhatIsAppliedAlreadyIsNotMadeAgain) {
+TEST(DecideStart, WhatIsAppliedAlreadyIsAppliedAgainOnlyBeforePodsThatNeedIt) {
   World world(2);
   world.o.objects_applied = true;
   world.Reconcile();
-  EXPECT_THAT(world.last.apply, IsEmpty());
+  EXPECT_THAT(world.last.apply, SizeIs(2));
   EXPECT_THAT(world.Created(), SizeIs(2));
+  world.Reconcile();
+  EXPECT_THAT(world.last.apply, IsEmpty());
+  EXPECT_THAT(world.Created(), IsEmpty());
 }
 
 TEST(DecideStart, PodsThatWereMadeAreOnRecordAndToldOfOnce) {
