@@ -111,8 +111,8 @@ std::vector<Field> JobFields() {
 
   f.push_back(Object("spec.runPolicy", "Limits on the job as a whole, and its life in a cluster."));
   f.push_back(Boolean("spec.runPolicy.suspend", LONGSTRIDE_AT(run_policy.suspend),
-                      "True: write a checkpoint and delete all pods; false again: go on from it. "
-                      "In a cluster only."));
+                      "True: write a checkpoint, if there is checkpoint.storage, and delete all "
+                      "pods; false again: go on from it, or begin at round 0. In a cluster only."));
   f.push_back(Integer("spec.runPolicy.suspendGraceSeconds",
                       LONGSTRIDE_AT(run_policy.suspend_grace_seconds), From(0, 1e6), "seconds",
                       "How long a suspended job's pods may take to end their round and write the "

@@ -82,7 +82,7 @@ class OperatorTest(WithOperator):
         self.assertGreaterEqual(float(rows[-1][heading.index("ACCURACY")]), 0.90)
 
     def test_the_charts_own_test_passes(self):
-        helm("test", "longstride", "--timeout=240s", timeout=250)
+        helm("test", "longstride", "--timeout=300s", timeout=310)
 
     def test_a_job_that_cannot_work_fails_alone(self):
         job = self.load(FASHION)
