@@ -225,14 +225,20 @@ class WithOperator(harness.ClusterTest):
         self.apply(job)
         return job["metadata"]["name"]
 
-    def submit_script(self, name, script, replicas=1, container=None, pod=None, **run_policy):
+    def script_container(self, name, script):
+        return {"name": name, "image": harness.TOOLS_IMAGE, "imagePullPolicy": "Never",
+                "command": ["/bin/sh", "-c", script],
+                "securityContext": {"runAsUser": 65532, "runAsNonRoot": True, "allowPrivilegeEscalation": False,
+                                    "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}
+
+    def submit_script(self, name, script, replicas=1, container=None, sidecars=(), pod=None, **run_policy):
         """A job whose workers are a shell script in place of longstride-worker; returns its name."""
         worker = {"name": "worker", "image": harness.TOOLS_IMAGE, "imagePullPolicy": "Never",
                   "command": ["/bin/sh", "-c", script], "securityContext": {"runAsUser": 65532}, **(container or {})}
         job = copy.deepcopy(self.load(SMOKE))
         job["metadata"]["name"] = name
         job["spec"].update(replicas=replicas, runPolicy=run_policy, workers=[{"name": "worker", "template": {
-            "spec": {"terminationGracePeriodSeconds": 1, "containers": [worker], **(pod or {})}}}])
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [worker, *sidecars], **(pod or {})}}}])
         self.apply(job)
         return name
 

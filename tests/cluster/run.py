@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""run.py [-k WORD]...: runs the scenarios in test_*.py on the running cluster (up.sh), one after the other.
+"""run.py [-k WORD]... [--again] [--minutes M]: runs the scenarios in test_*.py on the running cluster (up.sh), one
+after the other.
 
 With -k only those whose name contains a WORD. Prints a line per scenario, what the namespace looked like for each
 that failed, and last 'N passed, N failed, N skipped'. Namespaces that do not go away count as a failure.
+
+For machines that are shared: with --again those that failed are run once more, and only who fails twice has failed; what
+passed then is named. With --minutes none is begun after so long; what was not run is named, and no failure.
 """
 import argparse
 import sys
@@ -16,14 +20,27 @@ DELETION_SECONDS = 60
 
 
 class Report(unittest.TestResult):
-    def __init__(self):
+    def __init__(self, suite, end=float("inf")):
         super().__init__()
-        self.passed = 0
+        self.end = end  # after which no scenario is begun
+        self.passed, self.left = 0, list(scenarios(suite))
         self.began = time.monotonic()  # what fails before its first scenario (setUpClass) has one, too
 
     def startTest(self, test):
         super().startTest(test)
         self.began = time.monotonic()
+        self.left.remove(test)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        if time.monotonic() > self.end:
+            self.stop()
+
+    def failed(self):
+        """The scenarios that failed, and how often something failed that is none."""
+        tests = [getattr(test, "test_case", test) for test, _ in self.failures]
+        of_scenarios = [test for test in tests if isinstance(test, harness.ClusterTest)]
+        return list(dict.fromkeys(of_scenarios)), len(tests) - len(of_scenarios)
 
     def line(self, verdict, test, detail=""):
         print(f"{verdict:6} {time.monotonic() - self.began:6.1f} s  {test.id()}{detail}", flush=True)
@@ -79,17 +96,36 @@ def operator_went_away():
     return True
 
 
+def run(suite, end=float("inf")):
+    report = Report(suite, end)
+    suite.run(report)
+    return report
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-k", metavar="WORD", action="append", help="only scenarios with this in their name")
-    words = parser.parse_args().k
+    parser.add_argument("--again", action="store_true", help="run those that failed once more")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after so long")
+    a = parser.parse_args()
     found = scenarios(unittest.defaultTestLoader.discover(str(harness.CLUSTER)))
-    chosen = unittest.TestSuite(t for t in found if not words or any(w in t.id() for w in words))
-    report = Report()
-    chosen.run(report)
-    failed = len(report.failures) + (not operator_went_away()) + (not namespaces_went_away())
-    print(f"\n{report.passed} passed, {failed} failed, {len(report.skipped)} skipped")
-    return 1 if failed or not report.passed else 0
+    report = run(unittest.TestSuite(t for t in found if not a.k or any(w in t.id() for w in a.k)),
+                 time.monotonic() + 60 * a.minutes)
+    failed, others = report.failed()
+    if a.again and failed:
+        print(f"\n{len(failed)} failed, and run once more:", flush=True)
+        second = run(unittest.TestSuite(type(test)(test._testMethodName) for test in failed))
+        failed_again, others_again = second.failed()
+        for test in failed:
+            if test.id() not in {t.id() for t in failed_again}:
+                print(f"FLAKY          {test.id()}: passed at the second attempt")
+        report.passed, failed, others = report.passed + second.passed, failed_again, others + others_again
+    for test in report.left:
+        print(f"NOT RUN        {test.id()}")
+    bad = len(failed) + others + (not operator_went_away()) + (not namespaces_went_away())
+    print(f"\n{report.passed} passed, {bad} failed, {len(report.skipped)} skipped" +
+          (f", {len(report.left)} not run" if report.left else ""))
+    return 1 if bad or not report.passed else 0
 
 
 if __name__ == "__main__":

@@ -185,14 +185,15 @@ class FailoverTest(WithOperator):
         return found
 
     def cut_watches(self, processes):
-        """Ends every connection of both controllers to the API server, and none that they open meanwhile."""
+        """Ends every connection of both controllers to the API server, of each at one moment for the controller: one
+        that runs takes the next idle connection as soon as a watch ends, and finds that one ended a moment later."""
         for node, pid in processes:
-            ss = ["nsenter", f"--target={pid}", "--net", "ss", "--no-header", "--numeric", "--tcp", "state",
-                  "established"]
-            found = harness.on_node(node, *ss, "dport", "=", ":443").splitlines()
-            ports = [line.split()[2].rsplit(":", 1)[1] for line in found]
-            if ports:
-                harness.on_node(node, *ss, "--kill", " or ".join(f"sport = :{port}" for port in ports))
+            harness.on_node(node, "kill", "-STOP", pid)
+            try:
+                harness.on_node(node, "nsenter", f"--target={pid}", "--net", "ss", "--kill", "--tcp", "state",
+                                "established", "dport", "=", ":443")
+            finally:
+                harness.on_node(node, "kill", "-CONT", pid)
 
     def watch_restarts(self):
         """By watch of a controller, how often it was begun again."""

@@ -157,6 +157,29 @@ class PodFailuresTest(WithOperator):
         self.one_running(job)
         self.assertEqual(self.incarnations(job), [2])
 
+    def test_init_containers_that_cannot_do_their_work(self):
+        fetch = self.script_container("fetch", "echo no such host >&2; exit 3")
+        imageless = {**fetch, "image": "longstride.test/none:1", "imagePullPolicy": "IfNotPresent"}
+        job = self.submit_script("init-imageless", SLEEP, pod={"initContainers": [imageless]})
+        failing = self.submit_script("init-failing", SLEEP, pod={"initContainers": [fetch]}, backoffLimit=0)
+        why = self.wait_reason(job, "Running", "ImagePullFailed", False)
+        self.assertIn("init container fetch", why["message"])
+        self.assertIn("longstride.test/none:1", why["message"])
+        failed = self.wait_reason(failing, "Failed", "BackoffLimitExceeded", True)
+        self.assertIn("init container fetch: exit code 3", failed["message"])
+
+    def test_a_sidecar_that_runs_on_keeps_no_machine(self):
+        sidecar = self.script_container("sidecar", SLEEP)
+        once = '[ "$LONGSTRIDE_INDEX" = 0 ] && exec sleep 3600; case "$HOSTNAME" in *-1) exit 7; esac; exec sleep 3600'
+        job = self.submit_script("with-sidecars", once, replicas=2, sidecars=[sidecar])
+        wait_for("another in its place", lambda: self.incarnations(job) == [1, 2], 60, every=0.5)
+        wait_for("end of the pod before", lambda: len(self.get("pods", selector=f"longstride.dev/job-name={job}")) == 2,
+                 60, every=0.5)
+        done = self.submit_script("done-beside-a-sidecar", "exit 0", sidecars=[sidecar])
+        self.wait_condition(f"tj/{done}", "Complete", timeout=60)
+        wait_for("end of its pod", lambda: self.get("pods", selector=f"longstride.dev/job-name={done}") == [], 60,
+                 every=0.5)
+
     def test_a_config_map_that_is_not_there(self):
         job = self.submit_script("configless", SLEEP, container={"envFrom": [{"configMapRef": {"name": "later"}}]})
         why = self.wait_reason(job, "Running", "CreateContainerConfigError", False)
@@ -208,6 +231,37 @@ class PodFailuresTest(WithOperator):
         began = time.monotonic()
         self.one_running(job)
         print(f"allowed to running: {time.monotonic() - began:.1f} s")
+
+    def test_a_policy_that_denies_a_replacement_does_not_end_the_job(self):
+        name = f"no-second-{self.namespace}"
+        self.addCleanup(harness.kubectl, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name,
+                        "--ignore-not-found")
+        self.apply([
+            {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+             "metadata": {"name": name},
+             "spec": {"matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                                                              "resources": ["pods"], "operations": ["CREATE"]}]},
+                      "validations": [{"expression": "!object.metadata.name.endsWith('-2')",
+                                       "message": "no second one"}]}},
+            {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+             "metadata": {"name": name},
+             "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {
+                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}}}])
+
+        def enforced():
+            try:
+                self.kubectl("run", "probe-2", f"--image={harness.TOOLS_IMAGE}", "--dry-run=server")
+            except harness.CommandFailed as refused:
+                return "no second one" in refused.stderr
+            return False
+        wait_for("policy to be enforced", enforced, 60, every=0.5)
+        job = self.submit_script("denied", 'case "$HOSTNAME" in *-1) sleep 1; exit 7; esac; exec sleep 3600')
+        why = self.wait_reason(job, "Running", "PodForbidden", False)
+        self.assertIn("no second one", why["message"])
+        self.assertEqual(self.condition(job, "Failed"), None)
+        harness.kubectl("delete", "validatingadmissionpolicybinding", name)
+        self.one_running(job)
+        self.assertEqual(self.incarnations(job), [2])
 
     def test_somebody_elses_pod_of_that_name(self):
         self.apply(restricted_pod("namesake-worker-0-1", ["/bin/sleep", "3600"]))
