@@ -250,7 +250,8 @@ class PodFailuresTest(WithOperator):
 
         def enforced():
             try:
-                self.kubectl("run", "probe-2", f"--image={harness.TOOLS_IMAGE}", "--dry-run=server")
+                self.kubectl("create", "--dry-run=server", "--filename", "-",
+                             stdin=json.dumps(restricted_pod("probe-2")))
             except harness.CommandFailed as refused:
                 return "no second one" in refused.stderr
             return False
