@@ -20,6 +20,7 @@ using nlohmann::json;
 // What a deletion that the cache does not show yet is taken to allow its pod.
 constexpr double kAssumedGrace = 60;
 // Of one job, at the same time.
+constexpr size_t kFirstPodsAtOnce = 4;
 constexpr size_t kMostPodsAtOnce = 16;
 
 // A pod that is in the way for a while only: it is being deleted, or will be as its job is gone,
@@ -138,9 +139,11 @@ bool Reconciler::RemovePods(const Observed& o, std::span<const PodToDelete> pods
 bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
                             const kube::CallOptions& call) {
   std::vector<PodToCreate>& pods = desired.create;
-  // Where one is refused the others would be too: one first, then twice as many each time.
+  // Where one is refused the others would be too: few first, one if one was, then twice as many
+  // each time.
   bool all = true;
-  for (size_t asked = 0, at_once = 1; all && asked < pods.size(); at_once *= 2) {
+  size_t at_once = memory.create_failure ? 1 : kFirstPodsAtOnce;
+  for (size_t asked = 0; all && asked < pods.size(); at_once *= 2) {
     const size_t count = std::min({at_once, kMostPodsAtOnce, pods.size() - asked});
     all = CreatePodsAtOnce(o, std::span(pods).subspan(asked, count), memory, call);
     asked += count;

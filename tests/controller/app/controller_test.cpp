@@ -51,8 +51,8 @@ TEST_F(ControllerTest, PodsAreMadeSeveralAtOnceUntilOneIsRefused) {
     const Json running = Condition("Running");
     return running.is_object() && running["reason"] == "QuotaExceeded";
   })) << Job();
-  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-2-1"))
-      << "the first alone, then two at once";
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-2-1", "demo-worker-3-1"))
+      << "four at once, and no more";
   full = false;
   ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 40; }));
   EXPECT_THAT(PodNames(), Contains("demo-worker-39-1"));
