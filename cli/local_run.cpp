@@ -11,6 +11,7 @@
 #include "controller/http/coordinator_server.h"
 #include "core/base/log.h"
 #include "core/spec/to_json.h"
+#include "runtime/checkpoint/checkpoint_directory.h"
 #include "runtime/profile/limits.h"
 #include "runtime/profile/memory_kills.h"
 
@@ -73,6 +74,10 @@ class LocalRun {
 
  private:
   Status Host() {
+    // Workers of an earlier run have died with it, and the new coordinator counts from the start.
+    const std::string checkpoints = options_.directory.checkpoints();
+    if (const Status none = checkpoint::CheckpointDirectory(checkpoints).Disown(); !none.ok())
+      LogWarning("run", none.error().message);
     LONGSTRIDE_ASSIGN_OR_RETURN(const std::string token, MakeToken());
     LONGSTRIDE_RETURN_IF_ERROR(WriteFile(options_.directory.token(), token, /*secret=*/true));
     HttpServerOptions http;

@@ -86,6 +86,7 @@ Status CheckpointDirectory::Recover() {
 }
 
 Status CheckpointDirectory::TakeOver(const GenerationId& generation) {
+  LONGSTRIDE_RETURN_IF_ERROR(CheckOwner(generation));
   LONGSTRIDE_RETURN_IF_ERROR(file_system_->MakeDirectory(path_));
   const std::string path = path_ + "/" + kOwner;
   const std::string mine = path + "." + Text(generation);  // others may be about to do the same
@@ -98,6 +99,10 @@ Status CheckpointDirectory::TakeOver(const GenerationId& generation) {
     LONGSTRIDE_RETURN_IF_ERROR(out->Sync());
   }
   return file_system_->Rename(mine, path);
+}
+
+Status CheckpointDirectory::Disown() {
+  return file_system_->Remove(path_ + "/" + kOwner);
 }
 
 Status CheckpointDirectory::CheckOwner(const GenerationId& generation) const {

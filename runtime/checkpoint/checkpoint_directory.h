@@ -58,9 +58,12 @@ class CheckpointDirectory {
   // before any rank writes.
   [[nodiscard]] Status Recover();
 
-  // Makes the generation the owner of the folder, which is created if need be, whoever was it: a
-  // coordinator of a new run counts from the start.
+  // Makes the generation the owner of the folder, which is created if need be. kLostPeer when a
+  // later one is.
   [[nodiscard]] Status TakeOver(const GenerationId& generation);
+  // Makes it nobody's. For who knows that no worker of before is left, and whose coordinator counts
+  // generations from the start.
+  [[nodiscard]] Status Disown();
   // kLostPeer when a later generation owns the folder. An owner that cannot be read is none.
   [[nodiscard]] Status CheckOwner(const GenerationId& generation) const;
   // From now on Write, Commit, Discard and KeepLast are those of this generation: kLostPeer once a

@@ -88,6 +88,9 @@ void CheckpointWriter::Loop() {
       request_.reset();
       lock.unlock();
       Status outcome = Execute(request);
+      // What the folder's next owner has cleared away is missing now: that it has one says more.
+      if (Status owner = directory_.CheckOwner(request.generation); !outcome.ok() && !owner.ok())
+        outcome = std::move(owner);
       lock.lock();
       outcome_ = std::move(outcome);
     }

@@ -90,15 +90,13 @@ CheckpointSaver<T>::CheckpointSaver(std::string directory, int64_t keep)
 template <typename T>
 Status CheckpointSaver<T>::Recover(const GenerationId& generation) {
   checkpoint::CheckpointDirectory directory(directory_);
-  const Status taken = directory.TakeOver(generation);
+  Status taken = directory.TakeOver(generation);
+  if (!taken.ok() && taken.error().code == ErrorCode::kLostPeer) return taken;
+  const Status recovered = directory.Recover();
+  // What crashes left may have filled the disk.
+  if (!taken.ok() && recovered.ok()) taken = directory.TakeOver(generation);
   owned_ = taken.ok();
-  LONGSTRIDE_RETURN_IF_ERROR(directory.Recover());
-  return taken;
-}
-
-template <typename T>
-Status CheckpointSaver<T>::CheckOwner(const GenerationId& generation) const {
-  return checkpoint::CheckpointDirectory(directory_).CheckOwner(generation);
+  return recovered.ok() ? taken : recovered;
 }
 
 template <typename T>

@@ -32,10 +32,9 @@ class CheckpointSaver {
   CheckpointSaver(std::string directory, int64_t keep);
 
   // Makes the generation the folder's owner, and clears what crashes left; by the lowest rank while
-  // no rank writes. When it fails the next Save of that rank takes the folder over.
+  // no rank writes. kLostPeer, with nothing cleared, when the folder is a later generation's; after
+  // any other failure the next Save of that rank takes it over.
   Status Recover(const GenerationId& generation);
-  // kLostPeer when the folder is a later generation's.
-  [[nodiscard]] Status CheckOwner(const GenerationId& generation) const;
   // Forgets a checkpoint that was not committed, after waiting for its files.
   void AbandonPending();
   // The same once all ranks have passed Finish; the lowest removes what was written of it.

@@ -110,14 +110,12 @@ Status RoundEngine<T>::LoadState(int rank) {
 
 template <typename T>
 Status RoundEngine<T>::RecoverCheckpoints(const GenerationId& generation) {
-  // A generation that was long in beginning may have been given up meanwhile, and replaced. What
-  // was read from a checkpoint says nothing of that: its generation was another coordinator's.
-  if (state_.generation.counter > 0) LONGSTRIDE_RETURN_IF_ERROR(saver_->CheckOwner(generation));
   const Status recovered = saver_->Recover(generation);
   if (recovered.ok()) return {};
-  // A path that cannot work is found early. Once rounds are committed a checkpoint is not worth the
+  // A generation that was long in beginning may have been given up and replaced meanwhile. And a
+  // path that cannot work is found early; once rounds are committed a checkpoint is not worth the
   // run, and the disk may be back by the next one.
-  if (state_.round == 0) return recovered;
+  if (state_.round == 0 || recovered.error().code == ErrorCode::kLostPeer) return recovered;
   LogWarning("training", "the checkpoints' folder: " + recovered.error().message);
   return {};
 }

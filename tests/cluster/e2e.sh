@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# e2e.sh [--if-possible] [-k WORD]...: everything from nothing: binaries, images, cluster, scenarios (run.py gets the
+# e2e.sh [--if-possible] [ARGUMENT]...: everything from nothing: binaries, images, cluster, scenarios (run.py gets the
 # arguments), and nothing left of it but caches, however this ends. Needs root. With --if-possible it is no failure when
 # this machine cannot hold the cluster (can-hold.sh), or when what the cluster is made of cannot be fetched: that is said,
 # and no scenario is run. Everything else that fails is a failure.

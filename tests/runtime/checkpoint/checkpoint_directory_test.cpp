@@ -316,6 +316,8 @@ TEST(CheckpointDirectory, ALaterGenerationThatOwnsTheFolderKeepsEarlierOnesOut) 
     EXPECT_EQ(refused.error().code, ErrorCode::kLostPeer);
     EXPECT_THAT(refused.error().message, HasSubstr("other workers (of generation 2.3)"));
   }
+  EXPECT_FALSE(directory.TakeOver({1, 1}).ok());
+  ASSERT_TRUE(directory.Disown().ok());
   ASSERT_TRUE(directory.TakeOver({1, 1}).ok()) << "a new run counts from the start";
   EXPECT_TRUE(directory.CheckOwner({1, 1}).ok());
   std::ofstream(path + "/owner.json.1.2") << "of one who was killed";
