@@ -33,6 +33,14 @@ ReconcileResult ResultOf(const kube::Outcome& outcome) {
   return ReconcileResult::kError;
 }
 
+// What an old spec or status, as a new leader's cache may have it, must not lead to.
+bool CannotBeTakenBack(const Observed& o, const Desired& desired) {
+  const CoordinatorOrders& orders = desired.coordinator;
+  const bool hosts = orders.hosting == CoordinatorOrders::Hosting::kHost && !o.coordinator;
+  return !desired.create.empty() || !desired.remove.empty() || hosts || !orders.stop.empty() ||
+         desired.delete_job;
+}
+
 bool IsRefusedForGood(const kube::ApiError& error) {
   return error.reason == ApiReason::kForbidden || error.reason == ApiReason::kInvalid ||
          error.reason == ApiReason::kBadRequest;
@@ -104,7 +112,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   if (!observed) return kube::Outcome::Retry();
   const Observed& o = *observed;
   Desired desired = Decide(o);
-  if (!memory.certain && !(desired.create.empty() && desired.remove.empty())) {
+  if (!memory.certain && CannotBeTakenBack(o, desired)) {
     memory.certain = ReadAnew(key, memory, call);
     return memory.certain ? Look(key, stop) : kube::Outcome::Retry();
   }
@@ -117,9 +125,11 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     done = false;
   };
   // Pods need what they mount, and a coordinator to join. One that is let go is so once what it
-  // knows last has been written.
+  // knows last has been written, and workers are told that their job has ended once that stands:
+  // the spec that says so may be an old one.
   const bool release = desired.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
-  if (!release) carry();
+  const bool carry_last = release || EndsNow(o, desired);
+  if (!carry_last) carry();
   if (!desired.create.empty()) memory.applied.clear();
   done = ApplyObjects(desired, memory, call) && done;
   const std::vector<PodToDelete> postponed = TakeUnrecorded(o, desired);
@@ -135,7 +145,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
         ReadAnew(key, memory, call);
       } else if (IsRefusedForGood(wait.error())) {
         RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
-        if (release) carry();
+        if (carry_last) carry();
       }
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
       return kube::Outcome::Retry();
@@ -144,7 +154,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     const std::lock_guard lock(mutex_);
     statuses_[key] = *desired.status;
   }
-  if (release) carry();
+  if (carry_last) carry();
   RecordEvents(o, desired);
   if (desired.delete_job) {
     kube::DeleteOptions options;
@@ -274,8 +284,10 @@ bool Reconciler::ReadAnew(const kube::ObjectKey& key, Memory& memory,
   // count as the newest for ever.
   const auto job = client_.Get(kube::TrainingJobs(), key, call);
   const bool there = job.ok() && kube::UidOf(*job) == memory.uid;
-  if (there) memory.written = ProjectJob(*job);
-  return there;
+  if (!there) return false;
+  memory.written = ProjectJob(*job);
+  memory.begun = false;  // it may have pods on record that the cache does not show
+  return true;
 }
 
 void Reconciler::RecordEvents(const Observed& o, const Desired& desired) {

@@ -94,9 +94,11 @@ class Reconciler {
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
   // True when all was carried out.
   bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
+  // The look comes to the job's end.
+  [[nodiscard]] static bool EndsNow(const Observed& o, const Desired& desired);
   // Takes out of `desired.remove` the pods whose names the status to be written puts on record:
   // gone before that, a name would be forgotten with its pod, and the next leader would give it
-  // again.
+  // again. And all of them when that status ends the job.
   [[nodiscard]] static std::vector<PodToDelete> TakeUnrecorded(const Observed& o, Desired& desired);
   bool RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                   const kube::CallOptions& call);

@@ -44,6 +44,10 @@ bool IsOnRecord(const JobStatus& status, const PodToDelete& pod) {
 
 }  // namespace
 
+bool Reconciler::EndsNow(const Observed& o, const Desired& desired) {
+  return desired.status && desired.status->finished() && !o.status.finished();
+}
+
 bool Reconciler::FindRecorded(Memory& memory, const Observed& o, const kube::CallOptions& call) {
   std::set<std::string> seen;
   for (const PodView& pod : o.pods) seen.insert(pod.name);
@@ -53,7 +57,7 @@ bool Reconciler::FindRecorded(Memory& memory, const Observed& o, const kube::Cal
       if (record.ended >= record.incarnation) continue;
       const std::string name =
           PodName(o.metadata.name, {group.name, static_cast<int64_t>(i)}, record.incarnation);
-      if (seen.contains(name)) continue;
+      if (seen.contains(name) || memory.made.contains(name)) continue;
       const auto pod = client_.Get(kube::Pods(), {o.metadata.namespace_, name}, call);
       if (!pod.ok() && pod.error().reason != ApiReason::kNotFound) return false;
       if (!pod.ok()) continue;
@@ -107,8 +111,9 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
 std::vector<PodToDelete> Reconciler::TakeUnrecorded(const Observed& o, Desired& desired) {
   std::vector<PodToDelete> taken;
   if (!desired.status) return taken;
+  const bool ends = EndsNow(o, desired);
   std::erase_if(desired.remove, [&](const PodToDelete& pod) {
-    if (!IsOnRecord(*desired.status, pod) || IsOnRecord(o.status, pod)) return false;
+    if (!ends && (!IsOnRecord(*desired.status, pod) || IsOnRecord(o.status, pod))) return false;
     taken.push_back(pod);
     return true;
   });
@@ -139,14 +144,20 @@ bool Reconciler::RemovePods(const Observed& o, std::span<const PodToDelete> pods
 bool Reconciler::CreatePods(const Observed& o, Desired& desired, Memory& memory,
                             const kube::CallOptions& call) {
   std::vector<PodToCreate>& pods = desired.create;
-  // Where one is refused the others would be too: few first, one if one was, then twice as many
-  // each time.
+  // Where one is refused the others of its group would be too: few first, one if one was, then
+  // twice as many each time.
+  const size_t first = memory.create_failure ? 1 : kFirstPodsAtOnce;
   bool all = true;
-  size_t at_once = memory.create_failure ? 1 : kFirstPodsAtOnce;
-  for (size_t asked = 0; all && asked < pods.size(); at_once *= 2) {
-    const size_t count = std::min({at_once, kMostPodsAtOnce, pods.size() - asked});
-    all = CreatePodsAtOnce(o, std::span(pods).subspan(asked, count), memory, call);
-    asked += count;
+  for (auto begin = pods.begin(); begin != pods.end();) {
+    const auto end = std::find_if(begin, pods.end(), [&](const PodToCreate& pod) {
+      return pod.place.group != begin->place.group;
+    });
+    for (size_t at_once = first; begin != end; at_once *= 2) {
+      const size_t count = std::min({at_once, kMostPodsAtOnce, static_cast<size_t>(end - begin)});
+      const bool made = CreatePodsAtOnce(o, std::span(begin, count), memory, call);
+      all = all && made;
+      begin = made ? begin + static_cast<std::ptrdiff_t>(count) : end;
+    }
   }
   const auto others = std::stable_partition(pods.begin(), pods.end(), [&](const PodToCreate& pod) {
     return memory.made.contains(pod.name);

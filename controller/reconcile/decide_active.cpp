@@ -73,7 +73,9 @@ void Decision::Train() {
   if (GiveUpStarting(workers)) return;
   OrderCoordinator(workers);
   RemovePods(workers);
-  if (!Completing(workers)) CreatePods(workers);
+  // Who joins a coordinator that has ended is sent away.
+  const bool released = d_.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
+  if (!Completing(workers) && !released) CreatePods(workers);
   // Pods need what they mount, also when somebody has deleted it since it was applied.
   if (!o_.objects_applied || !d_.create.empty()) d_.apply = OwnedObjects(o_);
 }

@@ -242,6 +242,57 @@ TEST_F(ControllerTest, ALeaderWhoseWatchOfPodsLagsTakesNoneForGone) {
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1", "demo-worker-2-1"));
 }
 
+// What it does first is by the job as it is, and so is what it takes for gone.
+TEST_F(ControllerTest, ALeaderWhoseWatchesAllLagGoesOnWhereTheFormerEnded) {
+  Json lease = {{"apiVersion", "coordination.k8s.io/v1"},
+                {"kind", "Lease"},
+                {"metadata", {{"name", "longstride"}, {"namespace", "operators"}}},
+                {"spec", {{"holderIdentity", "somebody"}, {"leaseDurationSeconds", 3600}}}};
+  server_->Put(kube::Leases(), lease);
+  PutJob();
+  kube::FakeFault stuck;
+  stuck.watch = true;
+  stuck.times = -1;
+  stuck.delay = std::chrono::hours(1);
+  for (const char* path : {"/pods", "/trainingjobs"}) {
+    stuck.path_contains = path;
+    server_->AddFault(stuck);
+  }
+  CoordinatorService standby(clock_);
+  const auto first = Start();
+  const auto second = Start("second", standby);
+  ASSERT_TRUE(Eventually([&] { return server_->counts().by_verb["list"] >= 4; }));
+  ASSERT_TRUE(server_->Delete(kube::Leases(), {"operators", "longstride"}));
+  const auto recorded = [&] { return kube::ValueAt(Job(), "/status/replicas") == Json(2); };
+  ASSERT_TRUE(Eventually(recorded));
+  const bool first_led = first->leading();
+  (first_led ? first : second)->Stop();
+  CoordinatorService& next = first_led ? standby : service_;
+  ASSERT_TRUE(Eventually([&] {
+    return next.WithJob({"lab", "demo"}, [](Coordinator&, TimePoint) {});
+  }));
+  const int64_t before = server_->counts().requests;
+  ASSERT_TRUE(Eventually([&] { return server_->counts().requests > before + 3; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1"));
+  EXPECT_EQ(kube::ValueAt(Job(), "/status/restarts"), Json(0)) << Job();
+}
+
+TEST_F(ControllerTest, AGroupWhosePodsAreRefusedHoldsUpNoOther) {
+  server_->SetAdmission([&](const std::string& plural, const Json& object) {
+    kube::FakeApiServer::Refusal refusal;
+    if (plural == "pods" && kube::StringAt(object, "/metadata/name").starts_with("demo-a-"))
+      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob([](Json& job) {
+    job["spec"]["workers"] = Json::array({{{"name", "a"}}, {{"name", "b"}}});
+    job["spec"]["replicas"] = 4;
+  });
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-b-0-1", "demo-b-1-1"));
+}
+
 TEST_F(ControllerTest, TheServiceLeadsToTheLeader) {
   const auto controller = Start();
   const ObjectKey key{"operators", "longstride-coordinator"};
