@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <mutex>
 
 #include "tests/controller/app/controller_fixture.h"
 
@@ -9,6 +10,8 @@ namespace longstride {
 namespace {
 
 using kube::Json;
+using kube::ObjectKey;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -89,6 +92,101 @@ TEST_F(ControllerTest, AnInitContainerThatKeepsAWorkerFromStartingIsNamed) {
   ASSERT_TRUE(Eventually([&] { return Job()["status"].contains("lastFailure"); }));
   EXPECT_EQ(Job()["status"]["lastFailure"]["message"],
             "init container fetch: exit code 3: no route to host");
+}
+
+TEST_F(ControllerTest, PodsAreMadeSeveralAtOnceUntilOneIsRefused) {
+  std::atomic<bool> full = true;
+  server_->SetAdmission([&](const std::string& plural, const Json& object) {
+    kube::FakeApiServer::Refusal refusal;
+    if (full && plural == "pods" && kube::StringAt(object, "/metadata/name") == "demo-worker-1-1")
+      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob([](Json& job) {
+    job["spec"]["replicas"] = 40;
+    job["spec"]["training"]["batch"]["initial"] = 64;
+  });
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "QuotaExceeded";
+  })) << Job();
+  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-2-1", "demo-worker-3-1"))
+      << "four at once, and no more";
+  full = false;
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 40; }));
+  EXPECT_THAT(PodNames(), Contains("demo-worker-39-1"));
+  EXPECT_EQ(PodNames().size(), 40) << "none twice";
+}
+
+TEST_F(ControllerTest, AGroupWhosePodsAreRefusedHoldsUpNoOther) {
+  server_->SetAdmission([&](const std::string& plural, const Json& object) {
+    kube::FakeApiServer::Refusal refusal;
+    if (plural == "pods" && kube::StringAt(object, "/metadata/name").starts_with("demo-a-"))
+      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob([](Json& job) {
+    job["spec"]["workers"] = Json::array({{{"name", "a"}}, {{"name", "b"}}});
+    job["spec"]["replicas"] = 4;
+  });
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  EXPECT_THAT(PodNames(), ElementsAre("demo-b-0-1", "demo-b-1-1"));
+}
+
+TEST_F(ControllerTest, AConfigMapThatSomebodyDeletedIsThereAgainBeforeTheNextPod) {
+  const ObjectKey config{"lab", "demo-longstride"};
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  ASSERT_TRUE(server_->Delete(kube::ConfigMaps(), config));
+  std::mutex mutex;
+  std::vector<std::string> made;
+  server_->SetAdmission([&](const std::string& plural, const Json&) {
+    const std::lock_guard lock(mutex);
+    if (plural == "configmaps" || plural == "pods") made.push_back(plural);
+    return kube::FakeApiServer::Refusal{};
+  });
+  Exit("demo-worker-1-1", 7);
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
+  server_->SetAdmission({});
+  EXPECT_THAT(made, ElementsAre("configmaps", "pods"));
+}
+
+// A status that is refused for good, as without the right to write it, keeps no machine.
+TEST_F(ControllerTest, PodsAreDeletedThoughTheirNamesCannotBePutOnRecord) {
+  kube::FakeFault fault;
+  fault.method = "PUT";
+  fault.path_contains = "/status";
+  fault.status = 403;
+  fault.times = -1;
+  server_->AddFault(fault);
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
+  PutJob([](Json& job) { job["spec"]["runPolicy"]["suspend"] = true; });
+  EXPECT_TRUE(Eventually([&] { return PodNames().empty(); }));
+}
+
+TEST_F(ControllerTest, AWebhookThatIsAwayIsNamedAndPodsComeWhenItIsBack) {
+  std::atomic<bool> away = true;
+  server_->SetAdmission([&](const std::string& plural, const Json&) {
+    kube::FakeApiServer::Refusal refusal;
+    if (away && plural == "pods")
+      refusal = {500, "InternalError", "failed calling webhook \"gate.example.org\"",
+                 Json::array()};
+    return refusal;
+  });
+  const auto controller = Start();
+  PutJob();
+  ASSERT_TRUE(Eventually([&] {
+    const Json running = Condition("Running");
+    return running.is_object() && running["reason"] == "CreateFailed";
+  }));
+  EXPECT_THAT(Condition("Running")["message"], HasSubstr("gate.example.org"));
+  away = false;
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
 }
 
 }  // namespace

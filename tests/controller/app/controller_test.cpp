@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
-#include <mutex>
 
 #include "controller/reconcile/labels.h"
 #include "tests/controller/app/controller_fixture.h"
@@ -32,31 +31,6 @@ TEST_F(ControllerTest, AJobGetsItsPodsAndIsCompleteWhenTheirWorkersAre) {
   EXPECT_EQ(Job()["status"]["state"], "Complete");
   EXPECT_EQ(Job()["spec"]["replicas"], 2) << "a status write changes no spec";
   EXPECT_TRUE(Eventually([&] { return !server_->List(kube::Events()).empty(); }));
-}
-
-TEST_F(ControllerTest, PodsAreMadeSeveralAtOnceUntilOneIsRefused) {
-  std::atomic<bool> full = true;
-  server_->SetAdmission([&](const std::string& plural, const Json& object) {
-    kube::FakeApiServer::Refusal refusal;
-    if (full && plural == "pods" && kube::StringAt(object, "/metadata/name") == "demo-worker-1-1")
-      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
-    return refusal;
-  });
-  const auto controller = Start();
-  PutJob([](Json& job) {
-    job["spec"]["replicas"] = 40;
-    job["spec"]["training"]["batch"]["initial"] = 64;
-  });
-  ASSERT_TRUE(Eventually([&] {
-    const Json running = Condition("Running");
-    return running.is_object() && running["reason"] == "QuotaExceeded";
-  })) << Job();
-  EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-2-1", "demo-worker-3-1"))
-      << "four at once, and no more";
-  full = false;
-  ASSERT_TRUE(Eventually([&] { return PodNames().size() >= 40; }));
-  EXPECT_THAT(PodNames(), Contains("demo-worker-39-1"));
-  EXPECT_EQ(PodNames().size(), 40) << "none twice";
 }
 
 TEST_F(ControllerTest, ALostWorkerIsReplacedUnderTheNextName) {
@@ -139,26 +113,6 @@ TEST_F(ControllerTest, ATemplateThatIsRefusedIsNamed) {
   ASSERT_TRUE(Eventually([&] { return Holds("Failed", "InvalidPodTemplate"); }));
   EXPECT_THAT(Condition("Failed")["message"],
               HasSubstr("spec.workers[0].template.spec.containers[0].image: Required value"));
-}
-
-TEST_F(ControllerTest, AWebhookThatIsAwayIsNamedAndPodsComeWhenItIsBack) {
-  std::atomic<bool> away = true;
-  server_->SetAdmission([&](const std::string& plural, const Json&) {
-    kube::FakeApiServer::Refusal refusal;
-    if (away && plural == "pods")
-      refusal = {500, "InternalError", "failed calling webhook \"gate.example.org\"",
-                 Json::array()};
-    return refusal;
-  });
-  const auto controller = Start();
-  PutJob();
-  ASSERT_TRUE(Eventually([&] {
-    const Json running = Condition("Running");
-    return running.is_object() && running["reason"] == "CreateFailed";
-  }));
-  EXPECT_THAT(Condition("Running")["message"], HasSubstr("gate.example.org"));
-  away = false;
-  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
 }
 
 kube::FakeFault StuckPodWatch() {
@@ -277,22 +231,6 @@ TEST_F(ControllerTest, ALeaderWhoseWatchesAllLagGoesOnWhereTheFormerEnded) {
   EXPECT_EQ(kube::ValueAt(Job(), "/status/restarts"), Json(0)) << Job();
 }
 
-TEST_F(ControllerTest, AGroupWhosePodsAreRefusedHoldsUpNoOther) {
-  server_->SetAdmission([&](const std::string& plural, const Json& object) {
-    kube::FakeApiServer::Refusal refusal;
-    if (plural == "pods" && kube::StringAt(object, "/metadata/name").starts_with("demo-a-"))
-      refusal = {403, "Forbidden", "exceeded quota: lab", Json::array()};
-    return refusal;
-  });
-  const auto controller = Start();
-  PutJob([](Json& job) {
-    job["spec"]["workers"] = Json::array({{{"name", "a"}}, {{"name", "b"}}});
-    job["spec"]["replicas"] = 4;
-  });
-  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
-  EXPECT_THAT(PodNames(), ElementsAre("demo-b-0-1", "demo-b-1-1"));
-}
-
 TEST_F(ControllerTest, TheServiceLeadsToTheLeader) {
   const auto controller = Start();
   const ObjectKey key{"operators", "longstride-coordinator"};
@@ -332,40 +270,6 @@ TEST_F(ControllerTest, ADeletedNetworkPolicyIsThereAgainAfterTheNextEditOfItsJob
   PutJob([](Json& job) { job["spec"]["replicas"] = 3; });
   EXPECT_TRUE(
       Eventually([&] { return server_->Get(kube::NetworkPolicies(), policy).has_value(); }));
-}
-
-TEST_F(ControllerTest, AConfigMapThatSomebodyDeletedIsThereAgainBeforeTheNextPod) {
-  const ObjectKey config{"lab", "demo-longstride"};
-  const auto controller = Start();
-  PutJob();
-  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
-  ASSERT_TRUE(server_->Delete(kube::ConfigMaps(), config));
-  std::mutex mutex;
-  std::vector<std::string> made;
-  server_->SetAdmission([&](const std::string& plural, const Json&) {
-    const std::lock_guard lock(mutex);
-    if (plural == "configmaps" || plural == "pods") made.push_back(plural);
-    return kube::FakeApiServer::Refusal{};
-  });
-  Exit("demo-worker-1-1", 7);
-  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
-  server_->SetAdmission({});
-  EXPECT_THAT(made, ElementsAre("configmaps", "pods"));
-}
-
-// A status that is refused for good, as without the right to write it, keeps no machine.
-TEST_F(ControllerTest, PodsAreDeletedThoughTheirNamesCannotBePutOnRecord) {
-  kube::FakeFault fault;
-  fault.method = "PUT";
-  fault.path_contains = "/status";
-  fault.status = 403;
-  fault.times = -1;
-  server_->AddFault(fault);
-  const auto controller = Start();
-  PutJob();
-  ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
-  PutJob([](Json& job) { job["spec"]["runPolicy"]["suspend"] = true; });
-  EXPECT_TRUE(Eventually([&] { return PodNames().empty(); }));
 }
 
 // Answers the first status write with a version that the server has not come to.
