@@ -72,7 +72,7 @@ def kill(component):
 
 def repair():
     """Starts whatever of the cluster is not running."""
-    run([str(CLUSTER / "up.sh")], timeout=120)
+    run([str(CLUSTER / "up.sh")], timeout=240)  # a kubelet may come back a minute late on a busy machine
 
 
 def cut(node):

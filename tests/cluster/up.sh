@@ -138,7 +138,7 @@ for n in "${NODES[@]}"; do start_kubelet "$n"; done
 for pid in "${imports[@]}"; do wait "$pid"; done
 say "images imported"
 for n in "${NODES[@]}"; do
-  wait_until 60 "node$n to be Ready" kubectl wait --for=condition=Ready "node/node$n" --timeout=1s
+  wait_until 120 "node$n to be Ready" kubectl wait --for=condition=Ready "node/node$n" --timeout=1s
 done
 say "nodes Ready"
 render coredns.yaml 1 | kubectl apply --server-side -f - >/dev/null
