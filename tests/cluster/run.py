@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""run.py [-k WORD]... [--again] [--minutes M]: runs the scenarios in test_*.py on the running cluster (up.sh), one
-after the other.
+"""run.py [-k WORD]... [-x WORD]... [--again] [--minutes M]: runs the scenarios in test_*.py on the running cluster
+(up.sh), one after the other.
 
-With -k only those whose name contains a WORD. Prints a line per scenario, what the namespace looked like for each
+With -k only those whose name contains a WORD, with -x those alone whose name contains none. Prints a line per scenario, what the namespace looked like for each
 that failed, and last 'N passed, N failed, N skipped'. Namespaces that do not go away count as a failure.
 
 For machines that are shared: with --again those that failed are run once more, and only who fails twice has failed; what
@@ -125,12 +125,14 @@ def run_again(failed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-k", metavar="WORD", action="append", help="only scenarios with this in their name")
+    parser.add_argument("-x", metavar="WORD", action="append", default=[], help="none with this in their name")
     parser.add_argument("--again", action="store_true", help="run those that failed once more")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after so long")
     a = parser.parse_args()
     end = time.monotonic() + 60 * a.minutes
     found = sorted(scenarios(unittest.defaultTestLoader.discover(str(harness.CLUSTER))), key=order)
-    report = run([t for t in found if not a.k or any(w in t.id() for w in a.k)], end)
+    chosen = [t for t in found if (not a.k or any(w in t.id() for w in a.k)) and not any(w in t.id() for w in a.x)]
+    report = run(chosen, end)
     failed, others = report.failed()
     passed = report.passed + (run_again(failed) if a.again and failed else [])
     bad = len({t.id() for t in failed} - {t.id() for t in passed}) + others
