@@ -132,7 +132,7 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   if (!carry_last) carry();
   if (!desired.create.empty()) memory.applied.clear();
   done = ApplyObjects(desired, memory, call) && done;
-  const std::vector<PodToDelete> postponed = TakeUnrecorded(o, desired);
+  const std::vector<PodToDelete> postponed = TakePostponed(o, desired);
   done = RemovePods(o, desired.remove, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
   Duration progress_wait{};

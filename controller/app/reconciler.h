@@ -96,10 +96,10 @@ class Reconciler {
   bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
   // The look comes to the job's end.
   [[nodiscard]] static bool EndsNow(const Observed& o, const Desired& desired);
-  // Takes out of `desired.remove` the pods whose names the status to be written puts on record:
-  // gone before that, a name would be forgotten with its pod, and the next leader would give it
-  // again. And all of them when that status ends the job.
-  [[nodiscard]] static std::vector<PodToDelete> TakeUnrecorded(const Observed& o, Desired& desired);
+  // Takes out of `desired.remove` what waits for the status to be written: pods whose names it puts
+  // on record (gone before that, a name would be forgotten with its pod, and the next leader would
+  // give it again), and all of them when it ends the job.
+  [[nodiscard]] static std::vector<PodToDelete> TakePostponed(const Observed& o, Desired& desired);
   bool RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                   const kube::CallOptions& call);
   bool CreatePods(const Observed& o, Desired& desired, Memory& memory,

@@ -108,7 +108,7 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
   return true;
 }
 
-std::vector<PodToDelete> Reconciler::TakeUnrecorded(const Observed& o, Desired& desired) {
+std::vector<PodToDelete> Reconciler::TakePostponed(const Observed& o, Desired& desired) {
   std::vector<PodToDelete> taken;
   if (!desired.status) return taken;
   const bool ends = EndsNow(o, desired);

@@ -91,13 +91,7 @@ Status CheckpointDirectory::TakeOver(const GenerationId& generation) {
   const std::string path = path_ + "/" + kOwner;
   const std::string mine = path + "." + Text(generation);  // others may be about to do the same
   const nlohmann::json json = {{"generation", {generation.term, generation.counter}}};
-  const std::string text = json.dump() + "\n";
-  {
-    LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out, file_system_->Create(mine));
-    LONGSTRIDE_RETURN_IF_ERROR(
-        out->Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
-    LONGSTRIDE_RETURN_IF_ERROR(out->Sync());
-  }
+  LONGSTRIDE_RETURN_IF_ERROR(WriteText(mine, json.dump() + "\n"));
   return file_system_->Rename(mine, path);
 }
 
@@ -175,13 +169,15 @@ Status CheckpointDirectory::WriteState(int64_t round, const nlohmann::json& stat
     content.files.push_back(std::move(record));
   }
   LONGSTRIDE_RETURN_IF_ERROR(file_system_->MakeDirectory(folder));
-  const std::string text = EncodeState(content);
-  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out,
-                              file_system_->Create(folder + "/" + kState));
+  LONGSTRIDE_RETURN_IF_ERROR(WriteText(folder + "/" + kState, EncodeState(content)));
+  return file_system_->SyncDirectory(folder);
+}
+
+Status CheckpointDirectory::WriteText(const std::string& path, const std::string& text) {
+  LONGSTRIDE_ASSIGN_OR_RETURN(const std::unique_ptr<OutputFile> out, file_system_->Create(path));
   LONGSTRIDE_RETURN_IF_ERROR(
       out->Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
-  LONGSTRIDE_RETURN_IF_ERROR(out->Sync());
-  return file_system_->SyncDirectory(folder);
+  return out->Sync();
 }
 
 Status CheckpointDirectory::Publish(int64_t round) {

@@ -103,6 +103,8 @@ class CheckpointDirectory {
  private:
   [[nodiscard]] Status WriteState(int64_t round, const nlohmann::json& state,
                                   std::span<const std::string> files);
+  // A whole file; its content is on the disk when this returns.
+  [[nodiscard]] Status WriteText(const std::string& path, const std::string& text);
   [[nodiscard]] Status Publish(int64_t round);
   // Where a round's checkpoint is: a process may have ended before a newer commit took its name.
   [[nodiscard]] std::string FolderOf(int64_t round) const;

@@ -89,8 +89,10 @@ void CheckpointWriter::Loop() {
       lock.unlock();
       Status outcome = Execute(request);
       // What the folder's next owner has cleared away is missing now: that it has one says more.
-      if (Status owner = directory_.CheckOwner(request.generation); !outcome.ok() && !owner.ok())
-        outcome = std::move(owner);
+      if (!outcome.ok()) {
+        if (Status owner = directory_.CheckOwner(request.generation); !owner.ok())
+          outcome = std::move(owner);
+      }
       lock.lock();
       outcome_ = std::move(outcome);
     }

@@ -109,18 +109,6 @@ Status RoundEngine<T>::LoadState(int rank) {
 }
 
 template <typename T>
-Status RoundEngine<T>::RecoverCheckpoints(const GenerationId& generation) {
-  const Status recovered = saver_->Recover(generation);
-  if (recovered.ok()) return {};
-  // A generation that was long in beginning may have been given up and replaced meanwhile. And a
-  // path that cannot work is found early; once rounds are committed a checkpoint is not worth the
-  // run, and the disk may be back by the next one.
-  if (state_.round == 0 || recovered.error().code == ErrorCode::kLostPeer) return recovered;
-  LogWarning("training", "the checkpoints' folder: " + recovered.error().message);
-  return {};
-}
-
-template <typename T>
 int64_t RoundEngine<T>::EpochSamples() const {
   if (shards_.empty()) return train_->size();
   int64_t sum = 0;

@@ -81,6 +81,18 @@ Status RoundEngine<T>::Evaluate(Context& context, const RoundSettings& settings,
 }
 
 template <typename T>
+Status RoundEngine<T>::RecoverCheckpoints(const GenerationId& generation) {
+  const Status recovered = saver_->Recover(generation);
+  if (recovered.ok()) return {};
+  // A generation that was long in beginning may have been given up and replaced meanwhile. And a
+  // path that cannot work is found early; once rounds are committed a checkpoint is not worth the
+  // run, and the disk may be back by the next one.
+  if (state_.round == 0 || recovered.error().code == ErrorCode::kLostPeer) return recovered;
+  LogWarning("training", "the checkpoints' folder: " + recovered.error().message);
+  return {};
+}
+
+template <typename T>
 Result<bool> RoundEngine<T>::AwaitDisks(Collective& collective) {
   constexpr std::byte kWriting{0}, kFailed{1}, kWritten{2};
   std::vector<std::byte> all(static_cast<size_t>(collective.size()));
@@ -142,6 +154,7 @@ Status RoundEngine<T>::Checkpoint(Context& context, const RoundSettings& setting
   template Status RoundEngine<T>::Evaluate(Context&, const RoundSettings&, RoundReport&);         \
   template Status RoundEngine<T>::Checkpoint(Context&, const RoundSettings&, const Exchange&,     \
                                              bool, RoundReport&);                                 \
+  template Status RoundEngine<T>::RecoverCheckpoints(const GenerationId&);                        \
   template Result<bool> RoundEngine<T>::AwaitDisks(Collective&);
 LONGSTRIDE_INSTANTIATE(float)
 LONGSTRIDE_INSTANTIATE(double)

@@ -233,8 +233,9 @@ class WithOperator(harness.ClusterTest):
 
     def submit_script(self, name, script, replicas=1, container=None, sidecars=(), pod=None, **run_policy):
         """A job whose workers are a shell script in place of longstride-worker; returns its name."""
-        worker = {"name": "worker", "image": harness.TOOLS_IMAGE, "imagePullPolicy": "Never",
-                  "command": ["/bin/sh", "-c", script], "securityContext": {"runAsUser": 65532}, **(container or {})}
+        # The rest of its security context is the operator's to fill in.
+        worker = {**self.script_container("worker", script), "securityContext": {"runAsUser": 65532},
+                  **(container or {})}
         job = copy.deepcopy(self.load(SMOKE))
         job["metadata"]["name"] = name
         job["spec"].update(replicas=replicas, runPolicy=run_policy, workers=[{"name": "worker", "template": {

@@ -2,8 +2,9 @@
 """run.py [-k WORD]... [-x WORD]... [--again] [--minutes M]: runs the scenarios in test_*.py on the running cluster
 (up.sh), one after the other.
 
-With -k only those whose name contains a WORD, with -x those alone whose name contains none. Prints a line per scenario, what the namespace looked like for each
-that failed, and last 'N passed, N failed, N skipped'. Namespaces that do not go away count as a failure.
+With -k only those whose name contains a WORD, with -x none of those. Prints a line per scenario, what the namespace
+looked like for each that failed, and last 'N passed, N failed, N skipped'. Namespaces that do not go away count as a
+failure.
 
 For machines that are shared: with --again those that failed are run once more, and only who fails twice has failed; what
 passed then is named. With --minutes none is begun after so long; what was not run is named, and no failure.
