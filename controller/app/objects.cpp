@@ -41,6 +41,9 @@ json ProjectPod(const json& pod) {
       kept["metadata"]["labels"][label] = labels[label];
   }
   static const std::set<std::string> kConditions = {"Ready", "DisruptionTarget", "PodScheduled"};
+  const json& annotations = kube::ValueAt(pod, "/metadata/annotations");
+  if (annotations.is_object() && annotations.contains(kCaBundleAnnotation))
+    kept["metadata"]["annotations"][kCaBundleAnnotation] = annotations[kCaBundleAnnotation];
   for (const json& condition : kube::ValueAt(pod, "/status/conditions")) {
     if (!kConditions.contains(kube::StringAt(condition, "/type"))) continue;
     json& brief = kept["status"]["conditions"].emplace_back(json::object());

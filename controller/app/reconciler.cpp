@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <span>
 
-#include "controller/app/at_once.h"
 #include "controller/app/objects.h"
 #include "controller/reconcile/decide.h"
 #include "core/base/log.h"
@@ -44,13 +43,6 @@ bool CannotBeTakenBack(const Observed& o, const Desired& desired) {
 bool IsRefusedForGood(const kube::ApiError& error) {
   return error.reason == ApiReason::kForbidden || error.reason == ApiReason::kInvalid ||
          error.reason == ApiReason::kBadRequest;
-}
-
-const kube::Resource* ResourceOf(const json& object) {
-  for (const kube::Resource* resource : {&kube::ConfigMaps(), &kube::NetworkPolicies()}) {
-    if (kube::StringAt(object, "/kind") == resource->kind) return resource;
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -124,14 +116,14 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     LogWarning("reconcile", key.Text() + ": " + carried.error().message);
     done = false;
   };
-  // Pods need what they mount, and a coordinator to join. One that is let go is so once what it
+  // Pods need a coordinator to join. One that is let go is so once what it
   // knows last has been written, and workers are told that their job has ended once that stands:
   // the spec that says so may be an old one.
   const bool release = desired.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
   const bool carry_last = release || EndsNow(o, desired);
   if (!carry_last) carry();
-  if (!desired.create.empty()) memory.applied.clear();
-  done = ApplyObjects(desired, memory, call) && done;
+  done = ApplyPolicy(o, desired.network_policy, memory, call) && done;
+  done = PatchPods(o, desired.patch, call) && done;
   const std::vector<PodToDelete> postponed = TakePostponed(o, desired);
   done = RemovePods(o, desired.remove, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;
@@ -207,49 +199,20 @@ std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,
   o.spec_faults = memory.faults;
   o.defaults = options_.defaults;
   o.defaults.ca_bundle = options_.ca_bundle();
-  // Another attempt takes nothing to be there: somebody may have deleted it.
-  if (memory.applied_generation != o.generation || memory.applied_bundle != o.defaults.ca_bundle) {
-    memory.applied.clear();
-    memory.applied_generation = o.generation;
-    memory.applied_bundle = o.defaults.ca_bundle;
-    memory.all_applied = false;
-  }
-  o.objects_applied = memory.all_applied;
+  o.policy_applied = memory.policy_generation == o.generation;
   o.create_failure = memory.create_failure;
   o.coordinator = hosts_.View({o.metadata.namespace_, o.metadata.name}, o.uid);
   if (!ObservePods(memory, o, call)) return std::nullopt;
   return o;
 }
 
-bool Reconciler::ApplyObjects(const Desired& desired, Memory& memory,
-                              const kube::CallOptions& call) {
-  if (desired.apply.empty()) return true;  // which says nothing of what is there
-  struct Change {
-    const json* object;
-    std::string name;
-    size_t hash;
-  };
-  std::vector<Change> changes;
-  for (const json& object : desired.apply) {
-    std::string name = kube::StringAt(object, "/kind") + "/" + kube::KeyOf(object).Text();
-    const size_t hash = std::hash<json>{}(object);
-    const auto it = memory.applied.find(name);
-    if (it == memory.applied.end() || it->second != hash)
-      changes.push_back({&object, std::move(name), hash});
-  }
-  const auto answers = AtOnce(std::span(changes), [&](const Change& change) {
-    return client_.Apply(*ResourceOf(*change.object), *change.object, /*force=*/true, call);
-  });
-  bool done = true;
-  for (size_t i = 0; i < changes.size(); ++i) {
-    if (answers[i].ok()) {
-      memory.applied[changes[i].name] = changes[i].hash;
-    } else {
-      LogWarning("reconcile", answers[i].error().message);
-      done = done && answers[i].error().reason == ApiReason::kNamespaceTerminating;
-    }
-  }
-  memory.all_applied = done;
+bool Reconciler::ApplyPolicy(const Observed& o, const json& policy, Memory& memory,
+                             const kube::CallOptions& call) {
+  if (policy.is_null()) return true;
+  const auto applied = client_.Apply(kube::NetworkPolicies(), policy, /*force=*/true, call);
+  const bool done = applied.ok() || applied.error().reason == ApiReason::kNamespaceTerminating;
+  if (!applied.ok()) LogWarning("reconcile", applied.error().message);
+  memory.policy_generation = done ? o.generation : -1;
   return done;
 }
 

@@ -70,11 +70,7 @@ class Reconciler {
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
     std::map<WorkerPlace, int64_t> incarnations;
-    // Hashes of what was applied, for this generation and CA bundle; whether it was all.
-    std::map<std::string, size_t> applied;
-    int64_t applied_generation = -1;
-    std::string applied_bundle;
-    bool all_applied = false;
+    int64_t policy_generation = -1;  // at which the NetworkPolicy was applied last
     std::optional<CreateFailure> create_failure;
     int create_failures = 0;  // in a row
     ProgressPacer::Slot progress;
@@ -92,8 +88,11 @@ class Reconciler {
   // Whether the API server has it; unless it has not, `made` is kept.
   [[nodiscard]] bool IsThere(Made& made, const Observed& o, const kube::CallOptions& call);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
-  // True when all was carried out.
-  bool ApplyObjects(const Desired& desired, Memory& memory, const kube::CallOptions& call);
+  // These return true when all was carried out.
+  bool ApplyPolicy(const Observed& o, const nlohmann::json& policy, Memory& memory,
+                   const kube::CallOptions& call);
+  bool PatchPods(const Observed& o, std::span<const PodToPatch> pods,
+                 const kube::CallOptions& call);
   // The look comes to the job's end.
   [[nodiscard]] static bool EndsNow(const Observed& o, const Desired& desired);
   // Takes out of `desired.remove` what waits for the status to be written: pods whose names it puts

@@ -120,6 +120,19 @@ std::vector<PodToDelete> Reconciler::TakePostponed(const Observed& o, Desired& d
   return taken;
 }
 
+bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods,
+                           const kube::CallOptions& call) {
+  bool done = true;
+  for (const PodToPatch& pod : pods) {
+    const auto patched =
+        client_.MergePatch(kube::Pods(), {o.metadata.namespace_, pod.name}, pod.patch, "", call);
+    if (patched.ok() || patched.error().reason == ApiReason::kNotFound) continue;
+    LogWarning("reconcile", patched.error().message);
+    done = false;
+  }
+  return done;
+}
+
 bool Reconciler::RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                             const kube::CallOptions& call) {
   bool done = true;

@@ -59,7 +59,7 @@ struct AuthorityPolicy {
   std::string name = "longstride";
   double lifetime = 365.0 * 86400;
   double renew_before = 90.0 * 86400;  // its end
-  double publish_for = 600;            // before it signs: ConfigMaps reach pods within minutes
+  double publish_for = 600;  // before it signs: kubelets show it to workers within a minute or two
   double leaf_lifetime = 30.0 * 86400;
 };
 

@@ -36,17 +36,13 @@ std::string Resource::Text() const {
 LONGSTRIDE_RESOURCE(TrainingJobs, {"longstride.dev", "v1alpha1", "trainingjobs", "TrainingJob"})
 LONGSTRIDE_RESOURCE(Pods, {"", "v1", "pods", "Pod"})
 LONGSTRIDE_RESOURCE(Services, {"", "v1", "services", "Service"})
-LONGSTRIDE_RESOURCE(ConfigMaps, {"", "v1", "configmaps", "ConfigMap"})
 LONGSTRIDE_RESOURCE(Secrets, {"", "v1", "secrets", "Secret"})
-LONGSTRIDE_RESOURCE(ServiceAccounts, {"", "v1", "serviceaccounts", "ServiceAccount"})
 LONGSTRIDE_RESOURCE(Namespaces, {"", "v1", "namespaces", "Namespace", false})
 LONGSTRIDE_RESOURCE(Events, {"", "v1", "events", "Event"})
 LONGSTRIDE_RESOURCE(Leases, {"coordination.k8s.io", "v1", "leases", "Lease"})
 LONGSTRIDE_RESOURCE(EndpointSlices, {"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"})
 LONGSTRIDE_RESOURCE(NetworkPolicies,
                     {"networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"})
-LONGSTRIDE_RESOURCE(PersistentVolumeClaims,
-                    {"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"})
 LONGSTRIDE_RESOURCE(TokenReviews,
                     {"authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false})
 LONGSTRIDE_RESOURCE(SelfSubjectAccessReviews,

@@ -41,15 +41,12 @@ struct Resource {
 [[nodiscard]] const Resource& TrainingJobs();
 [[nodiscard]] const Resource& Pods();
 [[nodiscard]] const Resource& Services();
-[[nodiscard]] const Resource& ConfigMaps();
 [[nodiscard]] const Resource& Secrets();
-[[nodiscard]] const Resource& ServiceAccounts();
 [[nodiscard]] const Resource& Namespaces();
 [[nodiscard]] const Resource& Events();
 [[nodiscard]] const Resource& Leases();
 [[nodiscard]] const Resource& EndpointSlices();
 [[nodiscard]] const Resource& NetworkPolicies();
-[[nodiscard]] const Resource& PersistentVolumeClaims();
 [[nodiscard]] const Resource& TokenReviews();
 [[nodiscard]] const Resource& SelfSubjectAccessReviews();
 

@@ -2,7 +2,7 @@
 
 #include "controller/reconcile/decision.h"
 #include "controller/reconcile/labels.h"
-#include "controller/reconcile/owned_objects.h"
+#include "controller/reconcile/network_policy.h"
 #include "core/base/format.h"
 #include "core/base/random.h"
 #include "core/base/timestamps.h"
@@ -76,8 +76,8 @@ void Decision::Train() {
   // Who joins a coordinator that has ended is sent away.
   const bool released = d_.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
   if (!Completing(workers) && !released) CreatePods(workers);
-  // Pods need what they mount, also when somebody has deleted it since it was applied.
-  if (!o_.objects_applied || !d_.create.empty()) d_.apply = OwnedObjects(o_);
+  // No pod without it, also when somebody has deleted it since it was applied.
+  if (!o_.policy_applied || !d_.create.empty()) d_.network_policy = NetworkPolicyOf(o_);
 }
 
 void Decision::Begin() {

@@ -52,6 +52,8 @@ class Decision {
   // decide_pods.cpp
   void RemovePods(const WorkerTable& workers);
   void CreatePods(const WorkerTable& workers);
+  // Gives pods that trust another authority, or only the one before, what is to be trusted now.
+  void RenewTrust();
   void DeleteAll(const WorkerTable& workers, const std::string& why);
   void Delete(const PodView& pod, const std::string& why);
   // The coordinator was not told yet that this worker was killed for want of memory.

@@ -28,6 +28,11 @@ struct PodToDelete {
   std::string why;  // for the log
 };
 
+struct PodToPatch {
+  std::string name;
+  nlohmann::json patch;  // JSON merge patch (RFC 7386)
+};
+
 struct EventToWrite {
   bool warning = false;
   std::string reason;
@@ -56,7 +61,8 @@ struct CoordinatorOrders {
 // To be carried out in this order.
 struct Desired {
   CoordinatorOrders coordinator;
-  std::vector<nlohmann::json> apply;  // owned objects, whole, for server-side apply
+  nlohmann::json network_policy;  // whole, for server-side apply; null = it is there
+  std::vector<PodToPatch> patch;
   std::vector<PodToDelete> remove;
   std::vector<PodToCreate> create;
   std::vector<EventToWrite> events;

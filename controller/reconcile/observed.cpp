@@ -139,6 +139,7 @@ std::optional<PodView> ViewOfPod(const json& pod, const std::string& job_uid) {
   view.created = FromTime(Text(metadata, "creationTimestamp"));
   view.deleted = FromTime(Text(metadata, "deletionTimestamp"));
   view.node = Text(At(pod, "spec"), "nodeName");
+  view.ca_bundle = Text(At(At(pod, "metadata"), "annotations"), kCaBundleAnnotation);
   const json& status = At(pod, "status");
   view.phase = Text(status, "phase");
   view.pod_reason = Text(status, "reason");

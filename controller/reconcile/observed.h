@@ -27,7 +27,8 @@ struct PodView {
   std::string pod_reason;   // "Evicted", ...
   std::string pod_message;  // its node's, or how the init container ended that failed the pod
   std::string node;
-  double created = 0;  // Unix seconds
+  std::string ca_bundle;  // PEM; "" = it has none that could be renewed
+  double created = 0;     // Unix seconds
   // When the pod is being deleted: until when its containers may go on, Unix seconds; 0 = it is
   // not.
   double deleted = 0;
@@ -151,8 +152,8 @@ struct Observed {
   std::optional<CoordinatorView> coordinator;  // when it is hosted here
   std::optional<CreateFailure> create_failure;
   WorkerDefaults defaults;
-  bool objects_applied = false;  // what OwnedObjects makes of this spec and these defaults is there
-  double now = 0;                // Unix seconds
+  bool policy_applied = false;  // the NetworkPolicy, since the spec was edited
+  double now = 0;               // Unix seconds
 };
 
 }  // namespace longstride

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "controller/reconcile/labels.h"
-#include "controller/reconcile/owned_objects.h"
 #include "core/spec/parse.h"
 #include "core/spec/quantity.h"
 
@@ -154,15 +153,15 @@ void AddVolumes(const Observed& o, json& spec, json& container) {
   json& volumes = List(spec, "volumes");
   json& mounts = List(container, "volumeMounts");
   const auto& storage = o.spec->checkpoint.storage;
+  const std::string bundle = std::string("metadata.annotations['") + kCaBundleAnnotation + "']";
   Put(volumes,
       {{"name", kIdentityVolume},
        {"projected",
         {{"sources",
           {{{"serviceAccountToken",
              {{"audience", kTokenAudience}, {"expirationSeconds", 3600}, {"path", "token"}}}},
-           {{"configMap",
-             {{"name", ConfigMapName(o.metadata.name)},
-              {"items", {{{"key", "ca.crt"}, {"path", "ca.crt"}}}}}}}}}}}});
+           {{"downwardAPI",
+             {{"items", {{{"path", "ca.crt"}, {"fieldRef", {{"fieldPath", bundle}}}}}}}}}}}}}});
   Put(mounts, {{"name", kIdentityVolume}, {"mountPath", kIdentityMount}, {"readOnly", true}});
   if (storage) {
     Put(volumes,
@@ -251,6 +250,7 @@ json BuildPod(const Observed& o, const WorkerPlace& place, int64_t incarnation) 
   labels[kGroupLabel] = place.group;
   labels[kIndexLabel] = std::to_string(place.index);
   labels[kIncarnationLabel] = std::to_string(incarnation);
+  Object(metadata, "annotations")[kCaBundleAnnotation] = o.defaults.ca_bundle;
 
   json& spec = Object(pod, "spec");
   spec["restartPolicy"] = "Never";

@@ -326,7 +326,7 @@ class WithOperator(harness.ClusterTest):
 
     def owned(self, job):
         """Names of all that is left of a job."""
-        return self.kubectl("get", "pods,configmaps,networkpolicies", "--output=name",
+        return self.kubectl("get", "pods,networkpolicies", "--output=name",
                             f"--selector=longstride.dev/job-name={job}").split()
 
     def delete(self, job, cascade="background", timeout=GONE_SECONDS):

@@ -102,7 +102,8 @@ class SecurityTest(WithOperator):
 
     def ask(self, job, token, verb="job", body=None, namespace=None):
         """(HTTP status, text) of a request to the coordinator."""
-        bundle = self.get("configmap", f"{job}-longstride")["data"]["ca.crt"]
+        authority = json.loads(harness.kubectl("--namespace", SYSTEM, "get", "secret", "longstride-ca", "--output=json"))
+        bundle = base64.b64decode(authority["data"]["ca.crt"]).decode()
         service = json.loads(harness.kubectl("--namespace", SYSTEM, "get", "service", "longstride-coordinator",
                                              "--output=json"))
         name, port = f"longstride-coordinator.{SYSTEM}.svc", service["spec"]["ports"][0]["port"]

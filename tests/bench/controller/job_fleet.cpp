@@ -12,7 +12,7 @@ namespace {
 
 using kube::Json;
 
-constexpr int kObjectsBesidePods = 2;  // a ConfigMap and a NetworkPolicy
+constexpr int kObjectsBesidePods = 1;  // a NetworkPolicy
 constexpr const char* kPodUid = "authentication.kubernetes.io/pod-uid";
 
 Json Manifest(int index, int pods) {
@@ -60,7 +60,7 @@ JobFleet::JobFleet(kube::FakeApiServer& api, int jobs, int pods_per_job)
 }
 
 void JobFleet::Note(const std::string& plural, const Json& object) {
-  static const std::set<std::string> kOwned = {"pods", "configmaps", "networkpolicies"};
+  static const std::set<std::string> kOwned = {"pods", "networkpolicies"};
   if (!kOwned.contains(plural)) return;
   const Json& labels = kube::ValueAt(object, "/metadata/labels");
   const std::string name =

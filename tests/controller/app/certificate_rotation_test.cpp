@@ -1,11 +1,12 @@
 // The coordinators' authority from its first day until its successor stands alone: the keeper
-// follows a clock that the test moves, a controller puts what it publishes into a job's ConfigMap.
+// follows a clock that the test moves, a controller gives what it publishes to a job's pods.
 #include <gmock/gmock.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <atomic>
+#include <set>
 
 #include "controller/app/certificate_keeper.h"
 #include "controller/http/openssl_handles.h"
@@ -62,10 +63,12 @@ class CertificateRotation : public ControllerTest {
     if (!keeper.ok()) throw std::runtime_error(keeper.error().message);
     return std::move(*keeper);
   }
-  // What the job's workers trust.
+  // What the job's workers trust; nothing while they differ.
   [[nodiscard]] std::string Mounted() const {
-    const auto map = server_->Get(kube::ConfigMaps(), {"lab", "demo-longstride"});
-    return map ? kube::StringAt(*map, "/data/ca.crt") : "";
+    std::set<std::string> bundles;
+    for (const kube::Json& pod : server_->List(kube::Pods()))
+      bundles.insert(pod["metadata"]["annotations"][kCaBundleAnnotation].get<std::string>());
+    return bundles.size() == 1 ? *bundles.begin() : "";
   }
   [[nodiscard]] AuthorityState Authority() const {
     const auto secret = server_->Get(kube::Secrets(), options_.secret);
@@ -74,7 +77,7 @@ class CertificateRotation : public ControllerTest {
   [[nodiscard]] bool Accepted(const CertificateKeeper& by, const std::string& bundle) const {
     return Accepts(bundle, *by.certificate(), days_.UnixSeconds());
   }
-  // The ConfigMap holds the Secret's authorities, and with them the keeper's leaf is accepted.
+  // The pods hold the Secret's authorities, and with them the keeper's leaf is accepted.
   [[nodiscard]] bool Settled() const {
     return Mounted() == BundleOf(Authority()) && Accepted(*keeper_, Mounted());
   }

@@ -150,7 +150,7 @@ class FaultSchedule : private ControllerWorld {
                                      Target{"DELETE", "/pods"},      Target{"GET", "/pods"},
                                      Target{"PUT", "/status"},       Target{"PUT", "/status"},
                                      Target{"PUT", "/leases"},       Target{"GET", "/leases"},
-                                     Target{"PATCH", "/configmaps"}, Target{"PATCH", "/networkpol"},
+                                     Target{"PATCH", "/networkpol"}, Target{"PATCH", "/networkpol"},
                                      Target{"PATCH", "/endpointsl"}, Target{"POST", "/events"}};
     const Target target = kTargets[random_.NextBelow(kTargets.size())];
     kube::FakeFault fault;

@@ -135,23 +135,23 @@ TEST_F(ControllerTest, AGroupWhosePodsAreRefusedHoldsUpNoOther) {
   EXPECT_THAT(PodNames(), ElementsAre("demo-b-0-1", "demo-b-1-1"));
 }
 
-TEST_F(ControllerTest, AConfigMapThatSomebodyDeletedIsThereAgainBeforeTheNextPod) {
-  const ObjectKey config{"lab", "demo-longstride"};
+TEST_F(ControllerTest, ANetworkPolicyThatSomebodyDeletedIsThereAgainBeforeTheNextPod) {
+  const ObjectKey policy{"lab", "demo-longstride"};
   const auto controller = Start();
   PutJob();
   ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
-  ASSERT_TRUE(server_->Delete(kube::ConfigMaps(), config));
+  ASSERT_TRUE(server_->Delete(kube::NetworkPolicies(), policy));
   std::mutex mutex;
   std::vector<std::string> made;
   server_->SetAdmission([&](const std::string& plural, const Json&) {
     const std::lock_guard lock(mutex);
-    if (plural == "configmaps" || plural == "pods") made.push_back(plural);
+    if (plural == "networkpolicies" || plural == "pods") made.push_back(plural);
     return kube::FakeApiServer::Refusal{};
   });
   Exit("demo-worker-1-1", 7);
   EXPECT_TRUE(Eventually([&] { return PodNames().size() == 3; }));
   server_->SetAdmission({});
-  EXPECT_THAT(made, ElementsAre("configmaps", "pods"));
+  EXPECT_THAT(made, ElementsAre("networkpolicies", "pods"));
 }
 
 // A status that is refused for good, as without the right to write it, keeps no machine.

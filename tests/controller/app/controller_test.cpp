@@ -23,8 +23,7 @@ TEST_F(ControllerTest, AJobGetsItsPodsAndIsCompleteWhenTheirWorkersAre) {
   PutJob();
   ASSERT_TRUE(Eventually([&] { return PodNames().size() == 2; }));
   EXPECT_THAT(PodNames(), ElementsAre("demo-worker-0-1", "demo-worker-1-1"));
-  EXPECT_TRUE(server_->Get(kube::ConfigMaps(), {"lab", "demo-longstride"}))
-      << "pods need what they mount";
+  EXPECT_TRUE(server_->Get(kube::NetworkPolicies(), {"lab", "demo-longstride"}));
   Exit("demo-worker-0-1", 0);
   Exit("demo-worker-1-1", 0);
   ASSERT_TRUE(Eventually([&] { return Holds("Complete", "Completed"); }));

@@ -12,7 +12,8 @@ TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
     "metadata": {"name": "demo-worker-0-1", "uid": "p", "labels": {
         "longstride.dev/job-name": "demo", "longstride.dev/group": "worker",
         "longstride.dev/index": "0", "longstride.dev/incarnation": "1", "team": "vision"},
-      "annotations": {"large": "..."}, "creationTimestamp": "2026-11-24T13:00:00Z",
+      "annotations": {"large": "...", "longstride.dev/ca-bundle": "PEM"},
+      "creationTimestamp": "2026-11-24T13:00:00Z",
       "ownerReferences": [{"uid": "job", "controller": true}]},
     "spec": {"nodeName": "node-1", "containers": [{"name": "worker"}]},
     "status": {"phase": "Running", "podIP": "10.0.0.1",
@@ -22,7 +23,7 @@ TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
                             {"name": "sidecar", "state": {"running": {"startedAt": "x"}}}]}})");
   const json kept = ProjectPod(pod);
   EXPECT_FALSE(kept["spec"].contains("containers"));
-  EXPECT_FALSE(kept["metadata"].contains("annotations"));
+  EXPECT_EQ(kept["metadata"]["annotations"].size(), 1U);
   EXPECT_EQ(kept["status"]["containerStatuses"],
             json::parse(R"([{"name": "worker", "state": {"running": {}}}, {"name": "sidecar"}])"));
   EXPECT_EQ(kept["status"]["conditions"].size(), 1U);
@@ -30,6 +31,7 @@ TEST(ProjectPod, KeepsAllThatAViewReadsAndNoMore) {
   ASSERT_TRUE(view);
   EXPECT_TRUE(view->ready);
   EXPECT_TRUE(view->ours);
+  EXPECT_EQ(view->ca_bundle, "PEM");
   EXPECT_EQ(view->worker, PodView::Container::kRunning);
   EXPECT_EQ(ProjectPod(kept), kept);
 }

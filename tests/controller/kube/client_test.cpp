@@ -83,25 +83,25 @@ TEST_F(ClientTest, ListsWhatSelectorsAndNamespaceAskFor) {
 }
 
 TEST_F(ClientTest, AnUpdateOfAnOldVersionIsAConflict) {
-  const auto first = client_->Create(ConfigMaps(), MakeObject(ConfigMaps(), "ns", "c"));
+  const auto first = client_->Create(Secrets(), MakeObject(Secrets(), "ns", "c"));
   ASSERT_TRUE(first.ok());
   Json changed = *first;
   changed["data"] = {{"a", "1"}};
-  EXPECT_TRUE(client_->Update(ConfigMaps(), changed).ok());
+  EXPECT_TRUE(client_->Update(Secrets(), changed).ok());
   changed["data"] = {{"a", "2"}};
-  EXPECT_EQ(ReasonOf(client_->Update(ConfigMaps(), changed)), ApiReason::kConflict);
+  EXPECT_EQ(ReasonOf(client_->Update(Secrets(), changed)), ApiReason::kConflict);
 }
 
 TEST_F(ClientTest, AppliesOnlyItsOwnFieldsAndTakesOthersByForceAlone) {
-  Json theirs = MakeObject(ConfigMaps(), "ns", "c");
+  Json theirs = MakeObject(Secrets(), "ns", "c");
   theirs["data"] = {{"a", "theirs"}};
-  (void)server_->Put(ConfigMaps(), theirs);
-  Json ours = MakeObject(ConfigMaps(), "ns", "c");
+  (void)server_->Put(Secrets(), theirs);
+  Json ours = MakeObject(Secrets(), "ns", "c");
   ours["data"] = {{"a", "ours"}};
-  const auto refused = client_->Apply(ConfigMaps(), ours, /*force=*/false);
+  const auto refused = client_->Apply(Secrets(), ours, /*force=*/false);
   ASSERT_EQ(ReasonOf(refused), ApiReason::kConflict);
   EXPECT_EQ(refused.error().causes.at(0).field, "/data/a");
-  const auto taken = client_->Apply(ConfigMaps(), ours, /*force=*/true);
+  const auto taken = client_->Apply(Secrets(), ours, /*force=*/true);
   ASSERT_TRUE(taken.ok());
   EXPECT_EQ((*taken)["data"]["a"], "ours");
 }

@@ -136,27 +136,27 @@ TEST_F(CpprestTransportTest, AStopTokenEndsAWait) {
 }
 
 TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsRefused) {
-  Json large = MakeObject(ConfigMaps(), "ns", "c");
+  Json large = MakeObject(Secrets(), "ns", "c");
   large["data"] = {{"a", std::string(2 << 20, 'x')}};
-  (void)server_->Put(ConfigMaps(), large);
+  (void)server_->Put(Secrets(), large);
   const auto refused =
-      Connect(Trusting())->Send(Get("/api/v1/namespaces/ns/configmaps/c"), kLimit, {});
+      Connect(Trusting())->Send(Get("/api/v1/namespaces/ns/secrets/c"), kLimit, {});
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kResource);
 }
 
 // See above on the several tries.
 TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsThrownAwayAndItsConnectionUsedAgain) {
-  Json large = MakeObject(ConfigMaps(), "ns", "c");
+  Json large = MakeObject(Secrets(), "ns", "c");
   large["data"] = {{"a", std::string(4 << 20, 'x')}};
-  (void)server_->Put(ConfigMaps(), large);
+  (void)server_->Put(Secrets(), large);
   server_->AddFault({.times = -1, .dribble_bytes = 4096});  // it is not yet here as a whole
   int64_t connections = 0;
   for (int attempt = 0; attempt < 20 && connections != 1; ++attempt) {
     const int64_t before = server_->counts().connections;
     const auto transport = Connect(Trusting());
     for (int i = 0; i < 3; ++i) {
-      const auto refused = transport->Send(Get("/api/v1/namespaces/ns/configmaps/c"), kLimit, {});
+      const auto refused = transport->Send(Get("/api/v1/namespaces/ns/secrets/c"), kLimit, {});
       ASSERT_FALSE(refused.ok());
       EXPECT_EQ(refused.error().code, ErrorCode::kResource);
     }

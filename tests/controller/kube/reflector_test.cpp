@@ -240,7 +240,7 @@ TEST_F(BookmarkTest, AWatchResumesFromItsLastBookmarkThoughHistoryBeforeItIsLost
   StartReflector();
   ASSERT_TRUE(Watching());
   for (int i = 0; i < 10; ++i)
-    (void)server_->Put(ConfigMaps(), MakeObject(ConfigMaps(), "ns", std::to_string(i)));
+    (void)server_->Put(Secrets(), MakeObject(Secrets(), "ns", std::to_string(i)));
   const int64_t seen = reflector_->counts().events;
   EXPECT_TRUE(Eventually([&] { return reflector_->counts().events >= seen + 2; }));
   server_->Compact();

@@ -7,6 +7,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 TEST(DecidePods, AContainerThatCannotBeStartedOnOneNodeIsTriedAgain) {
   for (const char* reason : {"StartError", "ContainerCannotRun"}) {
@@ -74,6 +75,31 @@ TEST(DecidePods, ADeadWorkersPodGoesWhereASidecarWouldKeepItsResources) {
   world.Pass(1);
   world.Reconcile();
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2"));
+}
+
+// The operator was installed anew, or its authority is about to be replaced.
+TEST(DecidePods, ThoseThatMayStillWorkAreGivenWhatIsToBeTrustedNow) {
+  World world(4);
+  world.Start();
+  EXPECT_THAT(world.last.patch, IsEmpty());
+  world.Exit(0, 0);
+  world.Pod(1).ours = false;
+  world.Pod(2).ca_bundle.clear();  // of an earlier version, which mounts something else
+  world.o.defaults.ca_bundle = "NEWER PEM";
+  world.Reconcile();
+  ASSERT_THAT(world.last.patch, SizeIs(1));
+  EXPECT_EQ(world.last.patch[0].name, "demo-worker-3-1");
+  EXPECT_EQ(world.last.patch[0].patch, nlohmann::json::parse(R"({
+    "metadata": {"annotations": {"longstride.dev/ca-bundle": "NEWER PEM"}}})"));
+}
+
+TEST(DecidePods, ThoseOfASuspendedJobAreGivenItToo) {
+  World world(2);
+  world.Start();
+  world.spec().run_policy.suspend = true;
+  world.o.defaults.ca_bundle = "NEWER PEM";
+  world.Reconcile();
+  EXPECT_THAT(world.last.patch, SizeIs(2)) << "they still have to write their checkpoint";
 }
 
 }  // namespace

@@ -15,18 +15,18 @@ TEST(DecideStart, EveryWorkerGetsAPodNamedAfterItsPlaceAndIncarnation) {
   world.Reconcile();
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-1", "demo-worker-1-1"));
   EXPECT_EQ(world.last.coordinator.hosting, CoordinatorOrders::Hosting::kHost);
-  EXPECT_THAT(world.last.apply, SizeIs(2));
+  EXPECT_FALSE(world.last.network_policy.is_null());
   EXPECT_EQ(world.status().state, "Starting");
 }
 
-TEST(DecideStart, WhatIsAppliedAlreadyIsAppliedAgainOnlyBeforePodsThatNeedIt) {
+TEST(DecideStart, APolicyThatIsAppliedAlreadyIsAppliedAgainOnlyBeforePods) {
   World world(2);
-  world.o.objects_applied = true;
+  world.o.policy_applied = true;
   world.Reconcile();
-  EXPECT_THAT(world.last.apply, SizeIs(2));
+  EXPECT_FALSE(world.last.network_policy.is_null());
   EXPECT_THAT(world.Created(), SizeIs(2));
   world.Reconcile();
-  EXPECT_THAT(world.last.apply, IsEmpty());
+  EXPECT_TRUE(world.last.network_policy.is_null());
   EXPECT_THAT(world.Created(), IsEmpty());
 }
 

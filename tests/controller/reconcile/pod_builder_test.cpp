@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "controller/reconcile/owned_objects.h"
+#include "controller/reconcile/network_policy.h"
 
 namespace longstride {
 namespace {
@@ -163,24 +163,17 @@ TEST(PodBuilder, AWorkerKnowsHowLongItHasFromTheSignalToTheKill) {
             std::pair(60, std::string("25")));
 }
 
-TEST(OwnedObjects, BelongToTheJobAndHoldWhatItsPodsMount) {
+TEST(NetworkPolicyOf, BelongsToTheJob) {
   const Observed o = Job(json::object());
-  const std::vector<json> objects = OwnedObjects(o);
-  ASSERT_EQ(objects.size(), 2U);
-  for (const json& object : objects) {
-    EXPECT_EQ(object["metadata"]["ownerReferences"][0]["uid"], o.uid);
-    EXPECT_EQ(object["metadata"]["namespace"], "lab");
-    EXPECT_EQ(object["metadata"]["labels"]["app.kubernetes.io/version"], "1.2.3");
-  }
-  EXPECT_EQ(objects[0]["kind"], "ConfigMap");
-  EXPECT_EQ(objects[0]["data"]["ca.crt"], "PEM");
-  EXPECT_EQ(json::parse(objects[0]["data"]["job.json"].get<std::string>())["kind"], "TrainingJob");
-  const json pod = BuildPod(o, {"worker", 0}, 1);
-  EXPECT_THAT(pod["spec"]["volumes"].dump(), HasSubstr(ConfigMapName("demo")));
+  const json metadata = NetworkPolicyOf(o)["metadata"];
+  EXPECT_EQ(metadata["ownerReferences"][0]["uid"], o.uid);
+  EXPECT_EQ(metadata["namespace"], "lab");
+  EXPECT_EQ(metadata["name"], "demo-longstride");
+  EXPECT_EQ(metadata["labels"]["app.kubernetes.io/version"], "1.2.3");
 }
 
-TEST(OwnedObjects, WorkersTakeConnectionsFromEachOtherAndOnTheMetricsPort) {
-  const json policy = OwnedObjects(Job(json::object()))[1];
+TEST(NetworkPolicyOf, WorkersTakeConnectionsFromEachOtherAndOnTheMetricsPort) {
+  const json policy = NetworkPolicyOf(Job(json::object()));
   EXPECT_EQ(policy["spec"], json::parse(R"({
     "podSelector": {"matchLabels": {"longstride.dev/job-name": "demo"}},
     "policyTypes": ["Ingress"],
@@ -189,10 +182,10 @@ TEST(OwnedObjects, WorkersTakeConnectionsFromEachOtherAndOnTheMetricsPort) {
       {"ports": [{"port": 9464, "protocol": "TCP"}]}]})"));
 }
 
-TEST(OwnedObjects, TheMetricsPortIsForThosePeersOnlyThatTheControllerWasGiven) {
+TEST(NetworkPolicyOf, TheMetricsPortIsForThosePeersOnlyThatTheControllerWasGiven) {
   Observed o = Job(json::object());
   o.defaults.metrics_from = json::parse(R"([{"namespaceSelector": {}}])");
-  EXPECT_EQ(OwnedObjects(o)[1]["spec"]["ingress"][1], json::parse(R"({
+  EXPECT_EQ(NetworkPolicyOf(o)["spec"]["ingress"][1], json::parse(R"({
     "ports": [{"port": 9464, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]})"));
 }
 
