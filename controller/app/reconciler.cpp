@@ -45,6 +45,16 @@ bool IsRefusedForGood(const kube::ApiError& error) {
          error.reason == ApiReason::kBadRequest;
 }
 
+// The shortest that is one; zero when none is.
+Duration Soonest(std::initializer_list<Duration> waits) {
+  Duration soonest{};
+  for (const Duration wait : waits) {
+    if (wait <= Duration::zero()) continue;
+    soonest = soonest > Duration::zero() ? std::min(soonest, wait) : wait;
+  }
+  return soonest;
+}
+
 }  // namespace
 
 Reconciler::Reconciler(ReconcilerOptions options, kube::Client& client, const kube::Cache& jobs,
@@ -108,20 +118,18 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     memory.certain = ReadAnew(key, memory, call);
     return memory.certain ? Look(key, stop) : kube::Outcome::Retry();
   }
+  return CarryOut(key, job, o, desired, memory, call);
+}
 
-  bool done = true;
-  const auto carry = [&] {
-    const Status carried = hosts_.Carry({key.namespace_, key.name}, o, desired.coordinator);
-    if (carried.ok()) return;
-    LogWarning("reconcile", key.Text() + ": " + carried.error().message);
-    done = false;
-  };
-  // Pods need a coordinator to join. One that is let go is so once what it
-  // knows last has been written, and workers are told that their job has ended once that stands:
-  // the spec that says so may be an old one.
+kube::Outcome Reconciler::CarryOut(const kube::ObjectKey& key, const json& job, const Observed& o,
+                                   Desired& desired, Memory& memory,
+                                   const kube::CallOptions& call) {
+  // Pods need a coordinator to join. One that is let go is so once what it knows last has been
+  // written, and workers are told that their job has ended once that stands: the spec that says so
+  // may be an old one.
   const bool release = desired.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
-  const bool carry_last = release || EndsNow(o, desired);
-  if (!carry_last) carry();
+  const bool order_last = release || EndsNow(o, desired);
+  bool done = order_last || OrderCoordinator(o, desired);
   done = ApplyPolicy(o, desired.network_policy, memory, call) && done;
   done = PatchPods(o, desired.patch, call) && done;
   const std::vector<PodToDelete> postponed = TakePostponed(o, desired);
@@ -131,22 +139,22 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
   if (desired.status) {
     const auto wait = WriteStatus(job, o, *desired.status, /*at_once=*/release, memory, call);
     if (!wait.ok()) {
-      // Somebody wrote before us: what was decided is decided again.
-      if (wait.error().reason == ApiReason::kNotFound) return kube::Outcome::Done();
-      if (wait.error().reason == ApiReason::kConflict) {
-        ReadAnew(key, memory, call);
-      } else if (IsRefusedForGood(wait.error())) {
-        RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
-        if (carry_last) carry();
-      }
+      const ApiReason reason = wait.error().reason;
+      if (reason == ApiReason::kNotFound) return kube::Outcome::Done();
       LogWarning("reconcile", key.Text() + ": " + wait.error().message);
+      // Somebody wrote before us: what was decided is decided again.
+      if (reason == ApiReason::kConflict) ReadAnew(key, memory, call);
+      if (IsRefusedForGood(wait.error())) {
+        RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
+        if (order_last) OrderCoordinator(o, desired);
+      }
       return kube::Outcome::Retry();
     }
     progress_wait = *wait;
     const std::lock_guard lock(mutex_);
     statuses_[key] = *desired.status;
   }
-  if (carry_last) carry();
+  if (order_last) done = OrderCoordinator(o, desired) && done;
   RecordEvents(o, desired);
   if (desired.delete_job) {
     kube::DeleteOptions options;
@@ -154,19 +162,27 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
     const auto deleted = client_.Delete(kube::TrainingJobs(), key, options, call);
     done = (deleted.ok() || deleted.error().reason == ApiReason::kNotFound) && done;
   }
-  Duration wait{};
-  const auto look_after = [&wait](Duration delay) {
-    if (delay <= Duration::zero()) return;
-    wait = wait > Duration::zero() ? std::min(wait, delay) : delay;
-  };
-  look_after(progress_wait);
-  if (!postponed.empty()) look_after(std::chrono::milliseconds(1));
-  if (desired.requeue_at > 0)
-    look_after(FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds())));
-  // No event tells of a pod that is gone before the cache has shown it.
-  if (!memory.made.empty()) look_after(options_.unseen);
+  const Duration again = postponed.empty() ? Duration{} : std::chrono::milliseconds(1);
+  const Duration wait = Soonest({progress_wait, again, NextLook(desired, memory)});
   if (!done) return kube::Outcome::Retry(wait);
   return wait > Duration::zero() ? kube::Outcome::After(wait) : kube::Outcome::Done();
+}
+
+bool Reconciler::OrderCoordinator(const Observed& o, const Desired& desired) {
+  const JobKey key{o.metadata.namespace_, o.metadata.name};
+  const Status carried = hosts_.Carry(key, o, desired.coordinator);
+  if (!carried.ok())
+    LogWarning("reconcile", key.namespace_ + "/" + key.name + ": " + carried.error().message);
+  return carried.ok();
+}
+
+Duration Reconciler::NextLook(const Desired& desired, const Memory& memory) const {
+  Duration requeue{};
+  if (desired.requeue_at > 0)
+    requeue = FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds()));
+  // No event tells of a pod that is gone before the cache has shown it.
+  const Duration unseen = memory.made.empty() ? Duration{} : options_.unseen;
+  return Soonest({requeue, unseen});
 }
 
 std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,

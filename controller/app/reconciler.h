@@ -88,7 +88,14 @@ class Reconciler {
   // Whether the API server has it; unless it has not, `made` is kept.
   [[nodiscard]] bool IsThere(Made& made, const Observed& o, const kube::CallOptions& call);
   [[nodiscard]] kube::Outcome Look(const kube::ObjectKey& key, const std::stop_token& stop);
+  // `job` is the one that `o` was observed of.
+  [[nodiscard]] kube::Outcome CarryOut(const kube::ObjectKey& key, const nlohmann::json& job,
+                                       const Observed& o, Desired& desired, Memory& memory,
+                                       const kube::CallOptions& call);
+  // When to look again though nothing has happened; zero: never.
+  [[nodiscard]] Duration NextLook(const Desired& desired, const Memory& memory) const;
   // These return true when all was carried out.
+  bool OrderCoordinator(const Observed& o, const Desired& desired);
   bool ApplyPolicy(const Observed& o, const nlohmann::json& policy, Memory& memory,
                    const kube::CallOptions& call);
   bool PatchPods(const Observed& o, std::span<const PodToPatch> pods,

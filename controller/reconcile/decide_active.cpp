@@ -290,7 +290,7 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
   s_.Set(kRestarting, false, "StartTimeout", "", now_);
   Note(true, "StartTimeout", message);
   if (hold_state) FallBackToCheckpoint();
-  DeleteAll(workers, "too few workers could start");
+  RequeueAt(o_.now);  // pods are deleted once it is on record why
   d_.coordinator.hosting = CoordinatorOrders::Hosting::kRelease;
   RequeueAt(s_.retry_time);
   return true;

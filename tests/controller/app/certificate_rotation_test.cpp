@@ -10,6 +10,7 @@
 
 #include "controller/app/certificate_keeper.h"
 #include "controller/http/openssl_handles.h"
+#include "controller/reconcile/labels.h"
 #include "tests/controller/app/controller_fixture.h"
 
 namespace longstride {

@@ -230,9 +230,12 @@ TEST(DecideStart, AJobThatCannotStartGivesUpItsPodsAndTriesAgainLater) {
   EXPECT_THAT(world.Removed(), IsEmpty());
   world.Pass(1);
   world.Reconcile();
-  EXPECT_THAT(world.Removed(), SizeIs(4));
   EXPECT_EQ(world.Reason(kRunning), "StartTimeout");
   EXPECT_EQ(world.status().state, "Waiting");
+  EXPECT_THAT(world.Removed(), IsEmpty()) << "not before it is on record why";
+  EXPECT_EQ(world.last.requeue_at, world.o.now);
+  world.Reconcile();
+  EXPECT_THAT(world.Removed(), SizeIs(4));
   const double retry = world.status().retry_time;
   EXPECT_GE(retry, world.o.now + 15);
   EXPECT_LE(retry, world.o.now + 45);
@@ -254,6 +257,7 @@ TEST(DecideStart, APodOnADeadNodeDoesNotHoldUpTheNextAttempt) {
   world.Pass(10);
   world.Reconcile();
   EXPECT_EQ(world.Reason(kRunning), "StartTimeout");
+  world.Reconcile();
   const std::string dead = world.Pod(0).uid;
   std::erase_if(world.o.pods, [&](const PodView& pod) { return pod.uid != dead; });
   world.o.now = std::max(world.status().retry_time, world.Pod(0).deleted);
