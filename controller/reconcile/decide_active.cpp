@@ -292,7 +292,6 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
   if (hold_state) FallBackToCheckpoint();
   RequeueAt(o_.now);  // pods are deleted once it is on record why
   d_.coordinator.hosting = CoordinatorOrders::Hosting::kRelease;
-  RequeueAt(s_.retry_time);
   return true;
 }
 
