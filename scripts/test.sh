@@ -8,10 +8,14 @@ failures=build/test-failures.log
 mkdir -p build
 : >"$failures"
 
-# What the tests that failed printed, at most 60 lines of each; of a build that failed, its end.
+# The last 60 lines that each test that failed has printed; of a build that failed, its end.
 failed_in() {
   local found
-  found=$(awk '/^ *[0-9]+\/[0-9]+ Test|^ +Start |^[0-9]+% tests passed/ { shown = /\*\*\*/ ? 60 : 0 } shown-- > 0' "$1")
+  found=$(awk '
+    function tell() { for (i = n > 60 ? n - 60 : 0; i < n; ++i) print lines[i]; n = 0 }
+    /^ *[0-9]+\/[0-9]+ Test|^ +Start |^[0-9]+% tests passed/ { tell(); failed = /\*\*\*/; if (failed) print; next }
+    failed { lines[n++] = $0 }
+    END { tell() }' "$1")
   echo "${found:-$(tail -n 40 "$1")}"
 }
 

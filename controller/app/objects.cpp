@@ -128,6 +128,11 @@ CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
   return failure;
 }
 
+bool IsRefusedForGood(const kube::ApiError& error) {
+  return error.reason == kube::ApiReason::kForbidden || error.reason == kube::ApiReason::kInvalid ||
+         error.reason == kube::ApiReason::kBadRequest;
+}
+
 json LeaderSlice(const std::string& namespace_, const std::string& service,
                  const std::string& service_uid, const std::string& address, int port) {
   const bool v6 = address.find(':') != std::string::npos;

@@ -23,6 +23,9 @@ namespace longstride {
 [[nodiscard]] CreateFailure FailureOf(const kube::ApiError& error, const std::string& pod,
                                       const WorkerPlace& place, int attempts, double now);
 
+// Trying the same again is of no use.
+[[nodiscard]] bool IsRefusedForGood(const kube::ApiError& error);
+
 // The EndpointSlice that leads the coordinators' Service to the leader at `address`. It goes with
 // the Service, if that one's UID is given.
 [[nodiscard]] nlohmann::json LeaderSlice(const std::string& namespace_, const std::string& service,

@@ -40,11 +40,6 @@ bool CannotBeTakenBack(const Observed& o, const Desired& desired) {
          desired.delete_job;
 }
 
-bool IsRefusedForGood(const kube::ApiError& error) {
-  return error.reason == ApiReason::kForbidden || error.reason == ApiReason::kInvalid ||
-         error.reason == ApiReason::kBadRequest;
-}
-
 // The shortest that is one; zero when none is.
 Duration Soonest(std::initializer_list<Duration> waits) {
   Duration soonest{};
@@ -124,14 +119,14 @@ kube::Outcome Reconciler::Look(const kube::ObjectKey& key, const std::stop_token
 kube::Outcome Reconciler::CarryOut(const kube::ObjectKey& key, const json& job, const Observed& o,
                                    Desired& desired, Memory& memory,
                                    const kube::CallOptions& call) {
-  // Pods need a coordinator to join. One that is let go is so once what it knows last has been
-  // written, and workers are told that their job has ended once that stands: the spec that says so
-  // may be an old one.
+  // Pods need to trust their coordinator, and one to join. One that is let go is so once what it
+  // knows last has been written, and workers are told that their job has ended once that stands:
+  // the spec that says so may be an old one.
   const bool release = desired.coordinator.hosting == CoordinatorOrders::Hosting::kRelease;
-  const bool order_last = release || EndsNow(o, desired);
-  bool done = order_last || OrderCoordinator(o, desired);
+  const bool order_last = release || desired.status_first;
+  bool done = PatchPods(o, desired.patch, memory, call);
+  done = (order_last || OrderCoordinator(o, desired)) && done;
   done = ApplyPolicy(o, desired.network_policy, memory, call) && done;
-  done = PatchPods(o, desired.patch, call) && done;
   const std::vector<PodToDelete> postponed = TakePostponed(o, desired);
   done = RemovePods(o, desired.remove, memory, call) && done;
   done = CreatePods(o, desired, memory, call) && done;

@@ -69,6 +69,8 @@ class Reconciler {
     bool certain = false;
     std::map<std::string, Made> made;
     std::set<std::string> deleting;  // UIDs
+    // What pods were patched with, by name, until the caches show it for all of them.
+    std::map<std::string, nlohmann::json> patched;
     std::map<WorkerPlace, int64_t> incarnations;
     int64_t policy_generation = -1;  // at which the NetworkPolicy was applied last
     std::optional<CreateFailure> create_failure;
@@ -98,13 +100,11 @@ class Reconciler {
   bool OrderCoordinator(const Observed& o, const Desired& desired);
   bool ApplyPolicy(const Observed& o, const nlohmann::json& policy, Memory& memory,
                    const kube::CallOptions& call);
-  bool PatchPods(const Observed& o, std::span<const PodToPatch> pods,
+  bool PatchPods(const Observed& o, std::span<const PodToPatch> pods, Memory& memory,
                  const kube::CallOptions& call);
-  // The look comes to the job's end.
-  [[nodiscard]] static bool EndsNow(const Observed& o, const Desired& desired);
   // Takes out of `desired.remove` what waits for the status to be written: pods whose names it puts
   // on record (gone before that, a name would be forgotten with its pod, and the next leader would
-  // give it again), and all of them when it ends the job.
+  // give it again), and all of them with `desired.status_first`.
   [[nodiscard]] static std::vector<PodToDelete> TakePostponed(const Observed& o, Desired& desired);
   bool RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,
                   const kube::CallOptions& call);

@@ -44,10 +44,6 @@ bool IsOnRecord(const JobStatus& status, const PodToDelete& pod) {
 
 }  // namespace
 
-bool Reconciler::EndsNow(const Observed& o, const Desired& desired) {
-  return desired.status && desired.status->finished() && !o.status.finished();
-}
-
 bool Reconciler::FindRecorded(Memory& memory, const Observed& o, const kube::CallOptions& call) {
   std::set<std::string> seen;
   for (const PodView& pod : o.pods) seen.insert(pod.name);
@@ -111,26 +107,44 @@ bool Reconciler::IsThere(Made& made, const Observed& o, const kube::CallOptions&
 std::vector<PodToDelete> Reconciler::TakePostponed(const Observed& o, Desired& desired) {
   std::vector<PodToDelete> taken;
   if (!desired.status) return taken;
-  const bool ends = EndsNow(o, desired);
   std::erase_if(desired.remove, [&](const PodToDelete& pod) {
-    if (!ends && (!IsOnRecord(*desired.status, pod) || IsOnRecord(o.status, pod))) return false;
+    if (!desired.status_first && (!IsOnRecord(*desired.status, pod) || IsOnRecord(o.status, pod)))
+      return false;
     taken.push_back(pod);
     return true;
   });
   return taken;
 }
 
-bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods,
+bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods, Memory& memory,
                            const kube::CallOptions& call) {
-  bool done = true;
+  if (pods.empty()) memory.patched.clear();
+  std::vector<const PodToPatch*> left;
   for (const PodToPatch& pod : pods) {
-    const auto patched =
-        client_.MergePatch(kube::Pods(), {o.metadata.namespace_, pod.name}, pod.patch, "", call);
-    if (patched.ok() || patched.error().reason == ApiReason::kNotFound) continue;
-    LogWarning("reconcile", patched.error().message);
-    done = false;
+    const auto sent = memory.patched.find(pod.name);
+    if (sent == memory.patched.end() || sent->second != pod.patch) left.push_back(&pod);
   }
-  return done;
+  for (size_t begin = 0; begin < left.size(); begin += kMostPodsAtOnce) {
+    const auto some =
+        std::span(left).subspan(begin, std::min(kMostPodsAtOnce, left.size() - begin));
+    const auto answers = AtOnce(some, [&](const PodToPatch* pod) {
+      return client_.MergePatch(kube::Pods(), {o.metadata.namespace_, pod->name}, pod->patch, "",
+                                call);
+    });
+    bool done = true;
+    for (size_t i = 0; i < some.size(); ++i) {
+      const bool gone = !answers[i].ok() && answers[i].error().reason == ApiReason::kNotFound;
+      if (!answers[i].ok() && !gone) LogWarning("reconcile", answers[i].error().message);
+      // One that is refused for good is not asked for at every look.
+      if (answers[i].ok() || gone || IsRefusedForGood(answers[i].error())) {
+        memory.patched[some[i]->name] = some[i]->patch;
+      } else {
+        done = false;
+      }
+    }
+    if (!done) return false;
+  }
+  return true;
 }
 
 bool Reconciler::RemovePods(const Observed& o, std::span<const PodToDelete> pods, Memory& memory,

@@ -174,10 +174,11 @@ Result<AuthorityState> Advance(const AuthorityState& state, const AuthorityPolic
 }
 
 std::string BundleOf(const AuthorityState& state) {
+  std::array authorities = {state.signer.certificate, state.next.certificate, state.previous};
+  std::ranges::sort(authorities);
   std::string bundle;
-  for (const std::string* pem :
-       {&state.signer.certificate, &state.next.certificate, &state.previous}) {
-    bundle += *pem;
+  for (const std::string& pem : authorities) {
+    bundle += pem;
     if (!bundle.empty() && bundle.back() != '\n') bundle += '\n';
   }
   return bundle;

@@ -68,7 +68,8 @@ struct AuthorityPolicy {
 [[nodiscard]] Result<AuthorityState> Advance(const AuthorityState& state,
                                              const AuthorityPolicy& policy, double now);
 
-// Every certificate that clients should trust, PEM one after the other.
+// Every certificate that clients should trust, PEM one after the other; the same text for the same
+// ones, whatever each is.
 [[nodiscard]] std::string BundleOf(const AuthorityState& state);
 
 }  // namespace longstride

@@ -25,7 +25,7 @@ Desired Decision::Run() {
   } else {
     Train();
   }
-  if (!s_.finished()) RenewTrust();
+  RenewTrust();
   s_.state = State();
   // As it will be read again, so that a difference is one.
   d_.status = StatusFromJson(ToJson(s_));

@@ -261,19 +261,21 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
   }
   if (s_.waiting_since == 0) s_.waiting_since = now_;
   const int64_t timeout = o_.spec->run_policy.start_timeout_seconds;
-  const bool unclear = o_.coordinator && o_.coordinator->settling;
-  if (timeout == 0 || unclear || Completing(workers)) return false;
-  // Survivors hold the state, and with it all that was trained if no checkpoint is durable.
-  const bool hold_state =
-      o_.coordinator && o_.coordinator->generation > 0 && o_.coordinator->present() > 0;
-  if (hold_state && !(durable() && s_.last_checkpoint)) return false;
+  if (timeout == 0 || Completing(workers)) return false;
   const double at = s_.waiting_since + static_cast<double>(timeout);
+  if (!o_.coordinator || o_.coordinator->settling) {
+    RequeueAt(std::max(at, o_.now + 1));  // who is there will show
+    return false;
+  }
+  // Survivors hold the state, and with it all that was trained if no checkpoint is durable.
+  const bool hold_state = o_.coordinator->generation > 0 && o_.coordinator->present() > 0;
+  if (hold_state && !(durable() && s_.last_checkpoint)) return false;
   if (o_.now < at) {
     RequeueAt(at);
     return false;
   }
   const int64_t least = BoundsOf(*o_.spec).least;
-  if (o_.coordinator && o_.coordinator->present() >= least) return false;
+  if (o_.coordinator->present() >= least) return false;
   const JobCondition why = WhyNotRunning(workers);
   const double pause = std::min(
       kLastRelease,
@@ -290,8 +292,10 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
   s_.Set(kRestarting, false, "StartTimeout", "", now_);
   Note(true, "StartTimeout", message);
   if (hold_state) FallBackToCheckpoint();
-  RequeueAt(o_.now);  // pods are deleted once it is on record why
+  d_.status_first = true;
+  DeleteAll(workers, "too few workers could start");
   d_.coordinator.hosting = CoordinatorOrders::Hosting::kRelease;
+  RequeueAt(s_.retry_time);
   return true;
 }
 

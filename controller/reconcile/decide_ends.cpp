@@ -17,6 +17,7 @@ void Decision::Complete(const std::string& message) {
   s_.Set(kRunning, false, "Completed", message, now_);
   s_.Set(kRestarting, false, "Completed", "", now_);
   Note(false, "Completed", message);
+  d_.status_first = true;
   AfterTheEnd();
 }
 
@@ -27,6 +28,7 @@ void Decision::Fail(const std::string& reason, const std::string& message) {
   s_.Set(kRunning, false, reason, message, now_);
   s_.Set(kRestarting, false, reason, "", now_);
   Note(true, reason, message);
+  d_.status_first = true;
   // Workers that still train stop at the next round boundary, with a checkpoint.
   if (o_.coordinator && !o_.coordinator->end) d_.coordinator.stop = "the job failed: " + message;
   AfterTheEnd();

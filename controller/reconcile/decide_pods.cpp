@@ -96,7 +96,7 @@ void Decision::CreatePods(const WorkerTable& workers) {
 void Decision::RenewTrust() {
   const std::string& bundle = o_.defaults.ca_bundle;
   for (const PodView& pod : o_.pods) {
-    if (!pod.ours || pod.ended() || pod.ca_bundle.empty() || pod.ca_bundle == bundle) continue;
+    if (!pod.ours || pod.ended() || pod.ca_bundle == bundle) continue;
     d_.patch.push_back(
         {pod.name, {{"metadata", {{"annotations", {{kCaBundleAnnotation, bundle}}}}}}});
   }

@@ -68,6 +68,9 @@ struct Desired {
   std::vector<EventToWrite> events;
   std::optional<JobStatus> status;  // nullopt: not ours to write
   bool delete_job = false;          // its time to live is over
+  // The job ends with this look, or gives up an attempt to start: its workers are told, and pods
+  // deleted, once the status that says so stands.
+  bool status_first = false;
   double requeue_at = 0;  // Unix seconds at which time alone changes the decision; 0 = never
 };
 

@@ -27,7 +27,7 @@ struct PodView {
   std::string pod_reason;   // "Evicted", ...
   std::string pod_message;  // its node's, or how the init container ended that failed the pod
   std::string node;
-  std::string ca_bundle;  // PEM; "" = it has none that could be renewed
+  std::string ca_bundle;  // PEM; "" = it has none
   double created = 0;     // Unix seconds
   // When the pod is being deleted: until when its containers may go on, Unix seconds; 0 = it is
   // not.

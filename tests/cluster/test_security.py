@@ -60,9 +60,11 @@ class SecurityTest(WithOperator):
         self.assertTrue(may("get", "secrets/longstride-ca", system))
         for verb, resource, *flags in (
                 ("get", "secrets", here), ("list", "secrets", system), ("get", "secrets/other", system),
-                ("create", "secrets", system), ("patch", "pods", here), ("create", "pods", "--subresource=exec", here),
+                ("create", "secrets", system), ("update", "pods", here), ("create", "pods", "--subresource=exec", here),
+                ("patch", "pods", "--subresource=ephemeralcontainers", here), ("patch", "pods", "--subresource=status", here),
                 ("get", "pods", "--subresource=log", here), ("get", "nodes"), ("get", "configmaps", here),
-                ("delete", "configmaps", here), ("create", "clusterrolebindings"), ("impersonate", "users"),
+                ("create", "configmaps", here), ("patch", "configmaps", here), ("delete", "configmaps", here),
+                ("create", "clusterrolebindings"), ("impersonate", "users"),
                 ("update", "trainingjobs", here), ("create", "trainingjobs", here),
                 ("create", "serviceaccounts", "--subresource=token", here), ("*", "*", here)):
             with self.subTest(f"{verb} {resource} {flags}"):

@@ -377,7 +377,8 @@ TEST_F(NameTakenTest, ItsOwnPodOfALostAnswerIsNoConflictThoughItCannotBeReadAtOn
   const auto controller = Start();
   PutJob([](Json& job) { job["spec"]["replicas"] = 1; });  // pods of one job are made at once
   ASSERT_TRUE(FoundTaken());
-  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 1; }));
+  const auto recorded = [&] { return kube::ValueAt(Job(), "/status/replicas") == Json(1); };
+  EXPECT_TRUE(Eventually([&] { return PodNames().size() == 1 && recorded(); }));
   controller->Stop();
   EXPECT_FALSE(conflict_told_);
 }

@@ -79,27 +79,38 @@ TEST(DecidePods, ADeadWorkersPodGoesWhereASidecarWouldKeepItsResources) {
 
 // The operator was installed anew, or its authority is about to be replaced.
 TEST(DecidePods, ThoseThatMayStillWorkAreGivenWhatIsToBeTrustedNow) {
-  World world(4);
+  World world(3);
   world.Start();
   EXPECT_THAT(world.last.patch, IsEmpty());
   world.Exit(0, 0);
   world.Pod(1).ours = false;
-  world.Pod(2).ca_bundle.clear();  // of an earlier version, which mounts something else
   world.o.defaults.ca_bundle = "NEWER PEM";
   world.Reconcile();
   ASSERT_THAT(world.last.patch, SizeIs(1));
-  EXPECT_EQ(world.last.patch[0].name, "demo-worker-3-1");
+  EXPECT_EQ(world.last.patch[0].name, "demo-worker-2-1");
   EXPECT_EQ(world.last.patch[0].patch, nlohmann::json::parse(R"({
     "metadata": {"annotations": {"longstride.dev/ca-bundle": "NEWER PEM"}}})"));
 }
 
-TEST(DecidePods, ThoseOfASuspendedJobAreGivenItToo) {
+TEST(DecidePods, ThoseOfASuspendedOrFailedJobAreGivenItToo) {
+  for (const bool suspend : {true, false}) {
+    World world(2);
+    world.Start();
+    world.spec().run_policy.suspend = suspend;
+    if (!suspend) world.spec().run_policy.active_deadline_seconds = 1;
+    world.Pass(1);
+    world.o.defaults.ca_bundle = "NEWER PEM";
+    world.Reconcile();
+    EXPECT_THAT(world.last.patch, SizeIs(2)) << "they still have to write their checkpoint";
+  }
+}
+
+TEST(DecidePods, OneWhoseAnnotationSomebodyTookAwayIsGivenItAgain) {
   World world(2);
   world.Start();
-  world.spec().run_policy.suspend = true;
-  world.o.defaults.ca_bundle = "NEWER PEM";
+  world.Pod(1).ca_bundle.clear();
   world.Reconcile();
-  EXPECT_THAT(world.last.patch, SizeIs(2)) << "they still have to write their checkpoint";
+  EXPECT_THAT(world.last.patch, SizeIs(1));
 }
 
 }  // namespace
