@@ -85,17 +85,22 @@ Status OperationThread::Run(std::function<Status()> operation, Duration limit, I
   s.result.reset();
   s.operation = std::move(operation);
   s.changed.notify_all();
-  bool hopeless = false;
+  bool hopeless = false, stuck = false;
   const auto over = [&s] { return s.result.has_value() || s.aborted; };
   TimePoint deadline = std::chrono::steady_clock::now() + limit;
-  while (!over() && !hopeless && std::chrono::steady_clock::now() < deadline) {
+  while (!over() && !hopeless && !stuck) {
     const TimePoint probe = std::chrono::steady_clock::now() + kProbeInterval;
     if (s.changed.wait_until(lock, std::min(deadline, probe), over)) break;
     lock.unlock();
+    // Only a look after the deadline tells: this thread may have been off the CPU until then.
+    const bool late = std::chrono::steady_clock::now() >= deadline;
     hopeless = s.hooks.is_hopeless();
     const uint64_t moved = s.hooks.bytes_moved();
-    if (std::exchange(s.bytes_moved, moved) != moved)
+    if (std::exchange(s.bytes_moved, moved) != moved && limit > Duration::zero()) {
       deadline = std::chrono::steady_clock::now() + limit;
+    } else {
+      stuck = late;
+    }
     lock.lock();
   }
   if (s.result.has_value() && s.result->ok()) return Status();

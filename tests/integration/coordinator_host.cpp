@@ -1,8 +1,9 @@
 // A coordinator as a process of its own, for tests that kill it and start it anew:
-//   coordinator_host JOB.yaml DIRECTORY PORT TERM
+//   coordinator_host JOB.yaml DIRECTORY PORT TERM [LIMIT]
 // Hosts the job on 127.0.0.1:PORT (0: any), takes it over when TERM is above 1, writes
 // DIRECTORY/rounds.jsonl and events.jsonl before any worker hears of what they say, and "port URL"
-// to DIRECTORY/endpoint. SIGTERM asks the job to stop. Exits with 0 when the job has ended well.
+// to DIRECTORY/endpoint. LIMIT: seconds of silence after which a worker is dead. SIGTERM asks the
+// job to stop. Exits with 0 when the job has ended well.
 #include <poll.h>
 #include <signal.h>
 
@@ -34,7 +35,8 @@ int Fail(const Error& error) {
   return ExitCodeOf(error.code);
 }
 
-int Host(const std::string& manifest, const std::string& directory, int port, int64_t term) {
+int Host(const std::string& manifest, const std::string& directory, int port, int64_t term,
+         std::optional<Duration> heartbeat_limit) {
   const auto job = LoadTrainingJob(manifest);
   if (!job.ok()) return Fail(job.error());
   const std::string rounds_path = directory + "/rounds.jsonl";
@@ -57,6 +59,7 @@ int Host(const std::string& manifest, const std::string& directory, int port, in
   options.job = *job;
   options.term = term;
   if (term > 1) options.takeover = record;
+  if (heartbeat_limit) options.heartbeat_limit = *heartbeat_limit;
   if (const Status added = service.AddJob(key, "secret", ToJson(*job).dump(), options); !added.ok())
     return Fail(added.error());
   service.SetEventSink(key, [&](const Event& event) {
@@ -85,7 +88,9 @@ int Host(const std::string& manifest, const std::string& directory, int port, in
 }  // namespace longstride
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
+  if (argc != 5 && argc != 6) return 2;
   signal(SIGTERM, [](int) { longstride::stop_asked = true; });
-  return longstride::Host(argv[1], argv[2], std::atoi(argv[3]), std::atoll(argv[4]));
+  std::optional<longstride::Duration> limit;
+  if (argc == 6) limit = longstride::FromSeconds(std::atof(argv[5]));
+  return longstride::Host(argv[1], argv[2], std::atoi(argv[3]), std::atoll(argv[4]), limit);
 }

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "cli/round_log.h"
+#include "cli/yaml_writer.h"
 #include "core/spec/parse.h"
+#include "core/spec/to_json.h"
 #include "tests/cli/temporary_directory.h"
 #include "tests/integration/program.h"
 #include "tests/integration/whole.h"
@@ -28,12 +30,12 @@ class RunTest : public testing::TestWithParam<int> {
   std::unique_ptr<Longstride> Start(std::vector<std::string> arguments) {
     return std::make_unique<Longstride>(std::move(arguments), log());
   }
-  // A run that would take minutes, once it has committed `rounds` rounds.
+  // A run that does not end by itself, once it has committed `rounds` rounds.
   std::unique_ptr<Longstride> StartLong(int64_t rounds, const std::string& name = "run",
                                         const std::vector<std::string>& more = {}) {
     std::vector<std::string> arguments = {"run",   kSmoke,
                                           "--out", out(name),
-                                          "--set", "training.maxEpochs=40",
+                                          "--set", "training.maxEpochs=1000000",
                                           "--set", "checkpoint.everyRounds=5"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     auto run = Start(std::move(arguments));
@@ -41,6 +43,37 @@ class RunTest : public testing::TestWithParam<int> {
         [&] { return Rounds(name).size() >= static_cast<size_t>(rounds) || !run->running(); }));
     EXPECT_TRUE(run->running()) << run->Output();
     return run;
+  }
+  // When it is resumed, a run of StartLong ends by itself: 40 epochs after what it has trained.
+  void LetEnd(const std::string& name = "run") const {
+    const std::string path = RunDirectory(out(name)).job();
+    auto job = LoadTrainingJob(path);
+    ASSERT_TRUE(job.ok()) << job.error().message;
+    const std::vector<RoundRecord> rounds = Rounds(name);
+    ASSERT_FALSE(rounds.empty());
+    job->spec.training.max_samples = rounds.back().common().cursor_end + 40 * 4000;
+    ASSERT_TRUE(WriteFile(path, ToYaml(ToOrderedJson(*job))).ok());
+  }
+  // Of the last round.
+  [[nodiscard]] GenerationId Present() const {
+    const std::vector<RoundRecord> rounds = Rounds();
+    return rounds.empty() ? GenerationId{} : rounds.back().common().generation;
+  }
+  // Waits for two workers in a generation after `before`, with nothing left to be read again.
+  void AwaitBothAfter(GenerationId before, Longstride& run) const {
+    const auto whole = [&] {
+      const std::vector<RoundRecord> rounds = Rounds();
+      if (rounds.empty()) return false;
+      const RoundReport& last = rounds.back().common();
+      return last.generation > before && rounds.back().reports.size() == 2 && last.holes.empty();
+    };
+    EXPECT_TRUE(WaitFor([&] { return whole() || !run.running(); }));
+    EXPECT_TRUE(run.running()) << run.Output();
+  }
+  // What Ctrl-C does.
+  static void Interrupt(Longstride& run) {
+    run.Signal(SIGINT);
+    ASSERT_EQ(run.Wait(), 7) << run.Output();
   }
   // Committed rounds so far; none while there is no file.
   [[nodiscard]] std::vector<RoundRecord> Rounds(const std::string& name = "run") const {
@@ -73,12 +106,12 @@ INSTANTIATE_TEST_SUITE_P(Workers, RunTest, testing::Values(1, 2, 3, 4));
 
 TEST_F(RunTest, AnInterruptFinishesTheRoundAndResumingCompletes) {
   auto run = StartLong(3);
-  run->Signal(SIGINT);
-  ASSERT_EQ(run->Wait(), 7) << run->Output();
+  Interrupt(*run);
   EXPECT_THAT(run->Output(), HasSubstr("--resume " + out()));
   const size_t before = Rounds().size();
   EXPECT_FALSE(fs::is_empty(RunDirectory(out()).checkpoints()));
 
+  LetEnd();
   auto resumed = Start({"run", "--resume", out()});
   ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
   EXPECT_GT(Rounds().size(), before);
@@ -95,6 +128,7 @@ TEST_F(RunTest, AKilledWorkerEndsARunThatAllowsNoneToBeLostAndResumingCompletes)
   EXPECT_THAT(run->Output(), HasSubstr("signal 9"));
   EXPECT_THAT(run->Output(), HasSubstr("--resume " + out()));
 
+  LetEnd();
   auto resumed = Start({"run", "--resume", out()});
   ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
   ExpectWhole(Rounds());
@@ -102,10 +136,12 @@ TEST_F(RunTest, AKilledWorkerEndsARunThatAllowsNoneToBeLostAndResumingCompletes)
 
 TEST_F(RunTest, AKilledWorkerIsReplacedWhileTheOtherGoesOn) {
   auto run = StartLong(9);
+  const GenerationId before = Present();
   const std::vector<int> workers = run->Workers();
   ASSERT_EQ(workers.size(), 2u);
   ASSERT_EQ(kill(workers[1], SIGKILL), 0);
-  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  AwaitBothAfter(before, *run);
+  Interrupt(*run);
   EXPECT_THAT(run->Output(), HasSubstr("training goes on with 1 workers"));
   ExpectWhole(Rounds());
 }
@@ -116,28 +152,31 @@ TEST_F(RunTest, WorkersOnUnlikeCpusHaveTheSameParametersAfterEachRound) {
   std::set<std::string> kinds;
   for (const int pid : run->Workers()) kinds.insert(EnvironmentOf(pid, "ATEN_CPU_CAPABILITY"));
   EXPECT_THAT(kinds, testing::ElementsAre("avx2", "default"));
-  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  ASSERT_TRUE(WaitFor([&] { return Rounds().size() >= 100 || !run->running(); }));
+  Interrupt(*run);
   ExpectWhole(Rounds());  // all ranks' digests are equal, and more
   EXPECT_FALSE(Rounds().back().common().digest.empty());
 }
 
 TEST_F(RunTest, AFrozenWorkerIsGivenUpAndReplaced) {
   auto run = StartLong(9);
+  const GenerationId before = Present();
   const std::vector<int> workers = run->Workers();
   ASSERT_EQ(workers.size(), 2u);
   ASSERT_EQ(kill(workers[0], SIGSTOP), 0);
-  ASSERT_EQ(run->Wait(), 0) << run->Output();
-  EXPECT_THAT(run->Output(), HasSubstr("no heartbeat"));
+  AwaitBothAfter(before, *run);
   EXPECT_FALSE(IsAlive(workers[0]));
+  Interrupt(*run);
+  EXPECT_THAT(run->Output(), HasSubstr("no heartbeat"));
   ExpectWhole(Rounds());
 }
 
 // Rounds of some seconds, and half a second to finish one.
 TEST_F(RunTest, AWorkerThatIsToldToLeaveWithoutTheTimeForItsRoundLeavesAtOnce) {
   setenv("LONGSTRIDE_GRACE_SECONDS", "1", 1);
-  auto run = StartLong(1, "run",
-                       {"--set", "training.maxEpochs=100000", "--set",
-                        "training.localSteps.steps=30000", "--set", "training.batch.policy=fixed"});
+  auto run = StartLong(
+      1, "run",
+      {"--set", "training.localSteps.steps=65536", "--set", "training.batch.policy=fixed"});
   unsetenv("LONGSTRIDE_GRACE_SECONDS");
   const std::vector<int> workers = run->Workers();
   ASSERT_EQ(workers.size(), 2u);
@@ -147,10 +186,14 @@ TEST_F(RunTest, AWorkerThatIsToldToLeaveWithoutTheTimeForItsRoundLeavesAtOnce) {
   ASSERT_TRUE(run->running()) << run->Output();
   run->Signal(SIGKILL);
   run->Wait();
-  std::ifstream in(RunDirectory(out()).events());
-  const std::string events{std::istreambuf_iterator<char>(in), {}};
-  EXPECT_THAT(events, HasSubstr("the round is not finished"));
-  EXPECT_THAT(events, testing::Not(HasSubstr("\"workerLost\"")));
+  // It has a second to tell the coordinator why, and says so before.
+  const auto said = ReadFile(RunDirectory(out()).WorkerLog(1));
+  ASSERT_TRUE(said.ok()) << said.error().message;
+  EXPECT_THAT(*said, HasSubstr("the round is not finished"));
+  const auto events = ReadFile(RunDirectory(out()).events());
+  ASSERT_TRUE(events.ok()) << events.error().message;
+  EXPECT_THAT(*events, HasSubstr("\"workerLeft\""));
+  EXPECT_THAT(*events, testing::Not(HasSubstr("\"workerLost\"")));
   Ledger ledger;
   int64_t lost = 0;
   for (const RoundRecord& record : Rounds()) {
@@ -163,7 +206,7 @@ TEST_F(RunTest, AWorkerThatIsToldToLeaveWithoutTheTimeForItsRoundLeavesAtOnce) {
 }
 
 TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
-  auto run = StartLong(5, "run", {"--set", "training.maxEpochs=120"});
+  auto run = StartLong(5);
   const std::vector<int> before = run->Workers();
   const auto scale = [&](const std::string& n) {
     auto command = std::make_unique<Longstride>(std::vector<std::string>{"scale", out(), n},
@@ -179,12 +222,13 @@ TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
   };
   EXPECT_EQ(scale("4").first, 0);
   EXPECT_TRUE(members(4));
+  ASSERT_TRUE(run->running()) << run->Output();
   EXPECT_EQ(scale("3").first, 0);
   EXPECT_TRUE(members(3));
+  ASSERT_TRUE(run->running()) << run->Output();
   for (const int pid : before) EXPECT_TRUE(IsAlive(pid)) << "survivors are never restarted";
   EXPECT_EQ(scale("0").first, 2);
-  run->Signal(SIGINT);
-  EXPECT_EQ(run->Wait(), 7) << run->Output();
+  Interrupt(*run);
   const auto [code, text] = scale("2");
   EXPECT_EQ(code, 2);
   EXPECT_THAT(text, HasSubstr("no run is going"));
@@ -193,8 +237,10 @@ TEST_F(RunTest, ScaleChangesTheNumberOfWorkersWhileTheOthersGoOn) {
 
 TEST_F(RunTest, WhenAllWorkersAreLostTheyBeginAgainFromTheLastCheckpoint) {
   auto run = StartLong(12);
+  const GenerationId before = Present();
   for (const int pid : run->Workers()) ASSERT_EQ(kill(pid, SIGKILL), 0);
-  ASSERT_EQ(run->Wait(), 0) << run->Output();
+  AwaitBothAfter(before, *run);
+  Interrupt(*run);
   ExpectWhole(Rounds());
 }
 
@@ -205,6 +251,7 @@ TEST_F(RunTest, AKilledRunTakesItsWorkersAlongAndAReplayEqualsTheResumedRunBitFo
   ASSERT_EQ(run->Wait(), 128 + SIGKILL);
   for (int pid : workers) EXPECT_TRUE(WaitFor([&] { return !IsAlive(pid); }, 10)) << pid;
 
+  LetEnd("killed");
   auto resumed = Start({"run", "--resume", out("killed")});
   ASSERT_EQ(resumed->Wait(), 0) << resumed->Output();
   auto replayed = Start({"run", "--replay", out("killed"), "--out", out("replay")});

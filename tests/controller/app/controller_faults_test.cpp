@@ -64,8 +64,9 @@ class FaultSchedule : private ControllerWorld {
       for (const std::string& job : completing_) EndAll(job, 0);
       return std::ranges::all_of(Jobs(), [&](const kube::Json& job) { return Settled(job); });
     })) << Text();
+    const std::string text = Text();  // asks the server, which calls back under its own lock
     const std::lock_guard lock(mutex_);
-    for (const auto& [name, times] : times_made_) EXPECT_EQ(times, 1) << name;
+    for (const auto& [name, times] : times_made_) EXPECT_EQ(times, 1) << name << "\n" << text;
   }
 
  private:

@@ -41,13 +41,15 @@ class CpprestTransportTest : public FakeApiTest {
 };
 
 // The library's own threads put a connection back a moment after its answer is here, so a request
-// that follows at once may miss it: several tries, of which one must need no second connection.
+// that follows at once may miss it: several tries, with longer and longer pauses between requests,
+// of which one must need no second connection.
 TEST_F(CpprestTransportTest, SendsBodyAndHeadersAndUsesItsConnectionAgain) {
   int64_t connections = 0;
   for (int attempt = 0; attempt < 20 && connections != 1; ++attempt) {
     const int64_t before = server_->counts().connections;
     const auto transport = Connect(Trusting());
     for (int i = 0; i < 5; ++i) {
+      if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(attempt));
       TransportRequest request = Get("/api/v1/namespaces/ns/pods");
       request.method = "POST";
       request.body = MakePod("p" + std::to_string(5 * attempt + i)).dump();
@@ -145,7 +147,7 @@ TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsRefused) {
   EXPECT_EQ(refused.error().code, ErrorCode::kResource);
 }
 
-// See above on the several tries.
+// See above on the several tries and their pauses.
 TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsThrownAwayAndItsConnectionUsedAgain) {
   Json large = MakeObject(Secrets(), "ns", "c");
   large["data"] = {{"a", std::string(4 << 20, 'x')}};
@@ -156,6 +158,7 @@ TEST_F(CpprestTransportTest, AnAnswerOverTheBoundIsThrownAwayAndItsConnectionUse
     const int64_t before = server_->counts().connections;
     const auto transport = Connect(Trusting());
     for (int i = 0; i < 3; ++i) {
+      if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(attempt));
       const auto refused = transport->Send(Get("/api/v1/namespaces/ns/secrets/c"), kLimit, {});
       ASSERT_FALSE(refused.ok());
       EXPECT_EQ(refused.error().code, ErrorCode::kResource);

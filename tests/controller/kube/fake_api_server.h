@@ -65,6 +65,7 @@ struct FakeApiCounts {
   std::map<std::string, int64_t> by_verb;  // "get", "list", "watch", "create", "apply", "patch", …
   int64_t requests = 0;
   int64_t connections = 0;
+  int64_t bookmarks = 0;  // counted once they are made
 };
 
 class FakeApi;

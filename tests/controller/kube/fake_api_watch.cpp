@@ -109,7 +109,11 @@ void FakeApi::WatchToEnd(Watching& watching, const FakeRequest& request, const O
       SendError(connection, Refuse(410, "Expired", "the watch fell behind"));
       return;
     }
-    if (woken == 0 && bookmarks) lines.push_back(store_.Bookmark(*cursor));
+    if (woken == 0 && bookmarks) {
+      lines.push_back(store_.Bookmark(*cursor));
+      const std::lock_guard lock(progress_mutex_);
+      ++counts_.bookmarks;
+    }
   }
 }
 

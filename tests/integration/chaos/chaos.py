@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 from runs import (ROOT, Run, RunFailed, check_ledger, command, committed_rounds, end, in_namespaces,  # noqa: E402
                   netns, send)
 
-PREFIX = "lsx"
+PREFIX = f"lx{os.getpid():x}"  # so that runs beside each other leave each other alone; 8 characters at most
 BASE = ROOT / "build/chaos"
 SHORTEST, LONGEST = 0.3, 6.0
 START_SECONDS, RECOVER_SECONDS, RUN_SECONDS, STOP_SECONDS = 120, 90, 3600, 60
@@ -138,14 +138,16 @@ def whole(run, workers):
 
 def disturb(run, disk, fault, workers):
     began = time.monotonic()
+    formed = len(run.formed(0))
     fault.begin(run, disk)
     try:
         if fault.kind != "kill":
             run.wait_for(lambda: False, fault.seconds)
     finally:
         fault.finish()
-    # A worker that is lost may still be taken for present: only what comes from now on counts.
-    rounds, formed = len(run.committed()), len(run.formed(0))
+    # A worker that is lost may still be taken for present: only what comes from now on counts, and after a kill only
+    # another generation.
+    rounds = len(run.committed())
 
     def recovered():
         return (whole(run, workers) >= ROUNDS_AFTER and len(run.committed()) >= rounds + ROUNDS_AFTER

@@ -72,7 +72,7 @@ TEST(GlooCollective, AllMembersTryAgainWhenOneCouldNotConnect) {
   for (int r = 0; r < 3; ++r) {
     threads.emplace_back([&, r] {
       GlooOptions options = LoopbackOptions(r, 3);
-      options.connect_timeout = std::chrono::seconds(6);
+      options.connect_timeout = std::chrono::seconds(20);
       std::shared_ptr<RendezvousStore> store = good;
       if (r == 1) store = bad;
       auto made = MakeGlooCollective(options, store);

@@ -11,6 +11,8 @@ namespace {
 
 using IfStuck = OperationThread::IfStuck;
 constexpr auto kLong = std::chrono::hours(1);
+// Over whenever the waiting thread looks, as if it had been off the CPU.
+constexpr auto kOver = std::chrono::nanoseconds(1);
 
 // An operation that blocks until it is released.
 struct Gate {
@@ -92,7 +94,7 @@ TEST(OperationThread, AnOperationThatGetsOnIsNotInterruptedHoweverLongItTakes) {
     open.wait();
     return Status();
   };
-  EXPECT_TRUE(thread.Run(done, std::chrono::milliseconds(5), IfStuck::kExit).ok());
+  EXPECT_TRUE(thread.Run(done, kOver, IfStuck::kExit).ok());
   EXPECT_FALSE(interrupted);
 }
 
@@ -103,7 +105,7 @@ TEST(OperationThread, TheLimitBeginsAnewWhenSomethingHasMoved) {
       {.interrupt = [&] { gate.Open(); },
        .bytes_moved = [&] { return static_cast<uint64_t>(std::min(++asked, 3)); }},
       kLong);
-  EXPECT_EQ(thread.Run(gate.Operation(), std::chrono::milliseconds(5), IfStuck::kExit).error().code,
+  EXPECT_EQ(thread.Run(gate.Operation(), kOver, IfStuck::kExit).error().code,
             ErrorCode::kTransient);
   EXPECT_GE(asked, 4) << "three times it had moved";
 }

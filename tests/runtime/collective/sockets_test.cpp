@@ -86,7 +86,9 @@ TEST(Sockets, VitalsTellOfAConnectionThatIsCut) {
   const Connection connection;
   const auto sockets = ConnectionsOf({}, {connection.endpoint()});
   ASSERT_EQ(sockets.size(), 1u);
+  const uint64_t before = CheckVitals(sockets).bytes_moved;
   ASSERT_TRUE(connection.Works());
+  while (CheckVitals(sockets).bytes_moved == before) std::this_thread::yield();
   EXPECT_FALSE(CheckVitals(sockets, Duration::zero()).any_closed) << "all is acknowledged";
   connection.Cut();
   const char byte = 1;

@@ -11,6 +11,7 @@
 namespace longstride {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
@@ -58,7 +59,7 @@ TEST_F(ControlChannelTest, SendsReportsInOrderAndAgainUntilTheyAreTaken) {
 }
 
 TEST_F(ControlChannelTest, TellsOfSilentPeersWithTheNextHeartbeatWhichNewsMakeDueAtOnce) {
-  period_ = std::chrono::hours(1);
+  period_ = hours(1);
   std::atomic<bool> cut = false;
   silent_ = [&](GenerationId id) {
     return cut && id == GenerationId{1, 1} ? std::vector<int64_t>{2} : std::vector<int64_t>{};
@@ -273,7 +274,7 @@ TEST(CoordinatorStore, OneReadBringsEveryKey) {
   const auto client = std::make_shared<FakeClient>();
   CoordinatorStore store(client, {1, 1}, 3);
   for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(store.Set(key, {1}).ok());
-  for (const char* key : {"a", "b", "c"}) EXPECT_TRUE(store.Get(key, seconds(1)).ok());
+  for (const char* key : {"a", "b", "c"}) EXPECT_TRUE(store.Get(key, hours(1)).ok());
   EXPECT_THAT(client->reads(), ElementsAre(3));
 }
 
@@ -281,9 +282,9 @@ TEST(CoordinatorStore, AKeyThatWasNotExpectedCostsOneReadMore) {
   const auto client = std::make_shared<FakeClient>();
   CoordinatorStore store(client, {1, 1}, 1);
   ASSERT_TRUE(store.Set("a", {1}).ok());
-  ASSERT_TRUE(store.Get("a", seconds(1)).ok());
+  ASSERT_TRUE(store.Get("a", hours(1)).ok());
   ASSERT_TRUE(store.Set("b", {2}).ok());
-  EXPECT_EQ(*store.Get("b", seconds(1)), std::vector<uint8_t>{2});
+  EXPECT_EQ(*store.Get("b", hours(1)), std::vector<uint8_t>{2});
   EXPECT_THAT(client->reads(), ElementsAre(1, 2));
 }
 

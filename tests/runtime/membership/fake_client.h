@@ -72,11 +72,11 @@ class FakeClient final : public CoordinatorClient {
     const std::lock_guard lock(mutex_);
     reply_ = std::move(reply);
   }
-  // The first registration; one without a worker if there is none in time.
+  // Waits for the first registration.
   RegisterRequest AwaitRegistration() {
     std::unique_lock lock(mutex_);
-    registered_.wait_for(lock, std::chrono::seconds(20), [&] { return !registrations_.empty(); });
-    return registrations_.empty() ? RegisterRequest{} : registrations_.front();
+    registered_.wait(lock, [&] { return !registrations_.empty(); });
+    return registrations_.front();
   }
   std::vector<int64_t> reported() {
     const std::lock_guard lock(mutex_);

@@ -1,8 +1,11 @@
 // Checkpoints on disks that are slow, full or gone, and workers that leave meanwhile.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -15,15 +18,23 @@
 namespace longstride::testing {
 namespace {
 
+// In one step: were nothing there for a moment, a writer would make the folder anew.
+void ChangePlaces(const std::string& one, const std::string& other) {
+  ASSERT_EQ(renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE), 0)
+      << std::strerror(errno);
+}
+
 // From here on the disk takes nothing: a file stands where the folder was.
 void Break(const std::string& folder) {
-  std::filesystem::rename(folder, folder + ".aside");
-  std::ofstream(folder) << "full";
+  const std::string aside = folder + ".aside";
+  std::ofstream(aside) << "full";
+  ChangePlaces(folder, aside);
 }
 
 void Mend(const std::string& folder) {
-  std::filesystem::remove(folder);
-  std::filesystem::rename(folder + ".aside", folder);
+  const std::string aside = folder + ".aside";
+  ChangePlaces(folder, aside);
+  std::filesystem::remove(aside);
 }
 
 // A disk that breaks in one exchange of updates and is mended in another.
