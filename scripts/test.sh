@@ -13,7 +13,7 @@ failed_in() {
   local found
   found=$(awk '
     function tell() { for (i = n > 60 ? n - 60 : 0; i < n; ++i) print lines[i]; n = 0 }
-    /^ *[0-9]+\/[0-9]+ Test|^ +Start |^[0-9]+% tests passed/ { tell(); failed = /\*\*\*/; if (failed) print; next }
+    /^ *[0-9]+\/[0-9]+ Test|^ +Start |^[0-9]+% tests passed/ { tell(); failed = /\*\*\*/ && !/\*\*\*Skipped/; if (failed) print; next }
     failed { lines[n++] = $0 }
     END { tell() }' "$1")
   echo "${found:-$(tail -n 40 "$1")}"

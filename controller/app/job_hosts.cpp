@@ -49,7 +49,9 @@ std::optional<CoordinatorView> JobHosts::View(const JobKey& key, const std::stri
     since = it->second.since;
     view.memory_kills = it->second.memory_kills;
   }
+  bool settled = false;
   service_.WithJob(key, [&](Coordinator& coordinator, TimePoint) {
+    settled = coordinator.settled();
     const std::vector<WorkerPlace> wanted = coordinator.wanted();
     view.wanted = static_cast<int64_t>(wanted.size());
     view.completing = coordinator.completing();
@@ -58,7 +60,9 @@ std::optional<CoordinatorView> JobHosts::View(const JobKey& key, const std::stri
         view.micro_batch_limits[place] = *limit;
     }
   });
-  view.settling = takeover && view.present() == 0 && clock_.Now() - since < kSettle;
+  // The first to come may be new, and those who hold the state on their way.
+  const bool unclear = !settled || view.present() == 0;
+  view.settling = takeover && unclear && clock_.Now() - since < kSettle;
   return view;
 }
 

@@ -141,7 +141,9 @@ kube::Outcome Reconciler::CarryOut(const kube::ObjectKey& key, const json& job, 
       if (reason == ApiReason::kConflict) ReadAnew(key, memory, call);
       if (IsRefusedForGood(wait.error())) {
         RemovePods(o, postponed, memory, call);  // their machines are worth more than their names
-        if (order_last) OrderCoordinator(o, desired);
+        // An attempt that is given up stays so only with its coordinator.
+        const bool attempt = desired.status_first && !desired.status->finished();
+        if (order_last && !attempt) OrderCoordinator(o, desired);
       }
       return kube::Outcome::Retry();
     }
@@ -177,7 +179,11 @@ Duration Reconciler::NextLook(const Desired& desired, const Memory& memory) cons
     requeue = FromSeconds(std::max(0.001, desired.requeue_at - clock_.UnixSeconds()));
   // No event tells of a pod that is gone before the cache has shown it.
   const Duration unseen = memory.made.empty() ? Duration{} : options_.unseen;
-  return Soonest({requeue, unseen});
+  Duration patch{};
+  for (const auto& [pod, patched] : memory.patched) {
+    if (patched.refused) patch = kPatchAgain;
+  }
+  return Soonest({requeue, unseen, patch});
 }
 
 std::optional<Observed> Reconciler::Observe(const json& job, Memory& memory,

@@ -52,10 +52,18 @@ class Reconciler {
   [[nodiscard]] ReconcileCounts times() const { return times_.Read(); }
 
  private:
+  // Between two attempts at a patch that was refused for good.
+  static constexpr Duration kPatchAgain = std::chrono::minutes(1);
+
   // A pod that is there and that the cache does not show yet.
   struct Made {
     PodView view;
     TimePoint since;
+  };
+  struct Patched {
+    nlohmann::json patch;
+    bool refused = false;  // for good, it seems: it is asked for again now and then
+    TimePoint at;
   };
   struct Memory {
     std::string uid;
@@ -68,9 +76,8 @@ class Reconciler {
     // No earlier leader can have done what the cache does not show yet.
     bool certain = false;
     std::map<std::string, Made> made;
-    std::set<std::string> deleting;  // UIDs
-    // What pods were patched with, by name, until the caches show it for all of them.
-    std::map<std::string, nlohmann::json> patched;
+    std::set<std::string> deleting;          // UIDs
+    std::map<std::string, Patched> patched;  // by name, until the cache shows it
     std::map<WorkerPlace, int64_t> incarnations;
     int64_t policy_generation = -1;  // at which the NetworkPolicy was applied last
     std::optional<CreateFailure> create_failure;

@@ -118,11 +118,15 @@ std::vector<PodToDelete> Reconciler::TakePostponed(const Observed& o, Desired& d
 
 bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods, Memory& memory,
                            const kube::CallOptions& call) {
-  if (pods.empty()) memory.patched.clear();
+  std::erase_if(memory.patched, [&](const auto& each) {
+    return std::ranges::find(pods, each.first, &PodToPatch::name) == pods.end();
+  });
   std::vector<const PodToPatch*> left;
   for (const PodToPatch& pod : pods) {
     const auto sent = memory.patched.find(pod.name);
-    if (sent == memory.patched.end() || sent->second != pod.patch) left.push_back(&pod);
+    const bool done = sent != memory.patched.end() && sent->second.patch == pod.patch &&
+                      !(sent->second.refused && clock_.Now() - sent->second.at >= kPatchAgain);
+    if (!done) left.push_back(&pod);
   }
   for (size_t begin = 0; begin < left.size(); begin += kMostPodsAtOnce) {
     const auto some =
@@ -134,10 +138,10 @@ bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods, 
     bool done = true;
     for (size_t i = 0; i < some.size(); ++i) {
       const bool gone = !answers[i].ok() && answers[i].error().reason == ApiReason::kNotFound;
-      if (!answers[i].ok() && !gone) LogWarning("reconcile", answers[i].error().message);
-      // One that is refused for good is not asked for at every look.
-      if (answers[i].ok() || gone || IsRefusedForGood(answers[i].error())) {
-        memory.patched[some[i]->name] = some[i]->patch;
+      const bool well = answers[i].ok() || gone;
+      if (!well) LogWarning("reconcile", answers[i].error().message);
+      if (well || IsRefusedForGood(answers[i].error())) {
+        memory.patched[some[i]->name] = {some[i]->patch, !well, clock_.Now()};
       } else {
         done = false;
       }

@@ -156,6 +156,8 @@ class Coordinator {
   [[nodiscard]] std::optional<int64_t> MicroBatchLimit(const WorkerPlace& place) const;
   // A member has finished the job: nobody is started any more.
   [[nodiscard]] bool completing() const { return completed_; }
+  // False after a takeover until every worker that lives has had the time to register.
+  [[nodiscard]] bool settled() const { return settled_; }
   // The places that should have a worker now, sorted as ranks are.
   [[nodiscard]] std::vector<WorkerPlace> wanted() const;
 

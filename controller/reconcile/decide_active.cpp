@@ -263,17 +263,18 @@ bool Decision::GiveUpStarting(const WorkerTable& workers) {
   const int64_t timeout = o_.spec->run_policy.start_timeout_seconds;
   if (timeout == 0 || Completing(workers)) return false;
   const double at = s_.waiting_since + static_cast<double>(timeout);
-  if (!o_.coordinator || o_.coordinator->settling) {
-    RequeueAt(std::max(at, o_.now + 1));  // who is there will show
-    return false;
-  }
-  // Survivors hold the state, and with it all that was trained if no checkpoint is durable.
-  const bool hold_state = o_.coordinator->generation > 0 && o_.coordinator->present() > 0;
-  if (hold_state && !(durable() && s_.last_checkpoint)) return false;
   if (o_.now < at) {
     RequeueAt(at);
     return false;
   }
+  if (!o_.coordinator || o_.coordinator->settling) {
+    OrderCoordinator(workers);  // who is there will show
+    RequeueAt(o_.now + 1);
+    return true;
+  }
+  // Survivors hold the state, and with it all that was trained if no checkpoint is durable.
+  const bool hold_state = o_.coordinator->generation > 0 && o_.coordinator->present() > 0;
+  if (hold_state && !(durable() && s_.last_checkpoint)) return false;
   const int64_t least = BoundsOf(*o_.spec).least;
   if (o_.coordinator->present() >= least) return false;
   const JobCondition why = WhyNotRunning(workers);

@@ -88,7 +88,7 @@ struct GroupProfile {
 
 // The hosted coordinator of the job.
 struct CoordinatorView {
-  // Taken over from another leader a moment ago: workers have not had the time to come back.
+  // Taken over from another leader a moment ago: not all workers have had the time to come back.
   bool settling = false;
   int64_t wanted = 0;      // workers, by its last order
   int64_t generation = 0;  // counter of the last one formed; 0 = none

@@ -65,5 +65,27 @@ TEST_F(JobHostsTest, NothingIsKeptOfAJobThatIsGone) {
   EXPECT_THAT(hosts_.Released(), IsEmpty());
 }
 
+// Those who hold what was trained may be on their way.
+TEST_F(JobHostsTest, AfterATakeoverANewcomerSettlesNothing) {
+  const TrainingJob job = MakeJob(2);
+  Observed o;
+  o.uid = "first";
+  o.metadata = job.metadata;
+  o.spec = job.spec;
+  o.status.Set(kRunning, true, "Training", "2 workers train", 0);
+  CoordinatorOrders orders;
+  orders.hosting = Hosting::kHost;
+  ASSERT_TRUE(hosts_.Carry(kKey, o, orders).ok());
+  service_.WithJob(kKey, [](Coordinator& coordinator, TimePoint now) {
+    EXPECT_TRUE(coordinator.Join(MakeJoin(0), now).ok());
+  });
+  hosts_.Poll([](const JobKey&, bool) {});
+  EXPECT_EQ(hosts_.View(kKey, "first")->present(), 1);
+  EXPECT_TRUE(hosts_.View(kKey, "first")->settling);
+  clock_.Advance(std::chrono::seconds(5));
+  service_.Tick();
+  EXPECT_FALSE(hosts_.View(kKey, "first")->settling) << "everyone had the time to come";
+}
+
 }  // namespace
 }  // namespace longstride

@@ -63,7 +63,7 @@ TEST(ServiceThreads, WorkersTickerAndHostMayAllCallAtOnce) {
   std::vector<std::thread> workers;
   for (int64_t i = 0; i < kWorkers; ++i) workers.emplace_back([&, i] { Live(service, i); });
   std::vector<Event> events;
-  while (Of<EndedEvent>(events).empty()) {
+  while (Of<EndedEvent>(events).empty() && !HasFatalFailure()) {
     for (Event& e : service.WaitForEvents(kKey, std::chrono::seconds(20))) {
       events.push_back(std::move(e));
     }
@@ -72,6 +72,7 @@ TEST(ServiceThreads, WorkersTickerAndHostMayAllCallAtOnce) {
   for (std::thread& worker : workers) worker.join();
   stop = true;
   ticker.join();
+  ASSERT_FALSE(HasFatalFailure());
   EXPECT_EQ(Of<RoundCommittedEvent>(events).size(), static_cast<size_t>(kRounds));
   EXPECT_EQ(Of<EndedEvent>(events)[0].end.outcome, JobOutcome::kCompleted);
 }

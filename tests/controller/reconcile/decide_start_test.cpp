@@ -299,6 +299,8 @@ TEST(DecideStart, SurvivorsThatHoldTheOnlyStateAreNotGivenUp) {
   world.Reconcile();
   EXPECT_THAT(world.Removed(), IsEmpty());
   EXPECT_EQ(world.last.coordinator.hosting, CoordinatorOrders::Hosting::kHost);
+  EXPECT_EQ(world.last.requeue_at, world.o.now + 1);
+  EXPECT_THAT(world.Created(), IsEmpty()) << "for an attempt that may be given up";
   world.o.coordinator->settling = true;
   world.Reconcile();
   EXPECT_THAT(world.Removed(), IsEmpty());
