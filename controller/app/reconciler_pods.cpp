@@ -137,8 +137,7 @@ bool Reconciler::PatchPods(const Observed& o, std::span<const PodToPatch> pods, 
     });
     bool done = true;
     for (size_t i = 0; i < some.size(); ++i) {
-      const bool gone = !answers[i].ok() && answers[i].error().reason == ApiReason::kNotFound;
-      const bool well = answers[i].ok() || gone;
+      const bool well = answers[i].ok() || answers[i].error().reason == ApiReason::kNotFound;
       if (!well) LogWarning("reconcile", answers[i].error().message);
       if (well || IsRefusedForGood(answers[i].error())) {
         memory.patched[some[i]->name] = {some[i]->patch, !well, clock_.Now()};
