@@ -81,6 +81,22 @@ WorkerEnd Vanished(double now) {
   return Lost("Vanished", "its pod is gone, and nobody knows why", now);
 }
 
+// What was done to its pod comes before how its worker took that.
+void BlameThePod(const PodView& pod, WorkerEnd& end) {
+  if (end.kind == EndKind::kSucceeded) return;
+  if (pod.disrupted) {
+    end.kind = EndKind::kDisrupted;
+    end.reason = pod.pod_reason.empty() ? "Disrupted" : pod.pod_reason;
+    end.message = "its pod was evicted, preempted, or its node drained or lost";
+    if (!pod.pod_message.empty()) end.message += ": " + pod.pod_message;
+  } else if (pod.terminal() && pod.pod_reason == "Evicted" && end.kind != EndKind::kHopeless) {
+    // Without DisruptionTarget it has used more storage than it may, and so may the next one.
+    end.kind = EndKind::kLost;
+    end.reason = pod.pod_reason;
+    if (!pod.pod_message.empty()) end.message = pod.pod_message;
+  }
+}
+
 bool Counts(EndKind kind) {
   return kind == EndKind::kLost || kind == EndKind::kHopeless;
 }
@@ -105,12 +121,9 @@ std::optional<WorkerEnd> EndOf(const PodView& pod, const MemberView* member, dou
   } else if (known && member->state == MemberView::State::kLost) {
     end = EndOfLost(*member, now);
   }
-  if (end && pod.disrupted && end->kind != EndKind::kSucceeded) {
-    end->kind = EndKind::kDisrupted;
-    end->reason = pod.pod_reason.empty() ? "Disrupted" : pod.pod_reason;
-    end->message = "its pod was evicted, preempted, or its node drained or lost";
-  }
-  if (end && end->time <= 0) end->time = now;
+  if (!end) return end;
+  BlameThePod(pod, *end);
+  if (end->time <= 0) end->time = now;
   return end;
 }
 

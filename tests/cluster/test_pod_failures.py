@@ -66,6 +66,18 @@ class PodFailuresTest(WithOperator):
         self.assertIn("limits.memory", failed["message"])
         self.assertEqual(self.failure(job, "OOMKilled")["worker"], "worker-0")
 
+    def test_too_much_storage(self):
+        sprawl = "trap 'exit 7' TERM; head -c 8388608 /dev/zero >/scratch/all; sleep 3600 & wait"
+        job = self.submit_script(
+            "sprawling", sprawl, backoffLimit=1,
+            container={"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+            pod={"volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]})
+        # The kubelet finds the volumes of new pods once a minute, and holds them to their limits every 10 s.
+        failed = self.wait_reason(job, "Failed", "BackoffLimitExceeded", True, timeout=300)
+        self.assertIn("Evicted", failed["message"])
+        self.assertIn("scratch", self.failure(job, "Evicted")["message"])
+        self.assertEqual(self.incarnations(job), [2])
+
     def test_a_pod_that_is_force_deleted_has_vanished(self):
         job = self.submit_script("vanishing", SLEEP)
         pod = self.one_running(job)
@@ -99,6 +111,7 @@ class PodFailuresTest(WithOperator):
         self.assertEqual(self.incarnations(job), [1, 2])
         self.assertNotIn("failures", status["groups"][0])
         self.assertEqual(status["lastFailure"]["worker"], "worker-1")
+        self.assertEqual(status["lastFailure"]["reason"], "Disrupted")
         self.assertEqual(status.get("discardedSamples", 0), 0)
         self.assertIn("WorkerDisrupted", self.events_of(job))
         begun = round_of(after[0])
