@@ -89,8 +89,9 @@ void BlameThePod(const PodView& pod, WorkerEnd& end) {
     end.reason = pod.pod_reason.empty() ? "Disrupted" : pod.pod_reason;
     end.message = "its pod was evicted, preempted, or its node drained or lost";
     if (!pod.pod_message.empty()) end.message += ": " + pod.pod_message;
-  } else if (pod.terminal() && pod.pod_reason == "Evicted" && end.kind != EndKind::kHopeless) {
-    // Without DisruptionTarget it has used more storage than it may, and so may the next one.
+  } else if (pod.terminal() && !pod.pod_reason.empty() && end.kind != EndKind::kHopeless) {
+    // Without DisruptionTarget it is its own fault, and may be the next one's: "Evicted" for more
+    // storage than it may use, "DeadlineExceeded" of its template.
     end.kind = EndKind::kLost;
     end.reason = pod.pod_reason;
     if (!pod.pod_message.empty()) end.message = pod.pod_message;
