@@ -310,13 +310,13 @@ class WithOperator(harness.ClusterTest):
         wait_for(f"status of round {reached}", lambda: self.status(job).get("round", 0) >= reached, timeout, every=0.5)
         return time.monotonic() - began
 
-    def assert_nothing_is_lost(self, job, survivor):
+    def assert_nothing_is_lost(self, job, survivor, round_samples=ROUND_SAMPLES):
         """At most one round of a demo was lost, by its status and by a worker that was there from its beginning."""
         def whole():
             # A new leader knows the round before the samples.
             status = self.status(job)
-            lost = status.get("round", 0) * ROUND_SAMPLES - status.get("samples", 0)
-            assert 0 <= lost <= ROUND_SAMPLES, status
+            lost = status.get("round", 0) * round_samples - status.get("samples", 0)
+            assert 0 <= lost <= round_samples, status
             return True
         wait_for("samples of every round but one", whole, 30, every=1)
         self.assertEqual(self.status(job).get("discardedSamples", 0), 0)

@@ -167,7 +167,7 @@ class FailoverTest(WithOperator):
         print(f"{reached - begun} rounds in {OUTAGE_SECONDS} s without an API server, longest time without one "
               f"{pause:.1f} s")
         self.assert_no_gap(pause, usual)
-        took = self.wait_status_as_new_as(job, reached)
+        took = self.wait_status_as_new_as(job, reached, timeout=20)
         print(f"the status is right {took:.1f} s after the API server is back")
         self.assertEqual({name: container_of(pod) for name, pod in controllers().items()}, replicas)
         self.assertEqual(restarts_of_controllers(), restarts)

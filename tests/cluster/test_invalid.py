@@ -2,19 +2,22 @@
 import json
 import pathlib
 import re
-import time
 
 import harness
 from harness import wait_for
-from operator_test import CHART, SMOKE, WithOperator, restarts_of_controllers
+from operator_test import CHART, SMOKE, WithOperator, moment, restarts_of_controllers
 
 BROKEN = sorted((harness.REPOSITORY / "tests/core/spec/broken").iterdir())
-KUBECTL_MENDS = {line.split(":")[0] for line in
-                 pathlib.Path(__file__).with_name("accepted_by_crd.txt").read_text(encoding="utf-8").splitlines()}
+ACCEPTED = {line.split(":")[0] for line in
+            pathlib.Path(__file__).with_name("accepted_by_crd.txt").read_text(encoding="utf-8").splitlines()}
+# What of those is wrong all the same, and the operator's to find; in the others no fault reaches the operator.
+LEFT_TO_THE_OPERATOR = {"63-less-than-the-groups-need.yaml", "64-more-than-the-groups-may-take.yaml"}
+KUBECTL_MENDS = ACCEPTED - LEFT_TO_THE_OPERATOR
 CRD = CHART / "files/crd.yaml"
 # Faults of the text alone, or of the name, which the scenario replaces.
 TEXT_ONLY = {"09-string-as-number.yaml", "16-duplicate-field.yaml", "17-missing-name.yaml", "22-invalid-name.yaml",
              "48-custom-tag.yaml"}
+DELAY_SECONDS = 30  # by which bad jobs may hold up a good one on a busy machine
 
 
 def expected_field(manifest):
@@ -24,33 +27,45 @@ def expected_field(manifest):
 
 
 class InvalidTest(WithOperator):
-    def timed_smoke(self, name):
-        """Seconds from submission to completion of a good job."""
+    def submit_smoke(self, name):
         job = self.load(SMOKE)
         job["metadata"]["name"] = name
-        began = time.monotonic()
         self.apply(job)
-        self.wait_complete(name, 180)
-        return time.monotonic() - began
 
-    def test_invalid_manifests_are_refused_and_a_good_job_among_them_is_not_delayed(self):
+    def seconds_of(self, name):
+        """Waits for the end of a good job; returns how long it took from its submission, as its own times say."""
+        self.wait_complete(name, 180)
+        job = self.get("tj", name)
+        return moment(job["status"]["completionTime"]) - moment(job["metadata"]["creationTimestamp"])
+
+    def timed_smoke(self, name):
+        self.submit_smoke(name)
+        return self.seconds_of(name)
+
+    def assert_names_the_field(self, manifest, failed):
+        self.assertIn(expected_field(manifest) or "spec", failed["message"])
+
+    def test_invalid_manifests_are_refused_or_fail_and_a_good_job_among_them_is_not_delayed(self):
         before, alone = restarts_of_controllers(), self.timed_smoke("alone")
         taken = []
         for i, manifest in enumerate(BROKEN):
             if i == len(BROKEN) // 2:
-                job = self.load(SMOKE)
-                job["metadata"]["name"] = "among"
-                self.apply(job)
-                began = time.monotonic()
+                self.submit_smoke("among")
             try:
                 self.kubectl("create", "--validate=strict", "--filename", str(manifest))
                 taken.append(manifest.name)
-                self.kubectl("delete", "tj/broken", "--ignore-not-found")
             except harness.CommandFailed:
                 pass
-        self.wait_complete("among", 180)
-        print(f"a good job alone: {alone:.1f} s; among {len(BROKEN)} that are refused: {time.monotonic() - began:.1f} s")
-        self.assertLessEqual(set(taken), KUBECTL_MENDS)
+            if manifest.name in LEFT_TO_THE_OPERATOR:
+                with self.subTest(manifest.name):
+                    self.assert_names_the_field(manifest, self.wait_reason("broken", "Failed", "InvalidSpec", True, 30))
+            if manifest.name in ACCEPTED:  # also of two documents the first, where the second is refused
+                self.kubectl("delete", "tj/broken", "--ignore-not-found")
+        took = self.seconds_of("among")
+        print(f"a good job alone: {alone:.0f} s; among {len(BROKEN)} that are refused or fail: {took:.0f} s")
+        self.assertLess(took, alone + DELAY_SECONDS)
+        self.assertLessEqual(set(taken), ACCEPTED)
+        self.assertLessEqual(LEFT_TO_THE_OPERATOR, set(taken))
         self.assertEqual(restarts_of_controllers(), before)
 
     def open_schema(self):
@@ -76,6 +91,7 @@ class InvalidTest(WithOperator):
         return "spec.polcy" in self.wait_reason("probe", "Failed", "InvalidSpec", True, timeout=10)["message"]
 
     def test_what_slips_through_fails_with_the_field_named(self):
+        alone = self.timed_smoke("alone")
         self.open_schema()
         before = restarts_of_controllers()
         names = {}
@@ -105,11 +121,13 @@ class InvalidTest(WithOperator):
         for name, failed in failures().items():
             if name in names:
                 with self.subTest(names[name].name):
-                    self.assertIn(expected_field(names[name]) or "spec", failed["message"])
+                    self.assert_names_the_field(names[name], failed)
         owners = {item["metadata"]["labels"].get("longstride.dev/job-name")
                   for item in self.get("pods,networkpolicies") if item["metadata"].get("labels")}
         self.assertEqual(owners & names.keys(), set())
-        print(f"{len(names)} broken jobs that slipped through failed; a good one after them took {took:.1f} s")
+        print(f"{len(names)} broken jobs that slipped through failed; a good one alone took {alone:.0f} s, after them "
+              f"{took:.0f} s")
+        self.assertLess(took, alone + DELAY_SECONDS)
         self.assertEqual(restarts_of_controllers(), before)
 
     def load_unchecked(self, manifest):

@@ -5,20 +5,26 @@ import time
 
 import harness
 from harness import wait_for
-from operator_test import (ENDLESS, FASHION, ROUND_SAMPLES, SMOKE, STANDBY_SECONDS, SYSTEM, WithOperator, controllers,
-                           helm, is_ready, kill_container, leader, longest_pause, round_of, uids, wait_controllers)
+from operator_test import (BATCH, ENDLESS, FASHION, GONE_SECONDS, SMOKE, STANDBY_SECONDS, SYSTEM, WithOperator,
+                           controllers, helm, is_ready, kill_container, leader, longest_pause, moment, round_of, uids,
+                           wait_controllers)
 
-TIMED_ROUNDS = 8  # so that one of them brings an evaluation
+# Of workers with a quarter of a CPU: some seconds a round, beside which the tenths that a container waits for its next
+# share of its CPU when workers talk count little; and so many rounds that an evaluation more or less does too.
+LIMITED_CPU, LIMITED_STEPS, TIMED_ROUNDS = "250m", 64, 8
+LIMITED_ROUND_SAMPLES = BATCH * LIMITED_STEPS
+TTL_SECONDS = 3
 
 
-def samples_per_second(pod):
-    """Of all workers of a demo together, over some rounds of one: the job's status is up to 10 s old."""
+def samples_per_second(pod, round_samples):
+    """Of all workers of a job together, over some rounds of one: the job's status is up to 10 s old."""
     begun = round_of(pod)
-    first = wait_for("the next round", lambda: (now := round_of(pod)) > begun and now, every=0.02)
+    # Seldom enough to take little of the worker's CPU.
+    first = wait_for("the next round", lambda: (now := round_of(pod)) > begun and now, every=0.1)
     began = time.monotonic()
-    last = wait_for(f"{TIMED_ROUNDS} rounds", lambda: (now := round_of(pod)) >= first + TIMED_ROUNDS and now, 120,
-                    every=0.02)
-    return (last - first) * ROUND_SAMPLES / (time.monotonic() - began)
+    last = wait_for(f"{TIMED_ROUNDS} rounds", lambda: (now := round_of(pod)) >= first + TIMED_ROUNDS and now, 240,
+                    every=0.1)
+    return (last - first) * round_samples / (time.monotonic() - began)
 
 
 class OperatorTest(WithOperator):
@@ -116,16 +122,27 @@ class OperatorTest(WithOperator):
         self.assertEqual(status["lastFailure"]["worker"], f"worker-{victim}")
         self.assertEqual(status.get("discardedSamples", 0), 0)
 
-    def test_scaling_keeps_the_survivors(self):
-        job = self.submit_demo(replicas=2, samples=ENDLESS)
+    def submit_limited_demo(self, replicas):
+        """One that uses so little CPU for each worker that four take no more than one."""
+        # Two and four share a batch in one way only: what a worker measures of itself depends on when it has to wait.
+        job = self.demo(replicas, ENDLESS, bounds={"min": BATCH // 4, "max": BATCH // 2})
+        job["spec"]["training"]["localSteps"]["steps"] = LIMITED_STEPS
+        resources = job["spec"]["workers"][0]["template"]["spec"]["containers"][0]["resources"]
+        for bound in ("requests", "limits"):
+            resources[bound]["cpu"] = LIMITED_CPU
+        self.apply(job)
+        return job["metadata"]["name"]
+
+    def test_scaling_keeps_the_survivors_and_throughput_follows(self):
+        job = self.submit_limited_demo(replicas=2)
         two = self.wait_training(job, 2)
-        speeds = {2: samples_per_second(two[0])}
+        speeds = {2: samples_per_second(two[0], LIMITED_ROUND_SAMPLES)}
         self.kubectl("scale", f"tj/{job}", "--replicas=4")
         pause = longest_pause(two[0], lambda: self.all_ready(job, 4))
         four = self.wait_training(job, 4)
         print(f"2 -> 4: longest time without a round {pause:.1f} s")
         self.assertEqual({i: uids(four)[i] for i in two}, uids(two))
-        speeds[4] = samples_per_second(two[0])
+        speeds[4] = samples_per_second(two[0], LIMITED_ROUND_SAMPLES)
 
         self.kubectl("scale", f"tj/{job}", "--replicas=3")
         pause = longest_pause(four[0], lambda: self.all_ready(job, 3))
@@ -135,9 +152,35 @@ class OperatorTest(WithOperator):
         wait_for("status of three", lambda: self.status(job)["ready"] == "3/3", 30)
         self.assertEqual(self.status(job)["restarts"], 0)
         self.assertIsNone(self.status(job).get("lastFailure"))
-        speeds[3] = samples_per_second(two[0])
-        self.assert_nothing_is_lost(job, two[0])
+        speeds[3] = samples_per_second(two[0], LIMITED_ROUND_SAMPLES)
+        self.assert_nothing_is_lost(job, two[0], LIMITED_ROUND_SAMPLES)
         print("samples a second: " + ", ".join(f"{speed:,.0f} by {n} workers" for n, speed in speeds.items()))
+        self.assertGreater(speeds[4], 1.4 * speeds[2])
+        self.assertLess(speeds[3], speeds[4])
+
+    def test_the_run_policy_of_ended_jobs_and_of_another_controllers_job(self):
+        foreign = self.submit_script("foreign", "exit 0", managedBy="longstride.test/another")
+        tidy = self.submit_script("tidy", "exit 0", cleanPodPolicy="all")
+        brief = self.submit_script("brief", "exit 0", ttlSecondsAfterFinished=TTL_SECONDS)
+
+        # As it is when it has ended, in the same answer: it does not stay for another question.
+        ended = json.loads(self.kubectl("wait", "--for=condition=Complete", f"tj/{brief}", "--timeout=60s",
+                                        "--output=json", timeout=65))["status"]
+        self.assertEqual(ended["groups"][0]["incarnations"], [1])
+        self.wait_gone(f"tj/{brief}", timeout=30)
+        self.assertGreaterEqual(time.time() - moment(ended["completionTime"]), TTL_SECONDS)
+        wait_for("end of all that it owned", lambda: self.owned(brief) == [], GONE_SECONDS, every=0.5)
+
+        self.wait_complete(tidy, 60)
+        self.assertEqual(self.incarnations(tidy), [1])
+        wait_for("end of its pod", lambda: self.get("pods", selector=f"longstride.dev/job-name={tidy}") == [], 30,
+                 every=0.5)
+        self.assertEqual(self.status(tidy)["state"], "Complete")
+
+        # Submitted before the others, whose pods have come and gone.
+        self.assertEqual(self.owned(foreign), [])
+        self.assertEqual(self.status(foreign), {})
+        self.assertEqual(self.events_of(foreign), {})
 
     def test_training_goes_on_when_the_leader_is_deleted(self):
         job = self.submit_demo(replicas=2, samples=600_000)

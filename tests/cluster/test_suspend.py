@@ -11,9 +11,16 @@ CLAIM = {"storage": {"claimName": "store"}, "everyRounds": 5}
 
 class SuspendTest(WithOperator):
     def train(self, **options):
-        """A job of two workers that has committed ten rounds, and its pods."""
-        job = self.submit_demo(replicas=2, samples=SAMPLES, **options)
-        return job, self.wait_training(job, 2, rounds=10)
+        """A job of two workers that has committed ten rounds, and its pods. They can write to their volumes only."""
+        job = self.demo(replicas=2, samples=SAMPLES, **options)
+        container = job["spec"]["workers"][0]["template"]["spec"]["containers"][0]
+        container["securityContext"] = {"readOnlyRootFilesystem": True}
+        self.apply(job)
+        name = job["metadata"]["name"]
+        pods = self.wait_training(name, 2, rounds=10)
+        for pod in pods.values():
+            self.assertTrue(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"])
+        return name, pods
 
     def delete_all(self, job, *flags):
         self.kubectl("delete", "pods", f"--selector=longstride.dev/job-name={job}", "--wait=false", *flags)
