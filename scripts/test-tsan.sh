@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=(runtime_data runtime_checkpoint runtime_collective runtime_membership
-          controller_http controller_kube controller_app)
+          controller_http controller_kube controller_app cli_kubectl)
 scripts/build.sh tsan "${programs[@]/%/_test}"
 pattern=$(IFS='|'; echo "${programs[*]}")
 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/tsan.supp" \

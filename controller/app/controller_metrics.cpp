@@ -125,16 +125,17 @@ void AddReconciles(const ControllerFigures& figures, Families& to) {
 }
 
 void AddQueue(const kube::QueueCounts& queue, Families& to) {
+  const LabelValues labels{kController, kController};
   const auto durations = [](const kube::QueueDurations& of) {
     return HistogramOf(kube::kQueueBuckets, of.buckets, of.seconds);
   };
-  to.Add("workqueue_depth", {kController}, queue.depth);
-  to.Add("workqueue_adds_total", {kController}, queue.adds);
-  to.Add("workqueue_retries_total", {kController}, queue.retries);
-  to.AddMetric("workqueue_queue_duration_seconds", {kController}, durations(queue.waited));
-  to.AddMetric("workqueue_work_duration_seconds", {kController}, durations(queue.worked));
-  to.Add("workqueue_unfinished_work_seconds", {kController}, queue.unfinished_seconds);
-  to.Add("workqueue_longest_running_processor_seconds", {kController}, queue.longest_seconds);
+  to.Add("workqueue_depth", labels, queue.depth);
+  to.Add("workqueue_adds_total", labels, queue.adds);
+  to.Add("workqueue_retries_total", labels, queue.retries);
+  to.AddMetric("workqueue_queue_duration_seconds", labels, durations(queue.waited));
+  to.AddMetric("workqueue_work_duration_seconds", labels, durations(queue.worked));
+  to.Add("workqueue_unfinished_work_seconds", labels, queue.unfinished_seconds);
+  to.Add("workqueue_longest_running_processor_seconds", labels, queue.longest_seconds);
 }
 
 void AddController(const ControllerFigures& figures, Families& to) {
@@ -153,6 +154,7 @@ void AddController(const ControllerFigures& figures, Families& to) {
   to.Add("longstride_events_dropped_total", {}, figures.events_dropped);
   to.AddKnown("process_resident_memory_bytes", figures.process.resident_bytes);
   to.Add("process_cpu_seconds_total", {}, figures.process.cpu_seconds);
+  to.AddKnown("process_start_time_seconds", figures.process.start_time);
 }
 
 void AddStatus(const JobStatus& status, Families& to) {

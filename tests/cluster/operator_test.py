@@ -28,12 +28,13 @@ def helm(*arguments, timeout=180):
 
 
 def install(*arguments):
-    """With what is passed on to helm."""
+    """With what is passed on to helm, and the chart's defaults for the rest."""
     harness.kubectl("apply", "--filename", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": SYSTEM, "labels": {harness.NAMESPACE_LABEL: harness.RUN,
                                                 "pod-security.kubernetes.io/enforce": "restricted"}}}))
-    helm("upgrade", "--install", "longstride", str(CHART), "--wait", "--timeout=120s", *arguments)
+    # Where no values are given, helm takes those of the release before, but for this flag.
+    helm("upgrade", "--install", "longstride", str(CHART), "--reset-values", "--wait", "--timeout=120s", *arguments)
 
 
 def uninstall():

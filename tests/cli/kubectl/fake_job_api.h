@@ -63,7 +63,9 @@ class FakeJobApi : public JobApi {
   Result<std::vector<nlohmann::json>> Events(const std::string&) override { return events; }
   Status Logs(const std::string& pod, const LogOptions& options,
               const std::function<void(std::string_view)>& sink, std::stop_token) override {
-    const std::vector<std::string>& lines = logs[pod];
+    const auto found = logs.find(pod);  // by several threads, so none may add it
+    if (found == logs.end()) return {};
+    const std::vector<std::string>& lines = found->second;
     const size_t skipped = options.tail && lines.size() > static_cast<size_t>(*options.tail)
                                ? lines.size() - static_cast<size_t>(*options.tail)
                                : 0;

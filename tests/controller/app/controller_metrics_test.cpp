@@ -32,6 +32,7 @@ ControllerFigures WithAll() {
   figures.watch_restarts["Pod"] = 1;
   figures.worker_requests[200] = 5;
   figures.process.resident_bytes = 1 << 20;
+  figures.process.start_time = 1e9;
   JobStatus& status = figures.jobs.begin()->second;
   status.progress.global_batch = 64;
   status.progress.local_steps = 16;
@@ -111,7 +112,7 @@ TEST(ControllerMetrics, WhatIsNotKnownYetHasNoSeries) {
         "longstride_job_noise_scale_samples", "longstride_job_norm_test_ratio",
         "longstride_job_global_batch_samples", "longstride_job_local_steps",
         "longstride_job_generation", "longstride_job_last_checkpoint_timestamp_seconds",
-        "process_resident_memory_bytes"}) {
+        "process_resident_memory_bytes", "process_start_time_seconds"}) {
     EXPECT_FALSE(families.contains(name)) << name;
   }
   EXPECT_TRUE(families.contains("longstride_job_round"));
@@ -211,14 +212,15 @@ TEST(ControllerMetrics, TheQueueTellsHowLongJobsWaitAndAreInHand) {
   figures.queue.unfinished_seconds = 7;
   figures.queue.longest_seconds = 5;
   const std::string text = MetricsText(figures, 0);
-  for (const char* line :
-       {"workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"0.1\"} 1",
-        "workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"1000\"} 1",
-        "workqueue_queue_duration_seconds_bucket{name=\"trainingjob\",le=\"+Inf\"} 2",
-        "workqueue_queue_duration_seconds_count{name=\"trainingjob\"} 2",
-        "workqueue_work_duration_seconds_bucket{name=\"trainingjob\",le=\"1e-08\"} 1",
-        "workqueue_unfinished_work_seconds{name=\"trainingjob\"} 7",
-        "workqueue_longest_running_processor_seconds{name=\"trainingjob\"} 5"}) {
+  const std::string queue = "{name=\"trainingjob\",controller=\"trainingjob\"";
+  for (const std::string& line :
+       {"workqueue_queue_duration_seconds_bucket" + queue + ",le=\"0.1\"} 1",
+        "workqueue_queue_duration_seconds_bucket" + queue + ",le=\"1000\"} 1",
+        "workqueue_queue_duration_seconds_bucket" + queue + ",le=\"+Inf\"} 2",
+        "workqueue_queue_duration_seconds_count" + queue + "} 2",
+        "workqueue_work_duration_seconds_bucket" + queue + ",le=\"1e-08\"} 1",
+        "workqueue_unfinished_work_seconds" + queue + "} 7",
+        "workqueue_longest_running_processor_seconds" + queue + "} 5"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
 }
