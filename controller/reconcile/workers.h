@@ -15,7 +15,7 @@ namespace longstride {
 //   kSucceeded    the worker has done the job (exit code 0)
 //   kInterrupted  it was asked to leave, and did (exit code 7)
 //   kDisrupted    its pod was evicted, preempted or drained; never counted
-//   kLost         it died, or its pod vanished or broke a limit of its own; counted, and started anew
+//   kLost         it died, or its pod vanished or broke its limits; counted, and started anew
 //   kHopeless     it would fail again (exit codes 1 to 4)
 enum class EndKind { kSucceeded, kInterrupted, kDisrupted, kLost, kHopeless };
 
