@@ -40,10 +40,10 @@ json ProjectPod(const json& pod) {
     if (labels.is_object() && labels.contains(label))
       kept["metadata"]["labels"][label] = labels[label];
   }
-  static const std::set<std::string> kConditions = {"Ready", "DisruptionTarget", "PodScheduled"};
   const json& annotations = kube::ValueAt(pod, "/metadata/annotations");
   if (annotations.is_object() && annotations.contains(kCaBundleAnnotation))
     kept["metadata"]["annotations"][kCaBundleAnnotation] = annotations[kCaBundleAnnotation];
+  static const std::set<std::string> kConditions = {"Ready", "DisruptionTarget", "PodScheduled"};
   for (const json& condition : kube::ValueAt(pod, "/status/conditions")) {
     if (!kConditions.contains(kube::StringAt(condition, "/type"))) continue;
     json& brief = kept["status"]["conditions"].emplace_back(json::object());

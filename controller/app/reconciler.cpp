@@ -1,7 +1,7 @@
 #include "controller/app/reconciler.h"
 
 #include <algorithm>
-#include <span>
+#include <initializer_list>
 
 #include "controller/app/objects.h"
 #include "controller/reconcile/decide.h"

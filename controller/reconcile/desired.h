@@ -60,9 +60,9 @@ struct CoordinatorOrders {
 
 // To be carried out in this order.
 struct Desired {
+  std::vector<PodToPatch> patch;
   CoordinatorOrders coordinator;
   nlohmann::json network_policy;  // whole, for server-side apply; null = it is there
-  std::vector<PodToPatch> patch;
   std::vector<PodToDelete> remove;
   std::vector<PodToCreate> create;
   std::vector<EventToWrite> events;

@@ -72,7 +72,7 @@ class PodFailuresTest(WithOperator):
             "sprawling", sprawl, backoffLimit=1,
             container={"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
             pod={"volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]})
-        # The kubelet finds the volumes of new pods once a minute, and holds them to their limits every 10 s.
+        # The kubelet measures volumes, and holds them to their limits, every 10 s each.
         failed = self.wait_reason(job, "Failed", "BackoffLimitExceeded", True, timeout=300)
         self.assertIn("Evicted", failed["message"])
         self.assertIn("scratch", self.failure(job, "Evicted")["message"])

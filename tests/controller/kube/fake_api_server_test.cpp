@@ -25,23 +25,23 @@ class FakeApiServerTest : public FakeApiTest {
 };
 
 TEST_F(FakeApiServerTest, AWriteThatChangesNothingMakesNoNewVersion) {
-  Json config = MakeObject(Secrets(), "ns", "c");
-  config["data"] = {{"a", "1"}};
-  const auto first = client_->Apply(Secrets(), config, true);
-  const auto second = client_->Apply(Secrets(), config, true);
+  Json secret = MakeObject(Secrets(), "ns", "c");
+  secret["data"] = {{"a", "1"}};
+  const auto first = client_->Apply(Secrets(), secret, true);
+  const auto second = client_->Apply(Secrets(), secret, true);
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(Version(*first), Version(*second));
 }
 
 TEST_F(FakeApiServerTest, ApplyRemovesWhatWasAppliedBeforeAndLeavesWhatOthersSet) {
-  Json config = MakeObject(Secrets(), "ns", "c");
-  config["data"] = {{"ours", "1"}, {"dropped", "2"}};
-  ASSERT_TRUE(client_->Apply(Secrets(), config, true).ok());
+  Json secret = MakeObject(Secrets(), "ns", "c");
+  secret["data"] = {{"ours", "1"}, {"dropped", "2"}};
+  ASSERT_TRUE(client_->Apply(Secrets(), secret, true).ok());
   Json theirs = *server_->Get(Secrets(), {"ns", "c"});
   theirs["data"]["theirs"] = "3";
   (void)server_->Put(Secrets(), theirs);
-  config["data"] = {{"ours", "4"}};
-  const auto applied = client_->Apply(Secrets(), config, true);
+  secret["data"] = {{"ours", "4"}};
+  const auto applied = client_->Apply(Secrets(), secret, true);
   ASSERT_TRUE(applied.ok());
   EXPECT_EQ((*applied)["data"], (Json{{"ours", "4"}, {"theirs", "3"}}));
 }

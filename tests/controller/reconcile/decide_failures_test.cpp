@@ -213,62 +213,6 @@ TEST(DecideFailures, AWorkerThatWasAskedToLeaveDoesNotCount) {
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-3-2"));
 }
 
-TEST(DecideFailures, AnEvictedPodWithoutAContainerStateHasEnded) {
-  World world;
-  world.Start();
-  world.Pod(0).phase = "Failed";
-  world.Pod(0).pod_reason = "Evicted";
-  world.Pod(0).disrupted = true;
-  world.Reconcile();
-  EXPECT_EQ(world.status().last_failure->reason, "Evicted");
-  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
-}
-
-TEST(DecideFailures, TheKubeletsWordsOnADisruptedPodArePassedOn) {
-  World world;
-  world.Start();
-  world.Exit(0, 7);
-  world.Pod(0).pod_reason = "Evicted";
-  world.Pod(0).pod_message = "The node was low on resource: memory.";
-  world.Pod(0).disrupted = true;
-  world.Reconcile();
-  EXPECT_EQ(world.status().last_failure->reason, "Evicted");
-  EXPECT_THAT(world.status().last_failure->message, HasSubstr("low on resource: memory"));
-  EXPECT_EQ(world.status().groups[0].workers[0].failures, 0);
-}
-
-TEST(DecideFailures, APodThatUsesTooMuchStorageCountsHoweverItsWorkerEnds) {
-  for (const int64_t code : {7, 137}) {  // within its last second, or not
-    World world;
-    world.spec().run_policy.backoff_limit = 1;
-    world.Start();
-    for (int i = 0; i < 2; ++i) {
-      world.Exit(0, code);
-      world.Pod(0).pod_reason = "Evicted";
-      world.Pod(0).pod_message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\".";
-      world.Reconcile();
-      EXPECT_THAT(world.Created(), IsEmpty()) << "not at once";
-      EXPECT_EQ(world.status().groups[0].workers[0].failures, i + 1);
-      EXPECT_EQ(world.status().last_failure->reason, "Evicted");
-      EXPECT_THAT(world.status().last_failure->message, HasSubstr("scratch"));
-      EXPECT_EQ(world.status().last_failure->exit_code, code);
-      world.Pass(1);
-      world.Reconcile();
-    }
-    EXPECT_EQ(world.Reason(kFailed), "BackoffLimitExceeded");
-    EXPECT_THAT(world.Message(kFailed), HasSubstr("Evicted"));
-  }
-}
-
-TEST(DecideFailures, AnEvictionDoesNotHideAFailureThatWouldRecur) {
-  World world;
-  world.Start();
-  world.Exit(0, 3);
-  world.Pod(0).pod_reason = "Evicted";
-  world.Reconcile();
-  EXPECT_EQ(world.Reason(kFailed), "DataError");
-}
-
 TEST(DecideFailures, AVanishedPodIsReplacedUnderTheNextName) {
   World world;
   world.Start();

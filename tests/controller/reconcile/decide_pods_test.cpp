@@ -1,4 +1,5 @@
-// Containers that do not start, pods that nodes reject, and sidecars that run on.
+// Containers that do not start, pods that nodes reject or evict, sidecars that run on, and what
+// pods are told while they run.
 #include "tests/controller/reconcile/world.h"
 
 namespace longstride {
@@ -75,6 +76,62 @@ TEST(DecidePods, ADeadWorkersPodGoesWhereASidecarWouldKeepItsResources) {
   world.Pass(1);
   world.Reconcile();
   EXPECT_THAT(world.Created(), ElementsAre("demo-worker-1-2"));
+}
+
+TEST(DecidePods, AnEvictedPodWithoutAContainerStateHasEnded) {
+  World world;
+  world.Start();
+  world.Pod(0).phase = "Failed";
+  world.Pod(0).pod_reason = "Evicted";
+  world.Pod(0).disrupted = true;
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "Evicted");
+  EXPECT_THAT(world.Created(), ElementsAre("demo-worker-0-2"));
+}
+
+TEST(DecidePods, TheKubeletsWordsOnADisruptedPodArePassedOn) {
+  World world;
+  world.Start();
+  world.Exit(0, 7);
+  world.Pod(0).pod_reason = "Evicted";
+  world.Pod(0).pod_message = "The node was low on resource: memory.";
+  world.Pod(0).disrupted = true;
+  world.Reconcile();
+  EXPECT_EQ(world.status().last_failure->reason, "Evicted");
+  EXPECT_THAT(world.status().last_failure->message, HasSubstr("low on resource: memory"));
+  EXPECT_EQ(world.status().groups[0].workers[0].failures, 0);
+}
+
+TEST(DecidePods, APodThatUsesTooMuchStorageCountsHoweverItsWorkerEnds) {
+  for (const int64_t code : {7, 137}) {  // within its last second, or not
+    World world;
+    world.spec().run_policy.backoff_limit = 1;
+    world.Start();
+    for (int i = 0; i < 2; ++i) {
+      world.Exit(0, code);
+      world.Pod(0).pod_reason = "Evicted";
+      world.Pod(0).pod_message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\".";
+      world.Reconcile();
+      EXPECT_THAT(world.Created(), IsEmpty()) << "not at once";
+      EXPECT_EQ(world.status().groups[0].workers[0].failures, i + 1);
+      EXPECT_EQ(world.status().last_failure->reason, "Evicted");
+      EXPECT_THAT(world.status().last_failure->message, HasSubstr("scratch"));
+      EXPECT_EQ(world.status().last_failure->exit_code, code);
+      world.Pass(1);
+      world.Reconcile();
+    }
+    EXPECT_EQ(world.Reason(kFailed), "BackoffLimitExceeded");
+    EXPECT_THAT(world.Message(kFailed), HasSubstr("Evicted"));
+  }
+}
+
+TEST(DecidePods, AnEvictionDoesNotHideAFailureThatWouldRecur) {
+  World world;
+  world.Start();
+  world.Exit(0, 3);
+  world.Pod(0).pod_reason = "Evicted";
+  world.Reconcile();
+  EXPECT_EQ(world.Reason(kFailed), "DataError");
 }
 
 // The operator was installed anew, or its authority is about to be replaced.
